@@ -1,0 +1,30 @@
+# Two commands: `make demo` and `make test`. Each does all of its own set-up.
+PORT ?= 8080
+PYTHON := .venv/bin/python
+
+.PHONY: setup demo test check bench docs lock clean
+setup:            ## virtual environment from requirements.lock, GraphiQL page from npm
+	@sh docker/setup
+
+demo: setup       ## six simulated source systems, a first data return, and the gateway on PORT
+	@exec .venv/bin/gateway demo --port $(PORT)
+
+test: setup       ## every test; starts its own servers
+	@sh docker/check test
+
+check: setup      ## what people and CI run: format, lint, types, layers, mappings, tests
+	@sh docker/check
+
+bench: setup      ## make bench NAME=<name>: a table, and as its last line one JSON object
+	@test -n "$(NAME)" || { echo "usage: make bench NAME=<name>; one of:"; ls contract_tests/benchmarks/*.py | xargs -n1 basename | sed 's/\.py$$//'; exit 2; }
+	@$(PYTHON) -m contract_tests.benchmarks.$(NAME)
+
+docs: setup       ## the schema reference, from the specification
+	@.venv/bin/gateway docs --out docs/site
+
+lock:             ## pin every dependency again, with hashes and without any registry's address
+	@uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --quiet -o requirements.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache console/node_modules gateway/console/static var
