@@ -1,0 +1,1 @@
+"""Everything that knows how a source speaks, and how its records become entities."""

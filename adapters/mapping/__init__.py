@@ -1,0 +1,1 @@
+"""The mapping language: YAML of a source folder, checked, and compiled into functions on records."""

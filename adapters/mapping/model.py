@@ -1,0 +1,142 @@
+"""A mapping that was checked: what adapters, planner, simulator and sync read. Nothing here can be wrong any more."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from adapters.mapping.paths import RecordPath
+from adapters.mapping.written import Operation as WrittenOperation
+from adapters.mapping.written import PlatformConnect, RestConnect, SoapConnect, SqlConnect
+from schema.problems import Problem
+from schema.registry import Element, Entity
+
+Connect = RestConnect | PlatformConnect | SoapConnect | SqlConnect
+PROVENANCE_FIELDS = {
+    "source_updated_at": "DT",
+    "change_no": "N..18",
+    "batch_no": "C..20",
+    "source_record_id": "C..100",
+}
+"""Elements of SourceRecord (E27) that any entity of any mapping may fill beside its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One element of an entity: where it is in the record and how its text becomes a value.
+
+    `convert` takes the text (or list item) and returns the value, or raises ValueError with the reason.
+    `print_key` turns a value back into the source's text, for keys and cursors; None when that cannot be done exactly.
+    """
+
+    name: str
+    element: Element
+    path: RecordPath | None
+    constant: str | None
+    convert: Callable[[str], object]
+    print_key: Callable[[object], str] | None
+    blank: frozenset[str] = frozenset()
+    split: tuple[str, ...] = ()
+    quarantines: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A relation the record names by an element of the other entity: `officers` by `Officer.cert_no`."""
+
+    relation: str
+    to: Entity
+    field: Field
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A relation whose entities are inside the record."""
+
+    relation: str
+    path: RecordPath
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntityMapping:
+    """How records of one source become one entity."""
+
+    entity: Entity
+    key: tuple[str, ...]
+    fields: Mapping[str, Field]
+    provenance: Mapping[str, Field]
+    references: Mapping[str, Reference]
+    embedded: Mapping[str, Embedded]
+
+    @property
+    def provides(self) -> frozenset[str]:
+        """The elements a record of this source can carry, those of references included."""
+        by = {self.entity.relations[name].by for name in self.references}
+        return frozenset(self.fields) | {name for name in by if name}
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """The record is gone when the text at `path` is one of `values`."""
+
+    path: RecordPath
+    values: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class LookupRole:
+    """Keys in, records out. `relation` is None when `element` is the entity's own; else it belongs to the related entity."""
+
+    entity: str
+    relation: str | None
+    element: str
+    field: Field
+    batch: int
+    many: bool
+    deleted: Tombstone | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesRole:
+    """What moved since a cursor; `overlap` in seconds for time cursors."""
+
+    entity: str
+    cursor: Field
+    overlap: float
+    deleted: Tombstone | None
+
+
+@dataclass(frozen=True, slots=True)
+class OperationMapping:
+    """Something the source can do. `written` keeps request and paging words for its adapter and its simulator."""
+
+    name: str
+    written: WrittenOperation
+    records: RecordPath
+    latest_of: RecordPath | None
+    latest_by: tuple[RecordPath, ...]
+    lookup: LookupRole | None
+    changes: ChangesRole | None
+
+    @property
+    def entity(self) -> str:
+        """The entity its records become."""
+        role = self.lookup or self.changes
+        assert role is not None
+        return role.entity
+
+
+@dataclass(frozen=True)
+class SourceMapping:
+    """One folder of `mappings/`, checked. `version` is the digest of mapping.yaml, so provenance can name it."""
+
+    name: str
+    title: str
+    agency: str
+    owner: str
+    folder: Path
+    version: str
+    connect: Connect
+    operations: Mapping[str, OperationMapping]
+    entities: Mapping[str, EntityMapping]
+    notices: tuple[Problem, ...] = field(default=())

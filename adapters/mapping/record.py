@@ -1,0 +1,193 @@
+"""A record becomes an entity: values, the keys of what it refers to, what is inside it, and the issues found on the way."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapters.mapping.model import EntityMapping, Field, SourceMapping
+from adapters.mapping.paths import plain
+from adapters.source import Record
+from schema.identity import derived_values, element_of_key, key_of, refer
+from schema.registry import OWNER
+
+HashId = Callable[[str], str]
+LONGEST_RAW = 200
+
+
+class BadValue(ValueError):
+    """A value that cannot be taken; `check_type` is its code in CV44 (02 type, 03 length, 04 codes, 05 check digit, 06 unit)."""
+
+    def __init__(self, check_type: str, reason: str, quarantine: bool = False) -> None:
+        super().__init__(reason)
+        self.check_type, self.quarantine = check_type, quarantine
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """A bad value in data 质量问题. `raw` is None where the element is sensitive."""
+
+    source: str
+    entity: str
+    key: str | None
+    element: str
+    element_id: str
+    check_type: str
+    reason: str
+    raw: str | None
+
+
+@dataclass(slots=True)
+class Mapped:
+    """An entity as one source tells it. A record that nothing identifies has a key of its own that starts with `~`."""
+
+    entity: str
+    key: str
+    owner: str
+    values: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    refs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    embedded: dict[str, tuple["Mapped", ...]] = field(default_factory=dict)
+    issues: list[Issue] = field(default_factory=list)
+    quarantined: bool = False
+
+    @property
+    def is_identified(self) -> bool:
+        """Whether the source told who this is."""
+        return not self.key.startswith("~")
+
+
+def map_record(source: SourceMapping, entity: str, record: Record, hash_id: HashId) -> Mapped:
+    """The entity in `record`. Never raises for bad data: a value that cannot be taken is absent and has an issue."""
+    mapping = source.entities[entity]
+    mapped = Mapped(entity, "", source.agency)
+    bad: list[tuple[Field, str | None, BadValue]] = []
+    for f in mapping.fields.values():
+        if (value := _read(f, record, bad)) is not None:
+            mapped.values[f.name] = value
+    for f in mapping.provenance.values():
+        if (value := _read(f, record, bad)) is not None:
+            mapped.provenance[f.name] = value
+    for name, reference in mapping.references.items():
+        texts = _read_all(reference.field, record, bad)
+        element = reference.field.element.name
+        keys = (refer(reference.to, element, text, source.agency, hash_id) for text in texts)
+        _link(mapped, mapping, name, tuple(dict.fromkeys(key for key in keys if key is not None)))
+    mapped.values.update(derived_values(mapping.entity, mapped.values, hash_id))
+    mapped.key = key_of(mapping.entity, {**mapped.values, OWNER: mapped.owner}, hash_id) or _own_key(source, record)
+    for name, embedded in mapping.embedded.items():
+        inside = _inside(source, embedded.path, embedded.to, record, mapped, bad, hash_id)
+        mapped.embedded[name] = inside
+        back = mapping.entity.relations[name].inverse
+        if back is None:
+            _link(mapped, mapping, name, tuple(child.key for child in inside))
+        for child in inside if back else ():
+            child.refs[back] = (mapped.key,)  # type: ignore[index]
+    for f, raw, problem in bad:
+        mapped.quarantined |= problem.quarantine
+        mapped.issues.append(_issue(source, mapped, f, raw, problem))
+    return mapped
+
+
+def record_digest(record: Record) -> str:
+    """SHA-256 of the record in a canonical form; equal records have equal digests."""
+    text = json.dumps(record, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def key_texts(record: Record, f: Field) -> list[str]:
+    """The values at a field as the source wrote them: what a lookup's answer is matched to its keys by."""
+    return [text for text, _ in _texts(f, record)]
+
+
+def _link(mapped: Mapped, mapping: EntityMapping, relation: str, keys: tuple[str, ...]) -> None:
+    """Remember where a relation leads, and fill the element behind it when the key is that element's value."""
+    mapped.refs[relation] = keys
+    spec = mapping.entity.relations[relation]
+    target = mapping.entity.elements[spec.by].refers if spec.by else None
+    identified = tuple(key for key in keys if not key.startswith("~"))
+    if spec.by and identified and (target is None or "/" not in identified[0]):
+        mapped.values[spec.by] = identified if spec.many else identified[0]
+
+
+def _inside(
+    source: SourceMapping,
+    path: Any,
+    entity: str,
+    record: Record,
+    parent: Mapped,
+    bad: list[tuple[Field, str | None, BadValue]],
+    hash_id: HashId,
+) -> tuple[Mapped, ...]:
+    try:
+        nodes = path.find(record)
+    except ValueError as error:
+        first = next(iter(source.entities[entity].fields.values()))
+        bad.append((first, None, BadValue("02", str(error))))
+        return ()
+    children = [map_record(source, entity, node, hash_id) for node in nodes if isinstance(node, dict)]
+    kept = tuple(child for child in children if child.values)
+    for child in children:
+        parent.issues.extend(child.issues)
+        parent.quarantined |= child.quarantined
+    return tuple({child.key: child for child in kept}.values())
+
+
+def _read(f: Field, record: Record, bad: list[tuple[Field, str | None, BadValue]]) -> Any:
+    values = _read_all(f, record, bad)
+    if f.element.format.many:
+        return tuple(values) or None
+    return values[0] if values else None
+
+
+def _read_all(f: Field, record: Record, bad: list[tuple[Field, str | None, BadValue]]) -> list[Any]:
+    values: list[Any] = []
+    try:
+        for text, problem in _texts(f, record):
+            if problem:
+                bad.append((f, text, problem))
+                continue
+            try:
+                values.append(f.convert(text))
+            except BadValue as error:
+                bad.append((f, text, error))
+    except ValueError as error:
+        bad.append((f, None, BadValue("02", str(error))))
+    return values
+
+
+def _texts(f: Field, record: Record) -> list[tuple[str, BadValue | None]]:
+    """The texts at the field, blanks left out and joined ones split. What is no text comes with its problem."""
+    if f.path is None:
+        return [(f.constant or "", None)]
+    texts: list[tuple[str, BadValue | None]] = []
+    for value in map(plain, f.path.find(record)):
+        if value is None:
+            continue
+        if not isinstance(value, str):
+            texts.append((str(value)[:LONGEST_RAW], BadValue("02", "应为单个值，实为嵌套结构")))
+            continue
+        for text in _split(value, f.split):
+            if text and text not in f.blank:
+                texts.append((text, None))
+    return texts
+
+
+def _split(text: str, separators: tuple[str, ...]) -> list[str]:
+    for separator in separators[1:]:
+        text = text.replace(separator, separators[0])
+    parts = text.split(separators[0]) if separators else [text]
+    return [part.strip() for part in parts]
+
+
+def _own_key(source: SourceMapping, record: Record) -> str:
+    return f"~{source.name}:{record_digest(record)[:32]}"
+
+
+def _issue(source: SourceMapping, mapped: Mapped, f: Field, raw: str | None, problem: BadValue) -> Issue:
+    is_sensitive = f.element.sensitivity in ("medium", "high")
+    shown = None if is_sensitive or raw is None else raw[:LONGEST_RAW]
+    return Issue(
+        source.name, mapped.entity, mapped.key, f.name, f.element.id, problem.check_type, str(problem), shown
+    )

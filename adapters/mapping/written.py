@@ -1,0 +1,295 @@
+"""The mapping language as it may be written. Its words are closed: any other word is a problem with a suggestion.
+
+Every scalar of the YAML file is text; these models give it its type. `mappings/mapping.schema.json` is generated from here.
+"""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from schema.identifiers import check_uscc
+
+PLACEHOLDERS = ("$keys", "$key", "$since", "$until", "$page", "$size")
+DURATION = re.compile(r"(\d+)(ms|s|m|h)")
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds(text: object) -> float:
+    """A duration such as `8s`, `200ms`, `10m` or `1h`, in seconds."""
+    match = DURATION.fullmatch(str(text))
+    if not match:
+        raise ValueError(f"“{text}” 不是时长（例：200ms、8s、10m、1h）")
+    return int(match[1]) * UNITS[match[2]]
+
+
+def _env(text: str) -> str:
+    if not re.fullmatch(r"env:[A-Z][A-Z0-9_]*", text):
+        raise ValueError("地址和密钥只能写成 env:NAME（大写环境变量名）")
+    return text
+
+
+def _listed(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
+def _path_form(value: object) -> object:
+    return {"path": value} if isinstance(value, str) else value
+
+
+Duration = Annotated[float, BeforeValidator(seconds)]
+FromEnv = Annotated[str, AfterValidator(_env)]
+Uscc = Annotated[str, AfterValidator(check_uscc)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Texts = Annotated[list[str], BeforeValidator(_listed)]
+Words = Literal["percent_decode", "base64", "gunzip", "utf8", "gb18030", "xml_unescape", "xml", "json"]
+Encodings = Literal["xml", "json", "percent_encode", "base64"]
+
+
+class Written(BaseModel):
+    """What may be written; any other word is a mistake."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Outcome(Written):
+    """What the source's own success code means. A code in none of the lists is a rejection."""
+
+    path: str
+    ok: Texts
+    empty: Texts = []
+    retry: Texts = []
+    throttled: Texts = []
+    denied: Texts = []
+    message: str | None = None
+
+
+class Faults(Written):
+    """What SOAP fault codes mean; the same words as `outcome`."""
+
+    empty: Texts = []
+    retry: Texts = []
+    throttled: Texts = []
+    denied: Texts = []
+
+
+class NoAuth(Written):
+    """No credentials."""
+
+    kind: Literal["none"] = "none"
+
+
+class BearerAuth(Written):
+    """`Authorization: Bearer …`."""
+
+    kind: Literal["bearer"]
+    token: FromEnv
+
+
+class BasicAuth(Written):
+    """HTTP basic authentication."""
+
+    kind: Literal["basic"]
+    username: FromEnv
+    password: FromEnv
+
+
+class HeaderAuth(Written):
+    """A key in a header of the source's own."""
+
+    kind: Literal["header"]
+    name: str
+    value: FromEnv
+
+
+class WsseAuth(Written):
+    """WS-Security UsernameToken; `digest` sends PasswordDigest with nonce and time stamp instead of the password."""
+
+    kind: Literal["wsse"]
+    username: FromEnv
+    password: FromEnv
+    digest: bool = True
+
+
+class NationalSigning(Written):
+    """国家数据共享交换平台: four `gjgxjhpt_*` headers, HMAC-SHA256, key refreshed in two steps (domain.md §4.1)."""
+
+    scheme: Literal["national"]
+    rid: FromEnv
+    appkey: FromEnv
+    refresh: str
+
+
+class ZhejiangSigning(Written):
+    """省级平台（浙江式）: MD5 sign, refresh secret (48 h), request secret (15 min) (domain.md §4.2)."""
+
+    scheme: Literal["zhejiang"]
+    app_key: FromEnv
+    app_secret: FromEnv
+    refresh_by_key: str
+    refresh_by_secret: str
+
+
+HttpAuth = Annotated[NoAuth | BearerAuth | BasicAuth | HeaderAuth, Field(discriminator="kind")]
+SoapAuth = Annotated[NoAuth | BasicAuth | WsseAuth, Field(discriminator="kind")]
+Signing = Annotated[NationalSigning | ZhejiangSigning, Field(discriminator="scheme")]
+
+
+class Connect(Written):
+    """What every kind of source has: `timeout` bounds one call, `concurrency` all users' calls in flight together."""
+
+    timeout: Duration = 10.0
+    concurrency: int = Field(default=4, ge=1, le=256)
+
+
+class RestConnect(Connect):
+    """A REST system; `charset` is what it sends when it does not say."""
+
+    kind: Literal["rest"]
+    base_url: FromEnv
+    auth: HttpAuth = NoAuth()
+    charset: str = "utf-8"
+    answer: list[Words] = ["json"]
+    outcome: Outcome | None = None
+
+
+class PlatformConnect(Connect):
+    """A signed data-sharing platform."""
+
+    kind: Literal["platform"]
+    base_url: FromEnv
+    signing: Signing
+    charset: str = "utf-8"
+    answer: list[Words] = ["json"]
+    outcome: Outcome | None = None
+
+
+class SoapConnect(Connect):
+    """A SOAP service; the WSDL is vendored beside the mapping, `answer` unwraps a text that carries the real answer."""
+
+    kind: Literal["soap"]
+    wsdl: str
+    binding: str
+    endpoint: FromEnv
+    auth: SoapAuth = NoAuth()
+    answer: list[Words] = []
+    outcome: Outcome | None = None
+    faults: Faults = Faults()
+
+
+class SqlConnect(Connect):
+    """A database, read only. `url` names driver, host and credentials in SQLAlchemy's form."""
+
+    kind: Literal["sql"]
+    url: FromEnv
+
+
+class Request(Written):
+    """How to ask; which words apply depends on the kind (`mapping.load` checks it).
+
+    `query`, `json`, `form` and `message` may hold the placeholders `$keys $key $since $until $page $size`, `env:NAME`,
+    `{join: $keys, with: ","}`, and `{text: [xml, percent_encode], of: …}` for a document carried as text.
+    `sid` is the service code of the national platform.
+    """
+
+    method: Literal["GET", "POST"] | None = None
+    path: str | None = None
+    query: dict[str, Any] = {}
+    json_body: dict[str, Any] | list[Any] | None = Field(default=None, alias="json")
+    form: dict[str, Any] | None = None
+    operation: str | None = None
+    message: dict[str, Any] | None = None
+    table: str | None = None
+    sid: str | None = None
+
+
+class Is(Written):
+    """A record is meant when the value at `path` is one of `is`."""
+
+    path: str
+    is_: Texts = Field(alias="is")
+
+
+class Lookup(Written):
+    """Keys in, records out, in any order; `by` is an element of the entity, or `relation.element` of a related one."""
+
+    entity: str
+    by: str
+    batch: int = Field(default=1, ge=1, le=5000)
+    many: bool = False
+    deleted: Is | None = None
+
+
+class Changes(Written):
+    """What moved since a cursor. `cursor` is a mapped field; `overlap` is how far back to read again."""
+
+    entity: str
+    cursor: str
+    overlap: Duration = 0.0
+    deleted: Is | None = None
+
+
+class Paging(Written):
+    """Pages of `size` records, counted from `first`; without `total` a short page is the last."""
+
+    size: int = Field(ge=1, le=10000)
+    first: int = Field(default=1, ge=0, le=1)
+    total: str | None = None
+
+
+class Latest(Written):
+    """Several rows may tell of one record: rows with equal `of` are one, the last in the order of `by` is what holds."""
+
+    of: str
+    by: Texts
+
+
+class Operation(Written):
+    """Something the source can do: a `lookup` or `changes`."""
+
+    request: Request
+    records: str = ""
+    page: Paging | None = None
+    latest: Latest | None = None
+    lookup: Lookup | None = None
+    changes: Changes | None = None
+
+
+class FieldForm(Written):
+    """Where one element or relation comes from, and how it is written there."""
+
+    path: str | None = None
+    value: str | None = None
+    as_: Literal["text", "integer", "date", "datetime", "money", "boolean", "uscc", "id_no"] | None = Field(
+        default=None, alias="as"
+    )
+    format: str | None = None
+    zone: str | None = None
+    unit: Literal["元", "万元", "分"] | None = None
+    yes: Texts | None = None
+    no: Texts | None = None
+    codes: str | None = None
+    blank: Texts = []
+    split: Texts | None = None
+    ref: str | None = None
+    entity: str | None = None
+
+
+class EntityForm(Written):
+    """How records become one entity. `key`: the first of these elements that is present identifies the record."""
+
+    key: Texts
+    fields: dict[Name, Annotated[FieldForm, BeforeValidator(_path_form)]]
+
+
+class MappingForm(Written):
+    """A file `mappings/<source>/mapping.yaml`."""
+
+    source: Name
+    title: str
+    agency: Uscc
+    owner: str
+    connect: Annotated[RestConnect | PlatformConnect | SoapConnect | SqlConnect, Field(discriminator="kind")]
+    operations: dict[Name, Operation]
+    entities: dict[str, EntityForm]
+    codes: dict[Name, dict[str, str]] = {}

@@ -1,0 +1,53 @@
+"""The whole interface of an adapter: a `Call` goes in, a `Page` comes out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+Record = Mapping[str, Any]
+"""A record as the source gave it: a tree of mappings, lists, text and None. Numbers are their text, digit for digit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to one operation. `timeout` is in seconds, for everything from connecting to the last byte.
+
+    Lookups fill `keys` (texts, as the source writes them, at most the operation's batch). Changes fill `since` (as the
+    source writes its cursor, None from the beginning), `until`, `page` (counted as the mapping says) and `size`.
+    """
+
+    operation: str
+    timeout: float
+    keys: Sequence[str] = ()
+    since: str | None = None
+    until: str | None = None
+    page: int | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a source answered: its records, and the payload they were read from, byte for byte (for landing)."""
+
+    records: Sequence[Record]
+    raw: bytes
+    media_type: str
+    received_at: datetime
+    total: int | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """A source system. It knows its transport; it does not retry, batch, cache, convert or log.
+
+    `call` raises a `SourceError` and nothing else; a key the source does not know is simply absent from the page.
+    """
+
+    async def call(self, call: Call) -> Page:
+        """Make one request."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of connections; may be called twice."""
+        ...

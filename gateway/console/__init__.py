@@ -1,0 +1,1 @@
+"""The GraphiQL page at /graphql, served without any outside address."""

@@ -1,0 +1,91 @@
+"""Data element formats (表示格式): `C18`, `C..200`, `N..3`, `N4`, `D10`, `DT`, `B`, `Money`; with `[]` a list of them.
+
+Lengths count characters, not bytes (domain/data_elements.md). `C6|C9` allows either length.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from typing import Literal
+
+from schema.identifiers import check_id_no, check_uscc
+
+Kind = Literal["text", "number", "date", "datetime", "boolean", "money"]
+UNSTORABLE = re.compile("[\0\ufffd\ud800-\udfff]")
+"""NUL, the mark of a failed decoding, and halves of surrogate pairs: no database keeps them as they are."""
+CHINA_TIME = timezone(timedelta(hours=8), "Asia/Shanghai")
+CHECKS: dict[str, Callable[[str], str]] = {"uscc": check_uscc, "id_no": check_id_no}
+"""Named checks an element may ask for; each returns the value in its normal form or raises ValueError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What a value of an element looks like. `lengths` are the allowed numbers of characters or digits."""
+
+    text: str
+    kind: Kind
+    lengths: range | tuple[int, ...] = ()
+    many: bool = False
+
+
+def parse_format(text: str) -> Format:
+    """The format written as `text`. Raises ValueError when it is none."""
+    many = text.endswith("[]")
+    body = text.removesuffix("[]")
+    simple: dict[str, Kind] = {"D10": "date", "DT": "datetime", "B": "boolean", "Money": "money"}
+    if body in simple:
+        return Format(text, simple[body], many=many)
+    if match := re.fullmatch(r"([CN])\.\.([1-9]\d*)", body):
+        return Format(text, _kind(match[1]), range(1, int(match[2]) + 1), many)
+    if re.fullmatch(r"([CN])([1-9]\d*)(\|\1[1-9]\d*)*", body):
+        return Format(text, _kind(body[0]), tuple(int(part[1:]) for part in body.split("|")), many)
+    raise ValueError(f"不认识的格式 “{text}”（例：C18、C..200、N..3、D10、DT、B、Money，列表加 []）")
+
+
+def _kind(letter: str) -> Kind:
+    return "text" if letter == "C" else "number"
+
+
+def check_value(form: Format, value: object) -> None:
+    """Accept one value of the element (not the list), or raise ValueError saying what is wrong with it."""
+    match form.kind:
+        case "text":
+            _expect(isinstance(value, str), "应为文本")
+            assert isinstance(value, str)
+            _expect(not UNSTORABLE.search(value), "含有无法保存的字符")
+            _check_length(form, len(value), "字符")
+        case "number":
+            _expect(isinstance(value, int) and not isinstance(value, bool), "应为整数")
+            _check_length(form, len(str(abs(value))), "位数字")  # type: ignore[arg-type]
+        case "money":
+            _expect(isinstance(value, int) and not isinstance(value, bool), "应为整数分")
+            _expect(abs(value) < 2**63, "金额超出可保存的范围")  # type: ignore[arg-type]
+        case "date":
+            _expect(isinstance(value, date) and not isinstance(value, datetime), "应为日期")
+        case "datetime":
+            _expect(isinstance(value, datetime) and value.tzinfo is not None, "应为带时区的时间")
+        case "boolean":
+            _expect(isinstance(value, bool), "应为是或否")
+
+
+def _check_length(form: Format, length: int, unit: str) -> None:
+    if length not in form.lengths:
+        raise ValueError(f"长度 {length} {unit}，格式要求 {form.text.removesuffix('[]')}")
+
+
+def _expect(holds: bool, message: str) -> None:
+    if not holds:
+        raise ValueError(message)
+
+
+def print_money(fen: int) -> str:
+    """Whole 分 as 元 with exactly two decimals: `print_money(20001) == "200.01"`."""
+    sign = "-" if fen < 0 else ""
+    return f"{sign}{abs(fen) // 100}.{abs(fen) % 100:02d}"
+
+
+def print_datetime(moment: datetime) -> str:
+    """An aware instant as `YYYY-MM-DDThh:mm:ss+08:00` (GB/T 7408), with milliseconds only when there are some."""
+    spec = "milliseconds" if moment.microsecond >= 1000 else "seconds"
+    return moment.astimezone(CHINA_TIME).isoformat(timespec=spec)

@@ -1,0 +1,57 @@
+"""Check digits of the numbers that identify parties: GB 32100 (统一社会信用代码) and GB 11643 (公民身份号码)."""
+
+import re
+from datetime import date
+
+USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+USCC_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
+ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+ID_CHECK_DIGITS = "10X98765432"
+
+
+def uscc_check_digit(body: str) -> str:
+    """The 18th character of a 统一社会信用代码 (GB 32100). Raises ValueError on a letter outside its alphabet."""
+    if len(body) != 17 or any(letter not in USCC_ALPHABET for letter in body):
+        raise ValueError("统一社会信用代码只含数字和大写字母（不含 I、O、Z、S、V）")
+    total = sum(USCC_ALPHABET.index(letter) * weight for letter, weight in zip(body, USCC_WEIGHTS, strict=True))
+    return USCC_ALPHABET[(31 - total % 31) % 31]
+
+
+def check_uscc(text: str) -> str:
+    """The code in its normal form (upper case, no spaces). A first letter (A, N, Y) is legal. Raises ValueError."""
+    code = text.strip().upper()
+    if len(code) != 18:
+        raise ValueError(f"统一社会信用代码应为 18 位，实为 {len(code)} 位")
+    expected = uscc_check_digit(code[:17])
+    if code[17] != expected:
+        raise ValueError(f"统一社会信用代码校验位应为 {expected}，实为 {code[17]}")
+    return code
+
+
+def id_check_digit(body: str) -> str:
+    """The 18th character for the first 17 digits of a 公民身份号码 (GB 11643)."""
+    return ID_CHECK_DIGITS[sum(int(digit) * weight for digit, weight in zip(body, ID_WEIGHTS, strict=True)) % 11]
+
+
+def check_id_no(text: str) -> str:
+    """The number in its normal form: 18 characters with an upper-case X, or an old one of 15 digits as it is.
+
+    The first six digits are the division *when it was issued* and are not checked against today's. Raises ValueError.
+    """
+    number = text.strip().upper()
+    if re.fullmatch(r"[0-9]{15}", number):
+        _birth_date("19" + number[6:12])
+        return number
+    if not re.fullmatch(r"[0-9]{17}[0-9X]", number):
+        raise ValueError("公民身份号码应为 18 位（或 15 位旧号）")
+    _birth_date(number[6:14])
+    if number[17] != id_check_digit(number[:17]):
+        raise ValueError("公民身份号码校验位不符")
+    return number
+
+
+def _birth_date(digits: str) -> date:
+    try:
+        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+    except ValueError:
+        raise ValueError("公民身份号码中的出生日期不存在") from None

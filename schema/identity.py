@@ -1,0 +1,65 @@
+"""Who is who: the key that tells one entity from another, from whatever identifying elements are known."""
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from schema.registry import OWNER, Entity
+
+HashId = Callable[[str], str]
+"""Turns the number of an identity document into a key; keyed, so that the number can never be had back from it."""
+
+
+def key_of(entity: Entity, values: Mapping[str, Any], hash_id: HashId) -> str | None:
+    """The key of the entity with these `values` (OWNER among them), or None when nothing identifies it.
+
+    The first complete combination of `entity.identity` makes the key: its values joined with `/`, and, when it is not the
+    first combination, the names in front (`cert_code=闽交0001`), so that two kinds of number never meet.
+    """
+    known = {**values, **derived_values(entity, values, hash_id)}
+    for index, combination in enumerate(entity.identity):
+        parts = [known.get(name) for name in combination]
+        if all(part is not None for part in parts):
+            text = "/".join(map(str, parts))
+            return text if index == 0 else f"{'+'.join(combination)}={text}"
+    return None
+
+
+def derived_values(entity: Entity, values: Mapping[str, Any], hash_id: HashId) -> dict[str, Any]:
+    """The elements that are computed from others: `party_key` is the USCC, else the hash of the identity document."""
+    found: dict[str, Any] = {}
+    for name, sources in entity.derived.items():
+        for source in sources:
+            if values.get(name) is None and (value := values.get(source)) is not None:
+                found[name] = value if entity.is_public_key_part(source) else hash_id(str(value))
+                break
+    return found
+
+
+def refer(target: Entity, element: str, value: Any, owner: str, hash_id: HashId) -> str | None:
+    """The key of the `target` that a record of `owner` names by one of its elements.
+
+    Numbers that are unique only within an agency (a case number, a document number) are read as the owner's.
+    """
+    return key_of(target, {"agency_code": owner, OWNER: owner, element: value}, hash_id)
+
+
+def element_of_key(entity: Entity) -> str | None:
+    """The element that *is* the key, when the first combination has one element and so needs no look-up."""
+    return entity.identity[0][0] if len(entity.identity[0]) == 1 else None
+
+
+def global_id(entity: str, key: str) -> str:
+    """The opaque `id` of an entity in GraphQL."""
+    return base64.urlsafe_b64encode(f"{entity}:{key}".encode()).decode().rstrip("=")
+
+
+def read_global_id(text: str) -> tuple[str, str]:
+    """Entity name and key of an `id`. Raises ValueError when it is none."""
+    try:
+        name, separator, key = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(":")
+    except (ValueError, UnicodeDecodeError):
+        raise ValueError("不是有效的 id") from None
+    if not separator or not key:
+        raise ValueError("不是有效的 id")
+    return name, key

@@ -1,0 +1,124 @@
+"""The specification as frozen values: entities, elements, code tables and relations, read from `schema/spec/`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from schema.formats import Format
+
+SPEC_FOLDER = Path(__file__).parent / "spec"
+OWNER = "owner_agency_code"
+"""数据责任机关 (ZF27011), which every record has by its provenance; the only key part its entity has no element for."""
+
+Need = Literal["M", "C", "O"]
+Sensitivity = Literal["public", "internal", "medium", "high"]
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One value of a code table; valid on dates from `valid_from` to `valid_to`, both inclusive, when given."""
+
+    member: str
+    code: str
+    title: str
+    valid_from: date | None = None
+    valid_to: date | None = None
+    successors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CodeTable:
+    """A code table 值域. `type` is its GraphQL enum; tables without one are answered as their code."""
+
+    name: str
+    id: str
+    title: str
+    type: str | None
+    members: Mapping[str, Code]
+    basis: str = ""
+
+    @cached_property
+    def by_code(self) -> Mapping[str, Code]:
+        """The members by their code in the specification."""
+        return {code.code: code for code in self.members.values()}
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """A data element 数据元. `name` is snake_case; `id` is provisional (ZFxxxxx) and never an official number."""
+
+    name: str
+    id: str
+    title: str
+    format: Format
+    need: Need
+    core: bool = False
+    codes: str | None = None
+    check: str | None = None
+    normal: str | None = None
+    refers: tuple[str, str] | None = None
+    sensitivity: Sensitivity = "public"
+    unit: str = ""
+    condition: str = ""
+    description: str = ""
+    draft_name: str = ""
+    basis: str = ""
+    version: str = ""
+    sf_ref: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A way from one entity to others: by keys in an own element (`by`), or the other way along `inverse`."""
+
+    name: str
+    to: str
+    title: str
+    many: bool
+    by: str | None = None
+    inverse: str | None = None
+
+
+@dataclass(frozen=True)
+class Entity:
+    """An entity. `identity` lists what tells one from another: the first list of elements that is complete.
+
+    `allotted` is an element the gateway itself gives out once; `derived` are elements computed from the first present
+    of others (a party's key from its 统一社会信用代码 or, hashed, from its identity document).
+    """
+
+    name: str
+    title: str
+    description: str
+    identity: tuple[tuple[str, ...], ...]
+    allotted: str | None
+    derived: Mapping[str, tuple[str, ...]]
+    elements: Mapping[str, Element]
+    relations: Mapping[str, Relation]
+
+    @cached_property
+    def lookups(self) -> tuple[tuple[str, ...], ...]:
+        """The combinations of elements by which one entity may be asked for; nothing sensitive is among them."""
+        others = ((source,) for sources in self.derived.values() for source in sources)
+        combinations = dict.fromkeys((*self.identity, *others))
+        return tuple(c for c in combinations if all(self.is_public_key_part(name) for name in c))
+
+    def is_public_key_part(self, name: str) -> bool:
+        """Whether `name` may stand in an argument, a cursor or a log line."""
+        return name == OWNER or self.elements[name].sensitivity in ("public", "internal")
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The whole specification, checked."""
+
+    version: str
+    entities: Mapping[str, Entity]
+    codes: Mapping[str, CodeTable]
+
+    def target_of(self, entity: str, relation: str) -> Entity:
+        """The entity a relation leads to."""
+        return self.entities[self.entities[entity].relations[relation].to]
