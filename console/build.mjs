@@ -1,4 +1,4 @@
-// Bundles the page, its styles, fonts and workers into the folder named on the command line; nothing is left to fetch elsewhere.
+// Bundles the page, its styles, fonts and workers into the folder named; nothing is left to fetch elsewhere.
 import { build } from "esbuild";
 
 const [outdir] = process.argv.slice(2);

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, Route, WebSocketRoute, sync_playwright
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 INSTALL = (
     ("apt-get", "update", "-qq"),
-    ("apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"),
+    ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"),
 )
 QUIET = (
     "--no-sandbox",
@@ -45,6 +45,7 @@ def open_page(url: str, width: int = 1440, height: int = 900) -> Iterator[Visit]
         context = browser.new_context(
             viewport={"width": width, "height": height}, locale="zh-CN", service_workers="block"
         )
+        context.set_default_timeout(60_000)
         visit = Visit(context.new_page())
 
         def stop_or_pass(route: Route) -> None:

@@ -6,6 +6,9 @@ from typing import Any
 
 from schema.registry import OWNER, Entity
 
+HASH_MARK = "p1-"
+"""Every hashed key starts with it, whatever turns numbers into hashes."""
+
 HashId = Callable[[str], str]
 """Turns the number of an identity document into a key; keyed, so that the number can never be had back from it."""
 
@@ -63,3 +66,20 @@ def read_global_id(text: str) -> tuple[str, str]:
     if not separator or not key:
         raise ValueError("不是有效的 id")
     return name, key
+
+
+def values_in_key(entity: Entity, key: str) -> dict[str, Any]:
+    """The element values that a key tells by itself: the way back from `key_of`; empty for hashes and `~` keys."""
+    if key.startswith("~"):
+        return {}
+    for combination in entity.identity[1:]:
+        front = "+".join(combination) + "="
+        if key.startswith(front):
+            return dict(zip(combination, key.removeprefix(front).split("/", len(combination) - 1), strict=False))
+    first = entity.identity[0]
+    values: dict[str, Any] = dict(zip(first, key.split("/", len(first) - 1), strict=False))
+    for name, sources in entity.derived.items():
+        public = [source for source in sources if entity.is_public_key_part(source)]
+        if name in values and public and not key.startswith(HASH_MARK):
+            values[public[0]] = key
+    return values

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.reader import ReaderError
 
 from schema.problems import Path, Problem, did_you_mean, dotted
 
@@ -54,7 +55,13 @@ def read_yaml(file: FilePath, shown_as: str | None = None) -> Document:
         document.problems.append(Problem(document.file, line, column, "", f"不是合法的 YAML：{error.problem}"))
     except UnicodeDecodeError as error:
         document.problems.append(Problem(document.file, 1, 1, "", f"文件不是 UTF-8 编码（第 {error.start} 字节）"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+    except ReaderError as error:
+        before = data.decode("utf-8")[: error.position]
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        document.problems.append(Problem(document.file, line, column, "", f"不允许的字符 U+{error.character:04X}"))
+    except RecursionError:
+        document.problems.append(Problem(document.file, 1, 1, "", f"嵌套超过 {DEEPEST_NESTING} 层"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
         document.problems.append(Problem(document.file, 1, 1, "", f"无法读取：{error}"))
     else:
         if node is None:
@@ -65,14 +72,14 @@ def read_yaml(file: FilePath, shown_as: str | None = None) -> Document:
 
 
 def _tree(document: Document, node: Node, path: Path, seen: set[int]) -> Any:
-    document.marks.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
-    if len(path) > DEEPEST_NESTING:
-        document.problem(path, f"嵌套超过 {DEEPEST_NESTING} 层")
-        return None
     if id(node) in seen:
         document.problem(path, "不支持 YAML 锚点和别名，请写全")
         return None
     seen.add(id(node))
+    document.marks.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
+    if len(path) > DEEPEST_NESTING:
+        document.problem(path, f"嵌套超过 {DEEPEST_NESTING} 层")
+        return None
     if isinstance(node, ScalarNode):
         return _scalar(document, node, path)
     if isinstance(node, SequenceNode):

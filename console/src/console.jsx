@@ -1,4 +1,4 @@
-// The page at /graphql: GraphiQL with one tab for each example, asking nothing but the endpoint named in its initial data.
+// The page at /graphql: GraphiQL with one tab for each example; it asks nothing but the endpoint in its initial data.
 import "./workers.js";
 import { GraphiQL } from "graphiql";
 import { editor } from "monaco-graphql/esm/monaco-editor.js";
@@ -22,7 +22,7 @@ async function ask(request, { headers } = {}) {
   }
 }
 
-// GraphiQL learns which operation a tab has a moment after the tab is chosen; until then it sends the name from the tab before.
+// GraphiQL learns a tab's operation a moment after the tab is chosen; until then it sends the name of the one before.
 function nameWithin({ query, operationName }) {
   return operationName && new RegExp(`\\b${operationName}\\b`).test(query) ? operationName : undefined;
 }

@@ -108,7 +108,7 @@ code { font-family: ui-monospace, monospace; }
 small { color: #57606a; }
 </style>""")
     + f"""<h1>{TITLE}</h1>
-<p>接口运行正常，向 <code>{ENDPOINT}</code> 发送 POST 请求即可查询（端口与本页相同）；
+<p>接口运行正常，向 <code>{ENDPOINT}</code> 发送 POST 请求即可查询（端口与本页相同），\
 只是交互式查询页面（GraphiQL）尚未构建。</p>
 <pre><code>curl http://127.0.0.1:8080{ENDPOINT} \\
   -H 'content-type: application/json' \\

@@ -1,0 +1,1 @@
+"""Planning a query whole and answering it in waves of batched calls."""

@@ -1,0 +1,150 @@
+"""Everything one request has learnt: one row per entity, whoever told of it, and where each relation leads."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from adapters.errors import SourceError
+from adapters.mapping.record import Issue, Mapped
+from schema.identity import global_id, values_in_key
+from schema.registry import Entity, Registry
+
+Mode = Literal["LIVE", "CACHED", "STORE", "STALE"]
+NAMED, RELATED, ASKED = 0, 1, 2
+"""How well a record knows an entity: it only holds a copy of it, it was found by a relation, it was asked for by key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where something in the answer comes from 溯源. `as_of`: the source is known to have said so then;
+    `fetched_at`: when these bytes were first received."""
+
+    source: str
+    operation: str
+    mode: Mode
+    as_of: datetime
+    fetched_at: datetime
+    spec_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one origin told of one entity."""
+
+    origin: Origin
+    elements: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A source that could not be asked, and the operation."""
+
+    source: str
+    operation: str
+    error: SourceError
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """One entity, put together from everything that was told of it."""
+
+    entity: Entity
+    key: str
+    index: "Index"
+    values: dict[str, Any] = field(default_factory=dict)
+    ranks: dict[str, tuple[int, str]] = field(default_factory=dict)
+    contributions: dict[tuple[str, str, Mode], Contribution] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """The opaque global identifier."""
+        return global_id(self.entity.name, self.key)
+
+    def lacks(self, element: str) -> bool:
+        """Whether nobody was able to tell this element or relation yet (a known null is not lacking)."""
+        return element not in self.ranks
+
+    def learn(self, name: str, value: Any, rank: int, source: str) -> None:
+        """Take a value unless a better informed source already gave one; among equals the first name in order decides."""
+        known = self.ranks.get(name)
+        is_better = known is None or (-rank, source) < (-known[0], known[1])
+        if is_better or self.values.get(name) is None:
+            if value is not None or known is None:
+                self.values[name] = value
+                self.ranks[name] = (rank, source)
+
+
+class Index:
+    """The rows of one request by (entity, key), and the relations found by look-ups the other way."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.rows: dict[tuple[str, str], Row] = {}
+        self.related: dict[tuple[str, str, str], dict[str, None]] = {}
+        self.related_failures: dict[tuple[str, str, str], Failure] = {}
+        self.issues: dict[Issue, None] = {}
+        self.found_roots: dict[str, Sequence[str]] = {}
+        self.root_failures: dict[str, Failure] = {}
+
+    def row(self, entity: str, key: str) -> Row:
+        """The row of this entity, made with what its key tells when it is new."""
+        found = self.rows.get((entity, key))
+        if found is None:
+            spec = self.registry.entities[entity]
+            found = self.rows[(entity, key)] = Row(spec, key, self, values_in_key(spec, key))
+        return found
+
+    def add(self, mapped: Mapped, origin: Origin, rank: int, provides: frozenset[str]) -> Row:
+        """Take in one entity from one origin, with everything inside it. `provides` are the elements it could tell."""
+        row = self.row(mapped.entity, mapped.key)
+        for name in provides:
+            row.learn(name, mapped.values.get(name), rank, origin.source)
+        for name, keys in mapped.refs.items():
+            row.learn(name, keys, rank, origin.source)
+        place = (origin.source, origin.operation, origin.mode)
+        told = frozenset(name for name in provides if name in row.entity.elements)
+        before = row.contributions.get(place)
+        row.contributions[place] = Contribution(origin, told | (before.elements if before else frozenset()))
+        self.issues.update(dict.fromkeys(mapped.issues))
+        return row
+
+    def relate(self, entity: str, key: str, relation: str, targets: Iterable[str]) -> None:
+        """Remember that `relation` of this entity leads to these, after those already known."""
+        self.related.setdefault((entity, key, relation), {}).update(dict.fromkeys(targets))
+
+    def targets(self, row: Row, relation: str) -> Sequence[str] | None:
+        """The keys a relation leads to; None when nobody could tell."""
+        spec = row.entity.relations[relation]
+        if spec.by is not None:
+            keys = row.values.get(relation)
+            return keys if keys is not None or not row.lacks(relation) else None
+        found = self.related.get((row.entity.name, row.key, relation))
+        return None if found is None else list(found)
+
+    def name_references(self, row: Row, relation: str, origin: Origin) -> None:
+        """Entities that are only referred to owe their key to whoever referred to them."""
+        spec = row.entity.relations[relation]
+        for key in row.values.get(relation) or ():
+            target = self.row(spec.to, key)
+            for name in target.values:
+                target.learn(name, target.values[name], NAMED, origin.source)
+            place = (origin.source, origin.operation, origin.mode)
+            target.contributions.setdefault(place, Contribution(origin, frozenset(target.values)))
+
+
+def provenance_of(row: Row) -> list[Mapping[str, Any]]:
+    """The origins of a row, best informed first: what GraphQL answers for `provenance`."""
+    return [
+        {
+            "source": c.origin.source,
+            "operation": c.origin.operation,
+            "mode": c.origin.mode,
+            "as_of": c.origin.as_of,
+            "fetched_at": c.origin.fetched_at,
+            "spec_version": c.origin.spec_version,
+            "elements": sorted(c.elements),
+        }
+        for c in sorted(row.contributions.values(), key=lambda c: (-len(c.elements), c.origin.source))
+    ]

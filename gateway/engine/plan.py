@@ -1,0 +1,89 @@
+"""A plan: how a query will be answered, known whole before the first call. Plain values, made by the planner, run by the executor."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.engine.selection import Part, Root
+
+Purpose = Literal["complete", "expand"]
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a step is for. `complete`: elements of entities already known at `part`. `expand`: which entities stand at
+    `part`, found from those of `parent` along `relation`. `elements` are those it was chosen for, relations among them.
+    """
+
+    purpose: Purpose
+    part: int
+    elements: frozenset[str]
+    parent: int | None = None
+    relation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """One batched call (or as many as the batch size asks) to one operation of one source, for all its uses."""
+
+    number: int
+    wave: int
+    source: str
+    operation: str
+    entity: str
+    uses: tuple[Use, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLookup:
+    """The store answers what no source can be asked for."""
+
+    number: int
+    wave: int
+    entity: str
+    uses: tuple[Use, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSearch:
+    """A page of a list, from the store."""
+
+    number: int
+    wave: int
+    entity: str
+    root: int
+
+
+@dataclass(frozen=True, slots=True)
+class Identify:
+    """The store's identity table turns keys of `entity` into the value the gateway allotted, for the named parts.
+
+    With `root` it goes the other way: the root's argument is an allotted value, and its key is wanted.
+    """
+
+    number: int
+    wave: int
+    entity: str
+    parts: tuple[tuple[int, str | None], ...] = ()
+    root: int | None = None
+
+
+Step = Lookup | StoreLookup | StoreSearch | Identify
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The steps in order of their waves. Every step of a wave runs at once; a wave starts when the one before has ended.
+
+    `unsourced` are the selected elements that neither a source nor the store was found for; they answer null.
+    """
+
+    roots: tuple[Root, ...]
+    parts: tuple[Part, ...]
+    steps: tuple[Step, ...]
+    unsourced: tuple[tuple[int, str], ...]
+
+    @property
+    def waves(self) -> list[list[Step]]:
+        """The steps, wave by wave."""
+        last = max((step.wave for step in self.steps), default=0)
+        return [[step for step in self.steps if step.wave == wave] for wave in range(1, last + 1)]

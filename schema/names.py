@@ -1,0 +1,73 @@
+"""The one convention between specification and GraphQL: snake_case there, camelCase here."""
+
+from collections.abc import Mapping
+from functools import cache
+
+from schema.registry import OWNER, Entity
+
+PROVENANCE = "provenance"
+GLOBAL_ID = "id"
+
+
+@cache
+def camel(name: str) -> str:
+    """`penalty_decisions` as `penaltyDecisions`."""
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+def root_field(entity: Entity) -> str:
+    """The root that looks one entity up by key: `enforcementCase`."""
+    return entity.name[0].lower() + entity.name[1:]
+
+
+def list_field(entity: Entity) -> str:
+    """The root that lists entities: `enforcementCases`, `parties`."""
+    name = root_field(entity)
+    return name[:-1] + "ies" if name.endswith("y") else name + "s"
+
+
+@cache
+def _fields(entity_name: str, names: tuple[str, ...]) -> Mapping[str, str]:
+    del entity_name
+    return {camel(name): name for name in names}
+
+
+def element_names(entity: Entity) -> Mapping[str, str]:
+    """GraphQL field -> element."""
+    return _fields(entity.name, tuple(entity.elements))
+
+
+def relation_names(entity: Entity) -> Mapping[str, str]:
+    """GraphQL field -> relation."""
+    return _fields(entity.name, tuple(entity.relations))
+
+
+def argument_names(entity: Entity) -> Mapping[str, str]:
+    """Argument of the root by key -> element."""
+    return {camel(name): name for combination in entity.lookups for name in combination}
+
+
+def describe_lookups(entity: Entity) -> str:
+    """The argument combinations of the root by key, for messages: `caseCode，或 agencyCode + sourceCaseNo`."""
+    return "，或 ".join(" + ".join(camel(name) for name in combination) for combination in entity.lookups)
+
+
+def complete_lookup(entity: Entity, given: set[str]) -> tuple[str, ...] | None:
+    """The combination that is exactly `given`, or None."""
+    return next((c for c in entity.lookups if set(c) == given), None)
+
+
+__all__ = [
+    "GLOBAL_ID",
+    "OWNER",
+    "PROVENANCE",
+    "argument_names",
+    "camel",
+    "complete_lookup",
+    "describe_lookups",
+    "element_names",
+    "list_field",
+    "relation_names",
+    "root_field",
+]
