@@ -122,7 +122,10 @@ def _epoch(text: str, form: str) -> datetime:
 def _parse(text: str, form: str) -> datetime:
     """strptime, but digits must be ASCII and fields as wide as the format says (`2024-1-5` is not `%Y-%m-%d`)."""
     cleaned = text.strip()
-    moment = datetime.strptime(cleaned, form)
+    try:
+        moment = datetime.strptime(cleaned, form)
+    except ValueError as error:
+        raise ValueError("没有这一天" if "out of range" in str(error) or "must be in" in str(error) else f"不合格式 {form}") from None
     if moment.strftime(form) != cleaned:
         raise ValueError(f"不合格式 {form}")
     return moment

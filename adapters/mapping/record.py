@@ -127,7 +127,8 @@ def _inside(
         bad.append((first, None, BadValue("02", str(error))))
         return ()
     children = [map_record(source, entity, node, hash_id) for node in nodes if isinstance(node, dict)]
-    kept = tuple(child for child in children if child.values)
+    read = {f.name for f in source.entities[entity].fields.values() if f.path is not None}
+    kept = tuple(child for child in children if child.refs or not read.isdisjoint(child.values))
     for child in children:
         parent.issues.extend(child.issues)
         parent.quarantined |= child.quarantined

@@ -85,8 +85,6 @@ class Index:
         self.related: dict[tuple[str, str, str], dict[str, None]] = {}
         self.related_failures: dict[tuple[str, str, str], Failure] = {}
         self.issues: dict[Issue, None] = {}
-        self.found_roots: dict[str, Sequence[str]] = {}
-        self.root_failures: dict[str, Failure] = {}
 
     def row(self, entity: str, key: str) -> Row:
         """The row of this entity, made with what its key tells when it is new."""

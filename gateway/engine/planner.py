@@ -98,7 +98,8 @@ class Planner:
             if not any(name in arrival.offers for arrival in everything):
                 planning.unsourced.append((part.number, name))
         if entity.allotted in part.elements:
-            planning.identify.setdefault(entity.name, []).append((part.number, None, known_after))
+            seen = known_after.union(*(arrival.after for arrival in everything))
+            planning.identify.setdefault(entity.name, []).append((part.number, None, seen))
         for relation, inner in part.relations.items():
             self._plan_relation(planning, part, relation, inner, everything, known_after)
         self._identify_references(planning, part, everything)
@@ -181,6 +182,9 @@ class Planner:
             reached.extend(self._carried(part, name, inner, arrival))
         if relation.inverse is not None:
             reached.extend(self._expanded(planning, part, name, inner, known_after))
+        if not reached and relation.by is not None:
+            planning.unsourced.append((part.number, name))
+            return
         if not reached:
             use = Use("expand", inner.number, frozenset(inner.elements), part.number, name)
             offers = self._stored(inner.entity)

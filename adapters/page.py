@@ -1,0 +1,89 @@
+"""From an HTTP answer to a Page: the steps that every kind of source over HTTP shares."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, TypeVar
+
+from adapters.errors import SourceContractBroken, SourceError, SourceRejected
+from adapters.latest import latest
+from adapters.mapping.model import OperationMapping, SourceMapping
+from adapters.mapping.paths import parse_path
+from adapters.outcome import Verdict, raise_for, text_at
+from adapters.source import Call, Page
+from schema.formats import CHINA_TIME
+
+LARGEST_INLINE = 256 * 1024
+"""Bytes of an answer that may be read on the event loop; larger ones are read in a thread."""
+
+Result = TypeVar("Result")
+
+
+@contextmanager
+def told_by(mapping: SourceMapping, call: Call) -> Iterator[None]:
+    """Errors raised inside say which source and operation they come from."""
+    try:
+        yield
+    except SourceError as error:
+        error.source, error.operation = mapping.name, call.operation
+        raise
+
+
+def operation_of(mapping: SourceMapping, call: Call) -> OperationMapping:
+    """The operation that is called. Raises SourceRejected when the source has none of this name."""
+    try:
+        return mapping.operations[call.operation]
+    except KeyError:
+        raise SourceRejected(f"没有操作 {call.operation}") from None
+
+
+async def off_loop(size: int, read: Callable[[], Result]) -> Result:
+    """What `read` returns; of a large answer it is computed in a thread, so that others need not wait."""
+    return read() if size <= LARGEST_INLINE else await asyncio.to_thread(read)
+
+
+def page_of(
+    operation: OperationMapping,
+    tree: Any,
+    verdict: Verdict,
+    raw: bytes,
+    media_type: str,
+    notes: Mapping[str, str] | None = None,
+) -> Page:
+    """The page in a decoded answer. Raises what the verdict stands for, or SourceContractBroken."""
+    raise_for(verdict)
+    now = datetime.now(CHINA_TIME)
+    notes = dict(notes or {})
+    if verdict.kind == "empty":
+        return Page([], raw, media_type, now, None, notes)
+    records = _records(operation, tree)
+    if operation.lookup:
+        records = latest(records, operation.latest_of, operation.latest_by)
+    return Page(records, raw, media_type, now, _total(operation, tree, notes), notes)
+
+
+def _records(operation: OperationMapping, tree: Any) -> list[Any]:
+    """The records; places with nothing in them are none. Raises SourceContractBroken for what is no record."""
+    try:
+        found = operation.records.all(tree)
+    except ValueError as error:
+        raise SourceContractBroken(str(error)) from None
+    if not operation.records.steps and isinstance(tree, list):
+        found = tree
+    records = [value for value in found if value not in (None, "")]
+    if not all(isinstance(value, Mapping) for value in records):
+        raise SourceContractBroken(f"{operation.records.text} 处应为记录，实为单个值或嵌套的列表")
+    return records
+
+
+def _total(operation: OperationMapping, tree: Any, notes: dict[str, str]) -> int | None:
+    """The number of records on all pages; what is no number is noted, not guessed."""
+    written = operation.written.page
+    if written is None or written.total is None:
+        return None
+    text = text_at(tree, parse_path(written.total))
+    if text and text.isascii() and text.isdigit() and len(text) < 16:
+        return int(text)
+    notes["total"] = f"{written.total} 不是整数"
+    return None

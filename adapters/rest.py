@@ -1,0 +1,95 @@
+"""REST systems: one request, one answer, any charset, the success code wherever they keep it."""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from adapters.charset import charset_in, charset_in_xml, to_text
+from adapters.decode import decode, print_json
+from adapters.http import HttpAnswer, HttpClient, raise_for_status
+from adapters.mapping.model import OperationMapping, SourceMapping
+from adapters.mapping.written import (
+    BasicAuth,
+    BearerAuth,
+    HeaderAuth,
+    HttpAuth,
+    NoAuth,
+    PlatformConnect,
+    Request,
+    RestConnect,
+)
+from adapters.outcome import judge_for
+from adapters.page import off_loop, operation_of, page_of, told_by
+from adapters.request import fill, query_string
+from adapters.secrets import Secrets, resolve, resolve_address
+from adapters.source import Call, Page
+
+
+class RestSource:
+    """A source that is asked with plain HTTP requests."""
+
+    def __init__(self, mapping: SourceMapping, connect: RestConnect, secrets: Secrets, http: HttpClient) -> None:
+        self.mapping, self.connect, self.secrets, self.http = mapping, connect, secrets, http
+        self.base = resolve_address(connect.base_url, secrets)
+        self.headers = auth_headers(connect.auth, secrets)
+        self.judge = judge_for(connect.outcome)
+
+    async def call(self, call: Call) -> Page:
+        """Make one request."""
+        with told_by(self.mapping, call):
+            operation = operation_of(self.mapping, call)
+            method, url, headers, body = http_request(self.base, operation.written.request, call, self.secrets)
+            answer = await self.http.send(method, url, {**headers, **self.headers}, body, call.timeout)
+            return await off_loop(len(answer.body), lambda: self._page(operation, answer))
+
+    async def aclose(self) -> None:
+        """Let go of connections; may be called twice."""
+        await self.http.aclose()
+
+    def _page(self, operation: OperationMapping, answer: HttpAnswer) -> Page:
+        raise_for_status(answer)
+        tree = tree_in(answer, self.connect)
+        return page_of(operation, tree, self.judge(tree), answer.body, answer.media_type)
+
+
+def http_request(
+    base: str, request: Request, call: Call, secrets: Secrets, extra_query: Mapping[str, str] | None = None
+) -> tuple[str, str, dict[str, str], bytes | None]:
+    """Method, address, headers and body of a request, filled in for one call. Raises SourceRejected."""
+    query = query_string({**fill(request.query, call, secrets), **(extra_query or {})})
+    url = f"{base}/{(request.path or '').lstrip('/')}" + (f"?{query}" if query else "")
+    headers: dict[str, str] = {}
+    body: bytes | None = None
+    if request.json_body is not None:
+        headers["Content-Type"] = "application/json; charset=utf-8"
+        body = print_json(fill(request.json_body, call, secrets)).encode("utf-8", "replace")
+    elif request.form is not None:
+        headers["Content-Type"] = "application/x-www-form-urlencoded; charset=utf-8"
+        body = query_string(fill(request.form, call, secrets)).encode()
+    method = request.method or ("GET" if body is None else "POST")
+    return method, url, headers, b"" if body is None and method == "POST" else body
+
+
+def tree_in(answer: HttpAnswer, connect: RestConnect | PlatformConnect) -> Any:
+    """The decoded tree of an answer. Raises SourceContractBroken."""
+    declared = charset_in(answer.headers.get("content-type"))
+    in_xml = charset_in_xml(answer.body) if connect.answer[:1] == ["xml"] else None
+    return decode(connect.answer, to_text(answer.body, declared, in_xml, connect.charset))
+
+
+def auth_headers(auth: HttpAuth, secrets: Secrets) -> dict[str, str]:
+    """The headers that prove who we are."""
+    match auth:
+        case NoAuth():
+            return {}
+        case BearerAuth(token=token):
+            return {"Authorization": f"Bearer {resolve(token, secrets)}"}
+        case BasicAuth():
+            return {"Authorization": basic(resolve(auth.username, secrets), resolve(auth.password, secrets))}
+        case HeaderAuth():
+            return {auth.name: resolve(auth.value, secrets)}
+
+
+def basic(username: str, password: str) -> str:
+    """The value of `Authorization` for HTTP basic authentication."""
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()

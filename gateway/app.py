@@ -1,0 +1,132 @@
+"""Where everything meets: settings in, an ASGI application out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import strawberry
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from adapters.mapping.load import load_mappings
+from adapters.mapping.model import SourceMapping
+from adapters.mapping.record import HashId
+from adapters.open import open_source
+from adapters.secrets import names_in
+from adapters.source import Source
+from gateway.console.page import console_page, read_examples, static_routes
+from gateway.engine.calls import Calls
+from gateway.engine.engine import Engine
+from gateway.engine.executor import Services
+from gateway.engine.storage import Storage
+from gateway.engine.writeback import StoreWriteBack
+from gateway.http import Endpoint
+from gateway.settings import PROJECT, Settings
+from gateway.store.identity import make_hash_id
+from gateway.store.store import Store
+from schema.build import build_schema
+from schema.load import load_registry
+from schema.problems import Problem, Problems
+from schema.registry import Registry
+
+EXAMPLES = PROJECT / "schema" / "examples"
+STATIC = Path(__file__).parent / "console" / "static"
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """What is known without opening anything: the specification, the mappings, the schema."""
+
+    registry: Registry
+    mappings: dict[str, SourceMapping]
+    schema: strawberry.Schema
+
+
+def load_definitions(settings: Settings) -> Definitions:
+    """Read and check everything that is written down. Raises Problems with every mistake at once."""
+    registry = load_registry(settings.specification)
+    mappings = load_mappings(registry, settings.mappings)
+    return Definitions(registry, mappings, build_schema(registry))
+
+
+def missing_secrets(definitions: Definitions, settings: Settings) -> list[Problem]:
+    """The variables that mappings name and the environment does not have."""
+    problems = []
+    for mapping in definitions.mappings.values():
+        file = f"{settings.mappings.name}/{mapping.name}/mapping.yaml"
+        absent = [name for name in names_in(mapping) if not settings.secrets.get(name)]
+        problems += [Problem(file, 1, 1, f"env:{name}", "环境变量没有设置") for name in absent]
+    return problems
+
+
+class Gateway:
+    """A running gateway: its sources, its store, its engine."""
+
+    def __init__(self, definitions: Definitions, settings: Settings) -> None:
+        self.definitions, self.settings = definitions, settings
+        self.hash_id: HashId = make_hash_id(str(settings.party_key_secret))
+        self.store = Store(settings.database_url, definitions.registry)
+        self.store.create()
+        self.write_back = StoreWriteBack(self.store)
+        sources: dict[str, Source] = {
+            name: open_source(mapping, settings.secrets) for name, mapping in definitions.mappings.items()
+        }
+        self.calls = Calls(sources, definitions.mappings)
+        services = Services(
+            definitions.registry, definitions.mappings, self.calls, Storage(self.store), self.write_back, self.hash_id
+        )
+        self.engine = Engine(definitions.schema, services, settings.most_tokens, settings.plans_kept)
+
+    async def run(self) -> None:
+        """Work behind the answers, until cancelled."""
+        await self.write_back.run()
+
+    async def aclose(self) -> None:
+        """Close sources and store; what was offered to the store is landed first."""
+        await self.calls.aclose()
+        self.store.close()
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The ASGI application. Raises Problems when specification, mappings or settings are wrong."""
+    definitions = load_definitions(settings)
+    if problems := missing_secrets(definitions, settings):
+        raise Problems(problems)
+    running: list[Gateway] = []
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        gateway = Gateway(definitions, settings)
+        app.state.gateway = gateway
+        running.append(gateway)
+        async with asyncio.TaskGroup() as group:
+            work = group.create_task(gateway.run())
+            yield
+            async with asyncio.timeout(5):
+                await gateway.write_back.settle()
+            work.cancel()
+        await gateway.aclose()
+
+    examples = read_examples(EXAMPLES)
+    endpoint = Endpoint(lambda: running[0].engine, settings, lambda: console_page(examples, STATIC))
+
+    async def home(request: Request) -> Response:
+        return RedirectResponse("/graphql")
+
+    async def health(request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    return Starlette(
+        routes=[
+            Route("/", home),
+            Route("/graphql", endpoint.post, methods=["POST"]),
+            Route("/graphql", endpoint.get, methods=["GET"]),
+            Route("/healthz", health),
+            static_routes(STATIC),
+        ],
+        lifespan=lifespan,
+    )

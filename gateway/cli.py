@@ -1,0 +1,180 @@
+"""The command `gateway`: check what is written down, serve it, sync it, simulate it, explain a query."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from schema.problems import Problems
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 0, 1 for problems that were told, 2 for a wrong command line."""
+    parsed = _parser().parse_args(arguments)
+    command: Command = parsed.command
+    try:
+        return command(parsed)
+    except Problems as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        print(f"{len(error.problems)} 个问题", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gateway", description="闽执法数据联邦网关")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=command)
+        return added
+
+    serve = add("serve", _serve, "启动网关")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=8080)
+
+    check = add("check", _check, "不启动，检查规范、映射和设置，一次列出全部问题")
+    check.add_argument("--no-secrets", action="store_true", help="不检查环境变量是否齐全")
+
+    explained = add("explain", _explain, "打印查询计划：哪一步问谁、带什么键、分几批")
+    explained.add_argument("query", help="GraphQL 查询文本，或 .graphql 文件")
+    explained.add_argument("--variables", default="{}", help="JSON")
+
+    sync = add("sync", _sync, "数据回流：把一个来源的变更取到底")
+    sync.add_argument("source")
+    sync.add_argument("--operation", help="只运行这一个 changes 操作")
+
+    simulate = add("simulate", _simulate, "按映射和样例模拟一个来源系统，说它真实的协议")
+    simulate.add_argument("source")
+    simulate.add_argument("--host", default="127.0.0.1")
+    simulate.add_argument("--port", type=int, default=0)
+    simulate.add_argument("--control-port", type=int, default=0, help="控制接口：注入故障、查看调用、替换样例")
+    simulate.add_argument("--exit-with-parent", action="store_true", help="标准输入关闭时退出")
+
+    issues = add("issues", _issues, "列出已记录的数据质量问题")
+    issues.add_argument("--source")
+    issues.add_argument("--limit", type=int, default=100)
+
+    add("sdl", _sdl, "打印统一 schema（SDL）")
+    add("mapping-schema", _mapping_schema, "打印映射语言的 JSON Schema")
+
+    docs = add("docs", _docs, "由规范生成数据字典（静态网页）")
+    docs.add_argument("--out", type=Path, default=Path("docs/site"))
+
+    demo = add("demo", _demo, "六个模拟来源、一次数据回流、网关和查询页面，一条命令")
+    demo.add_argument("--port", type=int, default=8080)
+    return parser
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from gateway.app import create_app
+    from gateway.log import configure_logging
+    from gateway.serving import serve
+    from gateway.settings import read_settings
+
+    configure_logging()
+    serve(create_app(read_settings()), arguments.host, arguments.port)
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from gateway.app import load_definitions, missing_secrets
+    from gateway.settings import read_settings
+
+    placeholder = {"GATEWAY_PARTY_KEY_SECRET": "unset"} if arguments.no_secrets else None
+    settings = read_settings(placeholder)
+    definitions = load_definitions(settings)
+    if not arguments.no_secrets and (problems := missing_secrets(definitions, settings)):
+        raise Problems(problems)
+    for mapping in definitions.mappings.values():
+        for notice in mapping.notices:
+            print(f"提示 {notice}")
+    entities, elements = definitions.registry.entities, sum(len(e.elements) for e in definitions.registry.entities.values())
+    print(f"规范 {definitions.registry.version}：{len(entities)} 个实体，{elements} 个数据元；{len(definitions.mappings)} 个来源。没有问题")
+    return 0
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from gateway.errors import QueryError
+    from gateway.planning import explain_text
+    from gateway.settings import read_settings
+
+    text = Path(arguments.query).read_text("utf-8") if arguments.query.endswith(".graphql") else arguments.query
+    try:
+        variables = json.loads(arguments.variables)
+        print(explain_text(read_settings({"GATEWAY_PARTY_KEY_SECRET": "unset"}), text, variables))
+    except (QueryError, json.JSONDecodeError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _sync(arguments: argparse.Namespace) -> int:
+    from gateway.returning import return_data
+    from gateway.settings import read_settings
+
+    return asyncio.run(return_data(read_settings(), arguments.source, arguments.operation, print))
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    from gateway.simulating import simulate
+
+    return simulate(
+        arguments.source, arguments.host, arguments.port, arguments.control_port, arguments.exit_with_parent
+    )
+
+
+def _issues(arguments: argparse.Namespace) -> int:
+    from gateway.settings import read_settings
+    from gateway.store.store import Store
+    from schema.load import load_registry
+
+    settings = read_settings()
+    store = Store(settings.database_url, load_registry(settings.specification))
+    try:
+        store.create()
+        for issue in store.issues(arguments.source, arguments.limit):
+            print(issue)
+    finally:
+        store.close()
+    return 0
+
+
+def _sdl(arguments: argparse.Namespace) -> int:
+    from schema.build import build_schema, print_schema
+    from schema.load import load_registry
+
+    print(print_schema(build_schema(load_registry())), end="")
+    return 0
+
+
+def _mapping_schema(arguments: argparse.Namespace) -> int:
+    from adapters.mapping.json_schema import mapping_json_schema
+
+    print(mapping_json_schema(), end="")
+    return 0
+
+
+def _docs(arguments: argparse.Namespace) -> int:
+    from schema.load import load_registry
+    from schema.reference import write_reference
+
+    print(write_reference(load_registry(), arguments.out))
+    return 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from gateway.demo import demo
+
+    return demo(arguments.port)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

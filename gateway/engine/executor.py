@@ -1,0 +1,355 @@
+"""Runs a plan: wave after wave, each step one batched call, into one index. A failed call fails only what it was for."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from adapters.errors import SourceContractBroken, SourceError
+from adapters.mapping.model import LookupRole, SourceMapping
+from adapters.mapping.record import HashId, Mapped, key_texts, map_record
+from adapters.source import Page
+from gateway.context import RequestContext
+from gateway.engine.calls import Calls
+from gateway.engine.index import ASKED, NAMED, RELATED, Failure, Index, Mode, Origin, Row
+from gateway.engine.plan import Identify, Lookup, Plan, StoreLookup, StoreSearch, Use
+from gateway.engine.planner import route_of
+from gateway.engine.storage import ListPage, Storage, StoreUnavailable
+from schema.registry import OWNER, Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One live answer on its way into the store: the page, what it was mapped to, and which keys it answers."""
+
+    mapping: SourceMapping
+    operation: str
+    page: Page
+    mapped: Sequence[Mapped]
+    deleted: Sequence[tuple[str, str]]
+    answered: Mapping[str, Sequence[str]]
+
+
+class WriteBack(Protocol):
+    """Where live answers are left for the store; never waits."""
+
+    def offer(self, answered: Answered) -> None:
+        """Take the answer, or let it go when there is no room."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RootArguments:
+    """What a root was called with: the key of one entity (None while unknown), or a page of a list."""
+
+    key: str | None = None
+    allotted: str | None = None
+    first: int = 0
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What executing needs besides the plan; one for the process."""
+
+    registry: Registry
+    mappings: Mapping[str, SourceMapping]
+    calls: Calls
+    storage: Storage
+    write_back: WriteBack
+    hash_id: HashId
+
+
+@dataclass(slots=True)
+class Execution:
+    """One run of one plan."""
+
+    services: Services
+    plan: Plan
+    roots: Sequence[RootArguments]
+    context: RequestContext
+    index: Index
+    keys: list[str | None] = field(default_factory=list)
+    pages: dict[int, ListPage] = field(default_factory=dict)
+    asked: set[tuple[str, str, str]] = field(default_factory=set)
+    failures: list[Failure] = field(default_factory=list)
+    stale: dict[tuple[str, str], Failure] = field(default_factory=dict)
+    root_failures: dict[int, Failure] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Fill the index. Never raises for a source: failures stand where the answer would have been."""
+        self.keys = [root.key for root in self.roots]
+        for wave in self.plan.waves:
+            async with asyncio.TaskGroup() as group:
+                for step in wave:
+                    group.create_task(self._step(step))
+
+    async def _step(self, step: Lookup | StoreLookup | StoreSearch | Identify) -> None:
+        try:
+            match step:
+                case Lookup():
+                    await self._lookup(step)
+                case StoreLookup():
+                    await self._store_lookup(step)
+                case StoreSearch():
+                    await self._search(step)
+                case Identify():
+                    await self._identify(step)
+        except StoreUnavailable as error:
+            self._store_failed(step, Failure("store", error.operation, error))
+
+    def members(self, number: int) -> list[Row]:
+        """The rows that stand at a part, as far as they are known by now."""
+        for index, root in enumerate(self.plan.roots):
+            if root.part.number == number:
+                if root.kind == "list":
+                    page = self.pages.get(index)
+                    return [self.index.row(root.part.entity.name, key) for key in page.keys] if page else []
+                key = self.keys[index]
+                return [] if key is None else [self.index.row(root.part.entity.name, key)]
+        parent, relation = self._way_to(number)
+        name = self.plan.parts[number].entity.name
+        found: dict[str, None] = {}
+        for row in self.members(parent):
+            found.update(dict.fromkeys(self.index.targets(row, relation) or ()))
+        return [self.index.row(name, key) for key in found]
+
+    def _way_to(self, number: int) -> tuple[int, str]:
+        for part in self.plan.parts:
+            for relation, inner in part.relations.items():
+                if inner.number == number:
+                    return part.number, relation
+        raise LookupError(f"part {number} is not in the plan")
+
+    # --- live look-ups -------------------------------------------------------------------------------------------
+
+    async def _lookup(self, step: Lookup) -> None:
+        mapping = self.services.mappings[step.source]
+        role = mapping.operations[step.operation].lookup
+        assert role is not None
+        wanted: dict[str, list[tuple[Use, Row]]] = {}
+        for use in step.uses:
+            for row in self.members(use.part if use.purpose == "complete" else int(use.parent or 0)):
+                if (text := self._key_text(mapping, role, use, row)) is not None:
+                    wanted.setdefault(text, []).append((use, row))
+        fresh = [text for text in wanted if (step.source, step.operation, text) not in self.asked]
+        self.asked.update((step.source, step.operation, text) for text in fresh)
+        async with asyncio.TaskGroup() as group:
+            for start in range(0, len(fresh), role.batch):
+                texts = fresh[start : start + role.batch]
+                group.create_task(self._call(step, mapping, role, {text: wanted[text] for text in texts}))
+
+    def _key_text(self, mapping: SourceMapping, role: LookupRole, use: Use, row: Row) -> str | None:
+        """The row's key as the source writes it, or None when this source is not to be asked for it."""
+        if use.purpose == "complete":
+            if use.elements and not any(row.lacks(name) for name in use.elements):
+                return None
+            if not use.elements and row.contributions:
+                return None
+        if route_of(role, self.services.registry) is not None:
+            owner = row.values.get("agency_code") or row.values.get(OWNER)
+            if owner != mapping.agency:
+                return None
+        value = row.values.get(role.element)
+        return None if value is None or role.field.print_key is None else role.field.print_key(value)
+
+    async def _call(
+        self, step: Lookup, mapping: SourceMapping, role: LookupRole, wanted: Mapping[str, list[tuple[Use, Row]]]
+    ) -> None:
+        deadline = self.context.deadline
+        try:
+            page = await self.services.calls.make(step.source, step.operation, deadline, keys=tuple(wanted))
+        except SourceError as error:
+            await self._failed(step, mapping, role, wanted, Failure(step.source, step.operation, error))
+            return
+        mapped: list[Mapped] = []
+        deleted: list[tuple[str, str]] = []
+        for record in page.records:
+            entity = map_record(mapping, role.entity, record, self.services.hash_id)
+            if role.relation is None:
+                self._name_as_asked(entity, key_texts(record, role.field), wanted)
+            if role.deleted and role.deleted.values & {str(v) for v in role.deleted.path.find(record)}:
+                deleted.append((entity.entity, entity.key))
+            else:
+                mapped.append(entity)
+        origin = self._origin(step, "LIVE", page.received_at, page.received_at)
+        answered = self._take(mapping, role, wanted, [(entity, origin) for entity in mapped])
+        self._mark_answered(role, wanted, step.source)
+        self.services.write_back.offer(Answered(mapping, step.operation, page, mapped, deleted, answered))
+
+    def _name_as_asked(self, entity: Mapped, texts: Iterable[str], wanted: Mapping[str, list[tuple[Use, Row]]]) -> None:
+        """A record that was asked for by its key *is* that entity, even when it spells the key badly."""
+        for text in texts:
+            if text in wanted:
+                entity.key = wanted[text][0][1].key
+
+    def _take(
+        self,
+        mapping: SourceMapping,
+        role: LookupRole,
+        wanted: Mapping[str, list[tuple[Use, Row]]],
+        entities: Iterable[tuple[Mapped, Origin]],
+    ) -> dict[str, list[str]]:
+        """Put entities into the index where they were asked for; returns which keys answer which key text."""
+        text_of = {row.key: text for text, uses in wanted.items() for _, row in uses}
+        answered: dict[str, list[str]] = {text: [] for text in wanted}
+        for entity, origin in entities:
+            if role.relation is None:
+                if entity.key in text_of:
+                    self._add(mapping, entity, origin, ASKED)
+                    answered[text_of[entity.key]].append(entity.key)
+                continue
+            parents = [key for key in entity.refs.get(role.relation, ()) if key in text_of]
+            if parents:
+                self._add(mapping, entity, origin, RELATED)
+            for key in parents:
+                answered[text_of[key]].append(entity.key)
+                for use, row in wanted[text_of[key]]:
+                    self.index.relate(row.entity.name, key, str(use.relation), (entity.key,))
+        return answered
+
+    def _add(self, mapping: SourceMapping, entity: Mapped, origin: Origin, rank: int) -> None:
+        row = self.index.add(entity, origin, rank, mapping.entities[entity.entity].provides)
+        for relation, children in entity.embedded.items():
+            for child in children:
+                self._add(mapping, child, origin, NAMED)
+            if row.entity.relations[relation].inverse:
+                self.index.relate(row.entity.name, row.key, relation, (child.key for child in children))
+        for relation in entity.refs:
+            if row.entity.relations[relation].by:
+                self.index.name_references(row, relation, origin)
+
+    def _mark_answered(self, role: LookupRole, wanted: Mapping[str, list[tuple[Use, Row]]], source: str) -> None:
+        """What the source did not mention it does not have: null or an empty list, and no error."""
+        for uses in wanted.values():
+            for use, row in uses:
+                if role.relation is not None:
+                    self.index.relate(row.entity.name, row.key, str(use.relation), ())
+                    continue
+                for name in use.elements:
+                    if row.lacks(name):
+                        row.learn(name, None, NAMED, source)
+
+    async def _failed(
+        self,
+        step: Lookup,
+        mapping: SourceMapping,
+        role: LookupRole,
+        wanted: Mapping[str, list[tuple[Use, Row]]],
+        failure: Failure,
+    ) -> None:
+        """What the store still knows answers, marked STALE; for the rest the failure stands where the data would."""
+        answers = {}
+        if failure.error.retryable or isinstance(failure.error, SourceContractBroken):
+            answers = await self.services.storage.answers(mapping, step.operation, role.entity, list(wanted))
+        known = {text: uses for text, uses in wanted.items() if text in answers}
+        if known:
+            self.stale[(step.source, step.operation)] = failure
+            entities = [
+                (stored.mapped, self._origin(step, "STALE", stored.as_of, stored.fetched_at))
+                for found in answers.values()
+                for stored in found
+            ]
+            self._take(mapping, role, known, entities)
+            self._mark_answered(role, known, step.source)
+        for text, uses in wanted.items():
+            for use, row in uses if text not in known else ():
+                if role.relation is not None:
+                    self.index.related_failures[(row.entity.name, row.key, str(use.relation))] = failure
+                    continue
+                row.failures["*"] = failure
+                for name in use.elements:
+                    row.failures[name] = failure
+        if len(known) < len(wanted):
+            self.failures.append(failure)
+
+    def _origin(self, step: Lookup, mode: Mode, as_of: datetime, fetched_at: datetime) -> Origin:
+        version = self.services.registry.version
+        return Origin(step.source, step.operation, mode, as_of, fetched_at, version)
+
+    # --- the store -----------------------------------------------------------------------------------------------
+
+    async def _store_lookup(self, step: StoreLookup) -> None:
+        for use in step.uses:
+            if use.purpose == "complete":
+                rows = self.members(use.part)
+                await self._load(step.entity, [row.key for row in rows], ASKED)
+                for row in rows:
+                    for name in use.elements:
+                        if row.lacks(name):
+                            row.learn(name, None, NAMED, "")
+                continue
+            parents = self.members(int(use.parent or 0))
+            if not parents:
+                continue
+            relation = parents[0].entity.relations[str(use.relation)]
+            found = await self.services.storage.related(step.entity, str(relation.inverse), [p.key for p in parents])
+            await self._load(step.entity, list(dict.fromkeys(k for keys in found.values() for k in keys)), RELATED)
+            for parent in parents:
+                self.index.relate(parent.entity.name, parent.key, relation.name, found.get(parent.key, ()))
+
+    def _store_failed(self, step: Lookup | StoreLookup | StoreSearch | Identify, failure: Failure) -> None:
+        self.failures.append(failure)
+        match step:
+            case StoreSearch():
+                self.root_failures[step.root] = failure
+            case StoreLookup():
+                for use in step.uses:
+                    for row in self.members(use.part if use.purpose == "complete" else int(use.parent or 0)):
+                        if use.purpose == "expand":
+                            place = (row.entity.name, row.key, str(use.relation))
+                            self.index.related_failures[place] = failure
+                        row.failures.update(dict.fromkeys(("*", *use.elements), failure))
+            case Identify():
+                allotted = str(self.services.registry.entities[step.entity].allotted)
+                if step.root is not None:
+                    self.root_failures[step.root] = failure
+                for number, relation in step.parts:
+                    for row in self.members(number):
+                        name = str(row.entity.relations[relation].by) if relation else allotted
+                        row.failures[name] = failure
+
+    async def _search(self, step: StoreSearch) -> None:
+        root = self.roots[step.root]
+        page = await self.services.storage.page(step.entity, root.first, root.after)
+        self.pages[step.root] = page
+        await self._load(step.entity, page.keys, RELATED)
+
+    async def _load(self, entity: str, keys: Sequence[str], rank: int) -> None:
+        for stored in await self.services.storage.by_keys(entity, keys):
+            version = self.services.registry.version
+            origin = Origin(stored.source, "", "STORE", stored.as_of, stored.fetched_at, version)
+            mapping = self.services.mappings.get(stored.source)
+            told = mapping.entities.get(entity) if mapping else None
+            provides = told.provides if told else frozenset(stored.mapped.values)
+            row = self.index.add(stored.mapped, origin, rank, provides)
+            for relation in stored.mapped.refs:
+                if row.entity.relations[relation].by:
+                    self.index.name_references(row, relation, origin)
+
+    async def _identify(self, step: Identify) -> None:
+        entity = self.services.registry.entities[step.entity]
+        allotted = str(entity.allotted)
+        if step.root is not None:
+            value = str(self.roots[step.root].allotted)
+            found = await self.services.storage.find_identified(step.entity, [value])
+            self.keys[step.root] = found.get(value)
+            return
+        rows: dict[str, Row] = {}
+        holders: list[tuple[Row, str, str]] = []
+        for number, relation in step.parts:
+            for row in self.members(number):
+                if relation is None:
+                    rows[row.key] = row
+                for key in (row.values.get(relation) or ()) if relation else ():
+                    rows[key] = self.index.row(step.entity, key)
+                    holders.append((row, str(row.entity.relations[str(relation)].by), key))
+        real = [key for key, row in rows.items() if row.contributions and not key.startswith("~")]
+        codes = await self.services.storage.identify(step.entity, real)
+        for key, row in rows.items():
+            row.learn(allotted, codes.get(key), ASKED, "")
+        for row, element, key in holders:
+            row.learn(element, codes.get(key), ASKED, "")
+
+

@@ -1,0 +1,74 @@
+"""A plan as people read it: waves, steps, where keys come from, what each step is for."""
+
+from collections.abc import Mapping
+
+from adapters.mapping.model import OperationMapping, SourceMapping
+from gateway.engine.plan import Identify, Lookup, Plan, Step, StoreLookup, StoreSearch, Use
+from gateway.engine.planner import route_of
+from schema.names import camel
+from schema.registry import Registry
+
+
+def explain(plan: Plan, registry: Registry, mappings: Mapping[str, SourceMapping]) -> str:
+    """The plan as text; the same for everybody who sends this operation."""
+    sources = sorted({step.source for step in plan.steps if isinstance(step, Lookup)})
+    lines = [f"{len(plan.waves)} waves, {len(plan.steps)} steps, {len(sources)} sources: {', '.join(sources) or '-'}"]
+    for number, wave in enumerate(plan.waves, 1):
+        lines += ["", f"wave {number}"]
+        for step in wave:
+            lines += _step(step, plan, registry, mappings)
+    if plan.unsourced:
+        names = (f"{plan.parts[part].path}.{camel(name)}" for part, name in plan.unsourced)
+        lines += ["", f"no source (null): {', '.join(names)}"]
+    return "\n".join(lines)
+
+
+def _step(step: Step, plan: Plan, registry: Registry, mappings: Mapping[str, SourceMapping]) -> list[str]:
+    front = f"  [{step.number}] "
+    match step:
+        case Lookup():
+            mapping = mappings[step.source]
+            operation = mapping.operations[step.operation]
+            head = f"{front}{step.source}.{step.operation} -> {step.entity}"
+            return [head, f"      {_limits(mapping, operation)}", *_uses(step.uses, plan, registry, operation, mapping)]
+        case StoreLookup():
+            return [f"{front}store -> {step.entity}", *_uses(step.uses, plan, registry, None, None)]
+        case StoreSearch():
+            return [f"{front}store page -> {step.entity}", f"      for  {plan.roots[step.root].part.path}"]
+        case Identify():
+            allotted = camel(str(registry.entities[step.entity].allotted))
+            if step.root is not None:
+                return [f"{front}store identity {allotted} -> {step.entity}", f"      for  {plan.roots[step.root].part.path}"]
+            places = (plan.parts[part].path + (f".{camel(relation)}" if relation else "") for part, relation in step.parts)
+            return [f"{front}store identity {step.entity} -> {allotted}", f"      for  {', '.join(places)}"]
+
+
+def _limits(mapping: SourceMapping, operation: OperationMapping) -> str:
+    assert operation.lookup is not None
+    connect = mapping.connect
+    calls = "1 key a call (N+1)" if operation.lookup.batch == 1 else f"<= {operation.lookup.batch} keys a call"
+    return f"{connect.kind}, {calls}, timeout {connect.timeout:g}s, concurrency {connect.concurrency}"
+
+
+def _uses(
+    uses: tuple[Use, ...],
+    plan: Plan,
+    registry: Registry,
+    operation: OperationMapping | None,
+    mapping: SourceMapping | None,
+) -> list[str]:
+    lines = []
+    for use in uses:
+        part = plan.parts[use.part]
+        origin = part.path if use.purpose == "complete" else plan.parts[int(use.parent or 0)].path
+        line = f"      for  {part.path}"
+        if operation and operation.lookup and mapping:
+            limited = route_of(operation.lookup, registry)
+            where = f" where agencyCode = {mapping.agency}" if limited else ""
+            line += f"  keys: {camel(operation.lookup.element)} of {origin}{where}"
+        else:
+            line += f"  keys: of {origin}"
+        lines.append(line)
+        if use.elements:
+            lines.append(f"           {', '.join(camel(name) for name in sorted(use.elements))}")
+    return lines

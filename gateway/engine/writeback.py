@@ -1,0 +1,58 @@
+"""Live answers flow back into the store behind the answer: queued, bounded, never waited for."""
+
+import asyncio
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.engine.executor import Answered
+from gateway.log import logger
+from gateway.store.store import Landing, Store
+
+MOST_WAITING = 1000
+
+
+class StoreWriteBack:
+    """A queue and the one task that lands from it. What finds no room is let go: the next sync brings it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.waiting: asyncio.Queue[Answered] = asyncio.Queue(MOST_WAITING)
+        self.let_go = 0
+
+    def offer(self, answered: Answered) -> None:
+        """Leave an answer for the store."""
+        try:
+            self.waiting.put_nowait(answered)
+        except asyncio.QueueFull:
+            self.let_go += 1
+            logger().warning("writeback.full", source=answered.mapping.name, let_go=self.let_go)
+
+    async def run(self) -> None:
+        """Land what is offered, one after the other, until cancelled."""
+        while True:
+            answered = await self.waiting.get()
+            try:
+                await self._land(answered)
+            finally:
+                self.waiting.task_done()
+
+    async def settle(self) -> None:
+        """Wait until everything offered so far is in the store."""
+        await self.waiting.join()
+
+    async def _land(self, answered: Answered) -> None:
+        landing = Landing(
+            source=answered.mapping.name,
+            operation=answered.operation,
+            raw=answered.page.raw,
+            media_type=answered.page.media_type,
+            received_at=answered.page.received_at,
+            mapped=answered.mapped,
+            deleted=answered.deleted,
+            answered=answered.answered,
+            mapping_version=answered.mapping.version,
+        )
+        try:
+            await asyncio.to_thread(self.store.land, landing)
+        except SQLAlchemyError as error:
+            logger().error("writeback.failed", source=landing.source, error=type(error).__name__)

@@ -1,0 +1,90 @@
+"""Column types that give back exactly what was put in, on SQLite and PostgreSQL alike."""
+
+import json
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Boolean, Date, DateTime, Dialect, Text
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from schema.formats import CHINA_TIME, Format, Kind
+
+KEY = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text that is compared byte by byte, so that keys have one order everywhere."""
+
+PLAIN = JSON(none_as_null=True)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware instant, read back in China time. SQLite keeps the wall clock of +08:00, so its texts sort as instants do."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """As the database keeps it; raises ValueError for a time without a zone."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("时间没有时区")
+        local = value.astimezone(CHINA_TIME)
+        return local if dialect.name == "postgresql" else local.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """As it was put in, in China time."""
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=CHINA_TIME) if value.tzinfo is None else value.astimezone(CHINA_TIME)
+
+
+class Listed(TypeDecorator[tuple[Any, ...]]):
+    """The values of a list element, as a tuple."""
+
+    impl = JSON(none_as_null=True)
+    cache_ok = True
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        super().__init__()
+
+    def process_bind_param(self, value: tuple[Any, ...] | None, dialect: Dialect) -> list[Any] | None:
+        """Dates and instants are written as ISO texts."""
+        del dialect
+        if value is None:
+            return None
+        return [item.isoformat() if isinstance(item, date) else item for item in value]
+
+    def process_result_value(self, value: list[Any] | None, dialect: Dialect) -> tuple[Any, ...] | None:
+        """The tuple that was put in."""
+        del dialect
+        if value is None:
+            return None
+        read = READ_FROM_TEXT.get(self.kind)
+        return tuple(value) if read is None else tuple(read(item) for item in value)
+
+
+READ_FROM_TEXT: dict[Kind, Callable[[str], Any]] = {"date": date.fromisoformat, "datetime": datetime.fromisoformat}
+
+
+def column_type(form: Format) -> TypeEngine[Any]:
+    """The type that keeps values of a data element format."""
+    if form.many:
+        return Listed(form.kind)
+    match form.kind:
+        case "text":
+            return Text()
+        case "number" | "money":
+            return BigInteger()
+        case "date":
+            return Date()
+        case "datetime":
+            return Instant()
+        case "boolean":
+            return Boolean()
+
+
+def write_json(value: object) -> str:
+    """JSON that every database takes: ASCII, so that no half of a surrogate pair and no NUL stands in it by itself."""
+    return json.dumps(value, separators=(",", ":"), default=str)

@@ -1,0 +1,131 @@
+"""One database, SQLite or PostgreSQL: connections that read, and write transactions that are repeated when they collide."""
+
+import contextlib
+import hashlib
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Column, Connection, Engine, create_engine, event, func, inspect, make_url, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateColumn
+
+from gateway.store.columns import write_json
+from gateway.store.tables import Tables
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+ATTEMPTS = 4
+BUSY_MS = 10_000
+COLLISIONS = {"40001", "40P01", "23505"}
+"""PostgreSQL's states for a serialization failure, a deadlock, and a unique key that another transaction took first."""
+
+
+class Database:
+    """The engine and the rule for writing: on SQLite one writer at a time, on PostgreSQL locks named by what is written."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = _engine(url)
+        self._writer: contextlib.AbstractContextManager[Any] = (
+            threading.Lock() if self.engine.dialect.name == "sqlite" else contextlib.nullcontext()
+        )
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """The result of `work` in a transaction that only reads."""
+        with self.engine.connect() as connection:
+            return work(connection)
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """The result of `work`, committed whole or not at all. `work` may run again after a collision."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with self._writer, self.engine.connect() as connection:
+                    with connection.execution_options(writes=True).begin():
+                        return work(connection)
+            except DBAPIError as error:
+                if attempt == ATTEMPTS or not _is_collision(error):
+                    raise
+            time.sleep(random.uniform(0, 0.02 * 2**attempt))
+        raise AssertionError("the last attempt returns or raises")
+
+    def create(self, tables: Tables) -> None:
+        """Make the tables that are not there yet, and the columns of elements that the specification gained."""
+
+        def work(connection: Connection) -> None:
+            lock(connection, "create")
+            tables.metadata.create_all(connection)
+            for table in tables.entities.values():
+                there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+                for column in table.columns:
+                    if column.name not in there:
+                        _add_column(connection, table.name, column)
+
+        self.write(work)
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self.engine.dispose()
+
+
+def lock(connection: Connection, *names: str) -> None:
+    """Wait until no other transaction holds this lock; held to the end of this one. SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        digest = hashlib.sha256("\0".join(names).encode()).digest()
+        number = int.from_bytes(digest[:8], "big", signed=True)
+        connection.execute(select(func.pg_advisory_xact_lock(number)))
+
+
+def chunks(items: Sequence[Item], size: int = 500) -> Iterator[Sequence[Item]]:
+    """The items in pieces that fit into one statement."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _engine(url: str) -> Engine:
+    address = make_url(url)
+    if address.get_backend_name() == "sqlite":
+        if not address.database or address.database == ":memory:":
+            raise ValueError("存储需要一个文件，例如 sqlite:////var/lib/gateway/gateway.db")
+        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(address, json_serializer=write_json, pool_pre_ping=True, hide_parameters=True)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _open_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "connect", partial(_set_time_zone))
+    return engine
+
+
+def _open_sqlite(connection: sqlite3.Connection, record: object) -> None:
+    del record
+    connection.isolation_level = None  # BEGIN is ours: see _begin_sqlite
+    for pragma in (f"busy_timeout = {BUSY_MS}", "journal_mode = WAL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _set_time_zone(connection: Any, record: object) -> None:
+    """A fixed offset: with a historical zone, or UTC, the first and last days of the calendar cannot be read back."""
+    del record
+    connection.execute("SET TIME ZONE 'Etc/GMT-8'")
+    connection.commit()
+
+
+def _is_collision(error: DBAPIError) -> bool:
+    if isinstance(error.orig, sqlite3.Error):
+        return "locked" in str(error.orig) or "UNIQUE constraint" in str(error.orig)
+    return getattr(error.orig, "sqlstate", None) in COLLISIONS
+
+
+def _add_column(connection: Connection, table: str, column: Column[Any]) -> None:
+    name = connection.dialect.identifier_preparer.quote(table)
+    connection.exec_driver_sql(f"ALTER TABLE {name} ADD COLUMN {CreateColumn(column).compile(dialect=connection.dialect)}")

@@ -1,0 +1,154 @@
+"""What the store remembers: entities by key, by what they refer to, in order, and as the answers of a source that is down."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, func, select
+
+from adapters.mapping.model import PROVENANCE_FIELDS
+from adapters.mapping.record import Mapped
+from gateway.store.database import chunks
+from gateway.store.tables import Tables
+from schema.registry import OWNER, Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An entity as the store remembers one source telling it: last told so at `as_of`, first told so at `fetched_at`.
+
+    `mapped.embedded` is filled only where it was asked for; an embedded entity that has no time or number of change of
+    its own has those of the record it stood in.
+    """
+
+    mapped: Mapped
+    source: str
+    as_of: datetime
+    fetched_at: datetime
+
+
+def by_keys(connection: Connection, tables: Tables, registry: Registry, entity: str, keys: Iterable[str]) -> list[Stored]:
+    """Every source's copy of these entities that is not deleted, in the order of key and source."""
+    rows = _rows(connection, tables, entity, keys, None)
+    return [_stored(registry, entity, row) for row in rows if row["deleted_at"] is None]
+
+
+def answers(
+    connection: Connection,
+    tables: Tables,
+    registry: Registry,
+    source: str,
+    operation: str,
+    key_texts: Iterable[str],
+    embedded: Mapping[str, str],
+) -> dict[str, list[Stored]]:
+    """What the source last answered to each key, as the store knows it today. An empty list: it is known to have nothing.
+
+    A key is absent when it was never asked, or when an entity of the answer was never taken into the store.
+    """
+    table = tables.answer
+    asked = []
+    for some in chunks(sorted(set(key_texts))):
+        query = select(table.c.key_text, table.c.entity, table.c.entity_keys).where(
+            table.c.source == source, table.c.operation == operation, table.c.key_text.in_(some)
+        )
+        asked += connection.execute(query).all()
+    wanted: dict[str, set[str]] = {}
+    for _, entity, keys in asked:
+        wanted.setdefault(entity or "", set()).update(keys)
+    known = {
+        name: _told_by(connection, tables, registry, source, name, keys, embedded) if keys else {}
+        for name, keys in wanted.items()
+    }
+    return {
+        text: [stored for key in keys if (stored := known[entity or ""][key]) is not None]
+        for text, entity, keys in asked
+        if all(key in known[entity or ""] for key in keys)
+    }
+
+
+def related(
+    connection: Connection, tables: Tables, entity: str, relation: str, targets: Iterable[str], limit: int
+) -> dict[str, list[str]]:
+    """For every target the keys of the entities that refer to it, in order, at most `limit` of each."""
+    found: dict[str, list[str]] = {target: [] for target in targets}
+    table = tables.link
+    for some in chunks(list(found)):
+        pairs = (
+            select(table.c.target, table.c.key)
+            .where(table.c.entity == entity, table.c.relation == relation, table.c.target.in_(some))
+            .distinct()
+            .subquery()
+        )
+        place = func.row_number().over(partition_by=pairs.c.target, order_by=pairs.c.key).label("place")
+        ranked = select(pairs.c.target, pairs.c.key, place).subquery()
+        query = select(ranked.c.target, ranked.c.key).where(ranked.c.place <= limit)
+        for target, key in connection.execute(query.order_by(ranked.c.target, ranked.c.key)):
+            found[target].append(key)
+    return found
+
+
+def page(
+    connection: Connection, tables: Tables, entity: str, first: int, after_key: str | None
+) -> tuple[list[str], bool, int]:
+    """Keys in order, whether there are more behind them, and how many there are in all; anonymous entities are not listed."""
+    table = tables.entities[entity]
+    listed = (table.c.deleted_at.is_(None), table.c.key.not_like("~%"))
+    total = connection.execute(select(func.count(table.c.key.distinct())).where(*listed)).scalar_one()
+    query = select(table.c.key).where(*listed).distinct().order_by(table.c.key).limit(first + 1)
+    if after_key is not None:
+        query = query.where(table.c.key > after_key)
+    keys = list(connection.execute(query).scalars())
+    return keys[:first], len(keys) > first, total
+
+
+def _told_by(
+    connection: Connection,
+    tables: Tables,
+    registry: Registry,
+    source: str,
+    entity: str,
+    keys: Iterable[str],
+    embedded: Mapping[str, str],
+) -> dict[str, Stored | None]:
+    """What one source told of each key; None where it said that the entity is gone; absent where it told nothing."""
+    rows = _rows(connection, tables, entity, keys, source)
+    told = {row["key"]: _stored(registry, entity, row) if row["deleted_at"] is None else None for row in rows}
+    relations = registry.entities[entity].relations
+    for relation, target in embedded.items():
+        if relation not in relations or relations[relation].to != target:
+            continue
+        inside = {row["key"]: row["embedded"][relation] for row in rows if relation in row["embedded"]}
+        others = {name: to for name, to in embedded.items() if name != relation}
+        wanted = {key for keys_inside in inside.values() for key in keys_inside}
+        children = _told_by(connection, tables, registry, source, target, wanted, others) if wanted else {}
+        for key, keys_inside in inside.items():
+            if (parent := told[key]) is not None:
+                found = (children.get(child) for child in keys_inside)
+                parent.mapped.embedded[relation] = tuple(stored.mapped for stored in found if stored is not None)
+    return told
+
+
+def _rows(
+    connection: Connection, tables: Tables, entity: str, keys: Iterable[str], source: str | None
+) -> list[RowMapping]:
+    table = tables.entities[entity]
+    rows: list[RowMapping] = []
+    for some in chunks(sorted(set(keys))):
+        query = select(table).where(table.c.key.in_(some)).order_by(table.c.key, table.c.source)
+        rows += connection.execute(query if source is None else query.where(table.c.source == source)).mappings()
+    return rows
+
+
+def _stored(registry: Registry, entity: str, row: RowMapping) -> Stored:
+    elements = registry.entities[entity].elements
+    mapped = Mapped(
+        entity,
+        row["key"],
+        row[OWNER],
+        values={name: row[name] for name in elements if row[name] is not None},
+        provenance={name: row[name] for name in PROVENANCE_FIELDS if row[name] is not None},
+        refs={relation: tuple(keys) for relation, keys in row["refs"].items()},
+    )
+    return Stored(mapped, row["source"], row["as_of"], row["fetched_at"])
+

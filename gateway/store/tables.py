@@ -1,0 +1,260 @@
+"""The tables of the store: one per entity, derived from the specification, and those that say how its rows came to be."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from gateway.store.columns import KEY, PLAIN, Instant, column_type
+from schema.registry import OWNER, Entity, Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Every table of the store."""
+
+    metadata: MetaData
+    entities: Mapping[str, Table]
+    link: Table
+    landing: Table
+    answer: Table
+    identity: Table
+    agency_ordinal: Table
+    agency_serial: Table
+    issue: Table
+    stream: Table
+    run: Table
+    ledger: Table
+    quarantine: Table
+
+
+def make_tables(registry: Registry) -> Tables:
+    """The tables for a specification."""
+    metadata = MetaData()
+    return Tables(
+        metadata,
+        {entity.name: _entity(metadata, entity) for entity in registry.entities.values()},
+        link=_link(metadata),
+        landing=_landing(metadata),
+        answer=_answer(metadata),
+        identity=_identity(metadata),
+        agency_ordinal=_agency_ordinal(metadata),
+        agency_serial=_agency_serial(metadata),
+        issue=_issue(metadata),
+        stream=_stream(metadata),
+        run=_run(metadata),
+        ledger=_ledger(metadata),
+        quarantine=_quarantine(metadata),
+    )
+
+
+def table_name(entity: str) -> str:
+    """`penalty_decision` for PenaltyDecision."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", entity).lower()
+
+
+def _entity(metadata: MetaData, entity: Entity) -> Table:
+    """What one source tells of one entity. `as_of`: when it last told so; `fetched_at`: when it first told these values.
+
+    `refs` and `embedded` are relation -> keys: what the record refers to, and what stood inside it.
+    """
+    name = table_name(entity.name)
+    return Table(
+        name,
+        metadata,
+        Column("key", KEY, primary_key=True),
+        Column("source", KEY, primary_key=True),
+        *(Column(element.name, column_type(element.format)) for element in entity.elements.values()),
+        Column(OWNER, KEY, nullable=False),
+        Column("refs", PLAIN, nullable=False),
+        Column("embedded", PLAIN, nullable=False),
+        Column("source_updated_at", Instant),
+        Column("change_no", BigInteger),
+        Column("batch_no", Text),
+        Column("source_record_id", Text),
+        Column("raw_digest", Text, nullable=False),
+        Column("record_digest", Text, nullable=False),
+        Column("fetched_at", Instant, nullable=False),
+        Column("as_of", Instant, nullable=False),
+        Column("spec_version", Text, nullable=False),
+        Column("mapping_version", Text, nullable=False),
+        Column("deleted_at", Instant),
+        Index(f"{name}_owner", OWNER),
+        Index(f"{name}_as_of", "as_of"),
+    )
+
+
+def _link(metadata: MetaData) -> Table:
+    """Every reference of every entity that is not deleted, the embedded ones among them."""
+    return Table(
+        "link",
+        metadata,
+        Column("entity", KEY, primary_key=True),
+        Column("key", KEY, primary_key=True),
+        Column("source", KEY, primary_key=True),
+        Column("relation", KEY, primary_key=True),
+        Column("target", KEY, primary_key=True),
+        Index("link_target", "entity", "relation", "target"),
+        Index("link_of_source", "source", "target"),
+    )
+
+
+def _landing(metadata: MetaData) -> Table:
+    """Payloads as they arrived, each kept once."""
+    return Table(
+        "landing",
+        metadata,
+        Column("digest", Text, primary_key=True),
+        Column("source", KEY, nullable=False),
+        Column("operation", KEY, nullable=False),
+        Column("media_type", Text, nullable=False),
+        Column("raw", LargeBinary, nullable=False),
+        Column("received_at", Instant, nullable=False),
+        Column("run_id", ForeignKey("run.id")),
+    )
+
+
+def _answer(metadata: MetaData) -> Table:
+    """What a lookup by a key was last answered with: known to be empty is not the same as never asked."""
+    return Table(
+        "answer",
+        metadata,
+        Column("source", KEY, primary_key=True),
+        Column("operation", KEY, primary_key=True),
+        Column("key_text", KEY, primary_key=True),
+        Column("entity", KEY),
+        Column("entity_keys", PLAIN, nullable=False),
+        Column("as_of", Instant, nullable=False),
+    )
+
+
+def _identity(metadata: MetaData) -> Table:
+    """The value the gateway allotted to an entity, by the entity's key; given once, never changed."""
+    return Table(
+        "identity",
+        metadata,
+        Column("entity", KEY, primary_key=True),
+        Column("natural_key", KEY, primary_key=True),
+        Column("value", KEY, nullable=False),
+        Column("allotted_at", Instant, nullable=False),
+        UniqueConstraint("entity", "value"),
+    )
+
+
+def _agency_ordinal(metadata: MetaData) -> Table:
+    return Table(
+        "agency_ordinal",
+        metadata,
+        Column("agency_code", KEY, primary_key=True),
+        Column("ordinal", Integer, nullable=False, unique=True),
+    )
+
+
+def _agency_serial(metadata: MetaData) -> Table:
+    """The last serial number given in the name of an agency in a year."""
+    return Table(
+        "agency_serial",
+        metadata,
+        Column("agency_code", KEY, primary_key=True),
+        Column("year", Integer, primary_key=True, autoincrement=False),
+        Column("last", Integer, nullable=False),
+    )
+
+
+def _issue(metadata: MetaData) -> Table:
+    """Bad values in data; `digest` is of (source, entity, key, element, check_type, raw)."""
+    return Table(
+        "issue",
+        metadata,
+        Column("digest", Text, primary_key=True),
+        Column("source", KEY, nullable=False),
+        Column("entity", KEY, nullable=False),
+        Column("key", KEY),
+        Column("element", KEY, nullable=False),
+        Column("element_id", Text, nullable=False),
+        Column("check_type", Text, nullable=False),
+        Column("reason", Text, nullable=False),
+        Column("raw", Text),
+        Column("first_seen", Instant, nullable=False),
+        Column("last_seen", Instant, nullable=False),
+        Column("times", Integer, nullable=False),
+        Column("resolved_at", Instant),
+        Index("issue_record", "source", "entity", "key"),
+        Index("issue_last_seen", "last_seen"),
+    )
+
+
+def _stream(metadata: MetaData) -> Table:
+    """How far one `changes` operation has been read."""
+    return Table(
+        "stream",
+        metadata,
+        Column("source", KEY, primary_key=True),
+        Column("operation", KEY, primary_key=True),
+        Column("cursor", Text),
+        Column("updated_at", Instant, nullable=False),
+    )
+
+
+def _run(metadata: MetaData) -> Table:
+    return Table(
+        "run",
+        metadata,
+        Column("id", Integer, primary_key=True),
+        Column("source", KEY, nullable=False),
+        Column("operation", KEY, nullable=False),
+        Column("started_at", Instant, nullable=False),
+        Column("finished_at", Instant),
+        Column("status", Text, nullable=False),
+        Column("error", Text),
+        CheckConstraint("status IN ('running', 'succeeded', 'failed')", name="run_status"),
+        Index("run_of_stream", "source", "operation"),
+    )
+
+
+def _ledger(metadata: MetaData) -> Table:
+    """What became of the records of each page of a run; it must balance."""
+    return Table(
+        "ledger",
+        metadata,
+        Column("run_id", ForeignKey("run.id"), primary_key=True),
+        Column("page", Integer, primary_key=True, autoincrement=False),
+        Column("fetched", Integer, nullable=False),
+        Column("applied", Integer, nullable=False),
+        Column("unchanged", Integer, nullable=False),
+        Column("duplicate", Integer, nullable=False),
+        Column("quarantined", Integer, nullable=False),
+        Column("at", Instant, nullable=False),
+        CheckConstraint("fetched = applied + unchanged + duplicate + quarantined", name="ledger_balances"),
+    )
+
+
+def _quarantine(metadata: MetaData) -> Table:
+    """Records that were not taken, each kept once for each version of the mapping that refused it."""
+    return Table(
+        "quarantine",
+        metadata,
+        Column("source", KEY, primary_key=True),
+        Column("operation", KEY, primary_key=True),
+        Column("entity", KEY, primary_key=True),
+        Column("record_digest", Text, primary_key=True),
+        Column("mapping_version", Text, primary_key=True),
+        Column("run_id", ForeignKey("run.id")),
+        Column("payload", PLAIN, nullable=False),
+        Column("reason", Text, nullable=False),
+        Column("step", Text, nullable=False),
+        Column("at", Instant, nullable=False),
+    )

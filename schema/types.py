@@ -1,0 +1,152 @@
+"""GraphQL object types from the specification: one per entity, a field per element and relation, provenance on each."""
+
+import enum
+from collections.abc import Callable, Mapping
+from typing import Any, Optional
+
+import strawberry
+from strawberry.annotation import StrawberryAnnotation
+from strawberry.schema_directive import Location
+from strawberry.tools import create_type
+from strawberry.types.field import StrawberryField
+
+from schema.names import GLOBAL_ID, PROVENANCE, camel
+from schema.registry import Element, Entity, Registry, Relation
+from schema.scalars import Date, DateTime, DivisionCode, IdNo, Long, Money, Uscc
+from schema.view import EntityView
+
+KINDS: Mapping[str, Any] = {"date": Date, "datetime": DateTime, "money": Money, "boolean": bool, "text": str}
+CHECKED: Mapping[str, Any] = {"uscc": Uscc, "id_no": IdNo}
+LARGEST_INT_DIGITS = 9
+NEEDS = {"M": "必备", "C": "条件必备", "O": "可选"}
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="dataElement",
+    description="字段对应的数据元：临时内部标识符与规范版本。标识 ZFxxxxx 不是官方编号。",
+)
+class DataElement:
+    """Which data element of which version a field is."""
+
+    id: str
+    version: str
+
+
+@strawberry.enum(description="答案从哪里来")
+class Mode(enum.Enum):
+    """How an answer was had."""
+
+    LIVE = strawberry.enum_value("LIVE", description="此刻由来源系统答复")
+    CACHED = strawberry.enum_value("CACHED", description="短时缓存")
+    STORE = strawberry.enum_value("STORE", description="本地存储（数据回流）")
+    STALE = strawberry.enum_value("STALE", description="来源系统不可用，以本地存储的最近副本代答")
+
+
+def _origin_field(name: str, annotation: Any, description: str) -> StrawberryField:
+    def resolve(root: strawberry.Parent[Any]) -> Any:
+        value = root[name]
+        return Mode(value) if name == "mode" else value
+
+    return _field(name, annotation, description, resolve)
+
+
+def make_types(registry: Registry, enums: Mapping[str, type[enum.Enum]]) -> dict[str, type]:
+    """The object type of each entity. Relations are added when all types exist, since they lead in circles."""
+    provenance = _provenance_type()
+    types = {entity.name: _entity_type(entity, enums, provenance) for entity in registry.entities.values()}
+    for entity in registry.entities.values():
+        definition: Any = types[entity.name]
+        for relation in entity.relations.values():
+            definition.__strawberry_definition__.fields.append(_relation_field(relation, types[relation.to]))
+    return types
+
+
+def element_type(element: Element, enums: Mapping[str, type[enum.Enum]]) -> Any:
+    """The GraphQL type of one value of an element."""
+    if element.codes in enums:
+        return enums[str(element.codes)]
+    if element.codes == "division":
+        return DivisionCode
+    if element.check:
+        return CHECKED[element.check]
+    if element.format.kind == "number":
+        return int if max(element.format.lengths) <= LARGEST_INT_DIGITS else Long
+    return KINDS[element.format.kind]
+
+
+def _provenance_type() -> type:
+    return create_type(
+        "Provenance",
+        [
+            _origin_field("source", str, "来源系统"),
+            _origin_field("operation", str, "来源系统的操作；取自本地存储时为空串"),
+            _origin_field("mode", Mode, "答案从哪里来"),
+            _origin_field("as_of", DateTime, "来源系统确认此内容的最近时间"),
+            _origin_field("fetched_at", DateTime, "首次收到此内容的时间"),
+            _origin_field("spec_version", str, "数据元规范版本"),
+            _origin_field("elements", list[str], "由它提供的数据元"),
+        ],
+        description="溯源：一个来源对一个实体提供了什么（数据元稿 E27）",
+    )
+
+
+def _entity_type(entity: Entity, enums: Mapping[str, type[enum.Enum]], provenance: type) -> type:
+    fields = [
+        _field(GLOBAL_ID, strawberry.ID, "全局标识，不透明", lambda root: root.id),
+        *(_element_field(element, enums) for element in entity.elements.values()),
+        _field(
+            PROVENANCE,
+            list[provenance],  # type: ignore[valid-type]
+            "溯源：一个实体可由多个来源拼成，每个来源一项",
+            lambda root: root.provenance(),
+        ),
+    ]
+    description = f"{entity.title}。{entity.description}" if entity.description else entity.title
+    return create_type(entity.name, fields, description=description)
+
+
+def _element_field(element: Element, enums: Mapping[str, type[enum.Enum]]) -> StrawberryField:
+    one = element_type(element, enums)
+    made = enums.get(str(element.codes))
+
+    def read(root: EntityView) -> Any:
+        value = root.answer(element.name)
+        if value is None or made is None:
+            return list(value) if isinstance(value, tuple) else value
+        return [made(member) for member in value] if element.format.many else made(value)
+
+    annotation = Optional[list[one]] if element.format.many else Optional[one]
+    field = _field(element.name, annotation, describe(element), read)
+    field.directives = [DataElement(id=element.id, version=element.version)]
+    return field
+
+
+def describe(element: Element) -> str:
+    """Chinese name first, then what a caller has to know."""
+    parts = [element.title, element.description, f"格式 {element.format.text}，{NEEDS[element.need]}"]
+    parts += [element.condition, f"单位：{element.unit}" if element.unit else ""]
+    parts.append({"high": "敏感（高）", "medium": "敏感（中）", "internal": "内部"}.get(element.sensitivity, ""))
+    return "。".join(part.rstrip("。") for part in parts if part)
+
+
+def _relation_field(relation: Relation, target: Any) -> StrawberryField:
+    def follow(root: strawberry.Parent[Any], info: strawberry.Info) -> Any:
+        return root.several(relation.name, info.path.as_list()) if relation.many else root.one(relation.name)
+
+    annotation: Any = Optional[list[target]] if relation.many else Optional[target]
+    return _resolved(relation.name, annotation, relation.title, follow)
+
+
+def _field(name: str, annotation: Any, description: str, read: Callable[[Any], Any]) -> StrawberryField:
+    def resolve(root: strawberry.Parent[Any]) -> Any:
+        return read(root)
+
+    return _resolved(name, annotation, description, resolve)
+
+
+def _resolved(name: str, annotation: Any, description: str, resolve: Any) -> StrawberryField:
+    field: Any = strawberry.field(resolver=resolve, name=camel(name), description=description)
+    field.python_name = name
+    field.type_annotation = StrawberryAnnotation(annotation)
+    return field  # type: ignore[no-any-return]

@@ -1,0 +1,41 @@
+"""What the resolvers expect of the values they are given: the gateway's index answers these, the schema only asks."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+
+class EntityView(Protocol):
+    """One entity of an answer. Methods raise a GraphQLError where a source failed; nothing here waits."""
+
+    @property
+    def id(self) -> str:
+        """Its opaque global identifier."""
+        ...
+
+    def answer(self, element: str) -> Any:
+        """The element's value (a code table's member name for coded ones), or None."""
+        ...
+
+    def one(self, relation: str) -> "EntityView | None":
+        """Where a relation to one leads."""
+        ...
+
+    def several(self, relation: str, path: Sequence[str | int]) -> "Sequence[EntityView] | None":
+        """Where a relation to several leads. `path` is where the list stands in the answer, for errors beside it."""
+        ...
+
+    def provenance(self) -> Sequence[Mapping[str, Any]]:
+        """Its origins 溯源."""
+        ...
+
+
+class AnswerView(Protocol):
+    """The answers to the roots of one operation: the context value of its execution."""
+
+    def entity(self, entity: str, arguments: Mapping[str, Any]) -> EntityView | None:
+        """The entity a root by key asked for, or None when there is none."""
+        ...
+
+    def page(self, entity: str, first: int, after: str | None) -> Mapping[str, Any]:
+        """The page a list root asked for: `nodes`, `edges`, `page_info` and `total_count`."""
+        ...
