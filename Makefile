@@ -24,7 +24,7 @@ docs: setup       ## the schema reference, from the specification
 
 lock:             ## pin every dependency again, with hashes and without any registry's address
 	@uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-header --quiet -o requirements.lock
+		--no-header --quiet -o requirements.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache console/node_modules gateway/console/static var

@@ -31,7 +31,11 @@ def told_by(mapping: SourceMapping, call: Call) -> Iterator[None]:
 
 
 def operation_of(mapping: SourceMapping, call: Call) -> OperationMapping:
-    """The operation that is called. Raises SourceRejected when the source has none of this name."""
+    """The operation that is called. Raises SourceRejected when there is none of this name, or a key is no text."""
+    try:
+        "".join((*call.keys, call.since or "", call.until or "")).encode()
+    except UnicodeEncodeError:
+        raise SourceRejected("键中含有不成对的代理字符") from None
     try:
         return mapping.operations[call.operation]
     except KeyError:

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from adapters.charset import charset_in, charset_in_xml, to_text
 from adapters.decode import decode, print_json
@@ -23,6 +24,9 @@ from adapters.page import off_loop, operation_of, page_of, told_by
 from adapters.request import fill, query_string
 from adapters.secrets import Secrets, resolve, resolve_address
 from adapters.source import Call, Page
+
+IN_PATHS = "/%:@!$&'()*+,;=~"
+"""What may stand in the path of an address as it is."""
 
 
 class RestSource:
@@ -57,17 +61,22 @@ def http_request(
 ) -> tuple[str, str, dict[str, str], bytes | None]:
     """Method, address, headers and body of a request, filled in for one call. Raises SourceRejected."""
     query = query_string({**fill(request.query, call, secrets), **(extra_query or {})})
-    url = f"{base}/{(request.path or '').lstrip('/')}" + (f"?{query}" if query else "")
+    url = address(base, request.path or "") + (f"?{query}" if query else "")
     headers: dict[str, str] = {}
     body: bytes | None = None
     if request.json_body is not None:
         headers["Content-Type"] = "application/json; charset=utf-8"
-        body = print_json(fill(request.json_body, call, secrets)).encode("utf-8", "replace")
+        body = print_json(fill(request.json_body, call, secrets)).encode()
     elif request.form is not None:
         headers["Content-Type"] = "application/x-www-form-urlencoded; charset=utf-8"
         body = query_string(fill(request.form, call, secrets)).encode()
     method = request.method or ("GET" if body is None else "POST")
     return method, url, headers, b"" if body is None and method == "POST" else body
+
+
+def address(base: str, path: str) -> str:
+    """The address of a path below `base`."""
+    return f"{base}/{quote(path.lstrip('/'), safe=IN_PATHS)}"
 
 
 def tree_in(answer: HttpAnswer, connect: RestConnect | PlatformConnect) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import strawberry
+from adapters.open import open_source
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -15,13 +16,13 @@ from starlette.routing import Route
 from adapters.mapping.load import load_mappings
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.record import HashId
-from adapters.open import open_source
 from adapters.secrets import names_in
 from adapters.source import Source
 from gateway.console.page import console_page, read_examples, static_routes
 from gateway.engine.calls import Calls
 from gateway.engine.engine import Engine
 from gateway.engine.executor import Services
+from gateway.engine.preparation import Preparation
 from gateway.engine.storage import Storage
 from gateway.engine.writeback import StoreWriteBack
 from gateway.http import Endpoint
@@ -63,6 +64,13 @@ def missing_secrets(definitions: Definitions, settings: Settings) -> list[Proble
     return problems
 
 
+def make_preparation(definitions: Definitions, settings: Settings) -> Preparation:
+    """What plans operations; needs no source and no store."""
+    return Preparation(
+        definitions.schema, definitions.registry, definitions.mappings, settings.most_tokens, settings.plans_kept
+    )
+
+
 class Gateway:
     """A running gateway: its sources, its store, its engine."""
 
@@ -79,7 +87,7 @@ class Gateway:
         services = Services(
             definitions.registry, definitions.mappings, self.calls, Storage(self.store), self.write_back, self.hash_id
         )
-        self.engine = Engine(definitions.schema, services, settings.most_tokens, settings.plans_kept)
+        self.engine = Engine(definitions.schema, services, make_preparation(definitions, settings))
 
     async def run(self) -> None:
         """Work behind the answers, until cancelled."""
@@ -114,10 +122,10 @@ def create_app(settings: Settings) -> Starlette:
     examples = read_examples(EXAMPLES)
     endpoint = Endpoint(lambda: running[0].engine, settings, lambda: console_page(examples, STATIC))
 
-    async def home(request: Request) -> Response:
+    async def home(_request: Request) -> Response:
         return RedirectResponse("/graphql")
 
-    async def health(request: Request) -> Response:
+    async def health(_request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
     return Starlette(

@@ -1,7 +1,6 @@
 """The command `gateway`: check what is written down, serve it, sync it, simulate it, explain a query."""
 
 import argparse
-import asyncio
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -9,7 +8,10 @@ from pathlib import Path
 
 from schema.problems import Problems
 
+MAPPINGS = Path(__file__).parents[1] / "mappings"
 Command = Callable[[argparse.Namespace], int]
+WITHOUT_SECRETS = {"GATEWAY_PARTY_KEY_SECRET": "not used"}
+"""An environment for commands that look at what is written down and open nothing."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--control-port", type=int, default=0, help="控制接口：注入故障、查看调用、替换样例")
     simulate.add_argument("--exit-with-parent", action="store_true", help="标准输入关闭时退出")
 
+    simulate.add_argument("--mappings", type=Path, default=MAPPINGS, help="来源文件夹所在的文件夹")
+
     issues = add("issues", _issues, "列出已记录的数据质量问题")
     issues.add_argument("--source")
     issues.add_argument("--limit", type=int, default=100)
@@ -88,31 +92,38 @@ def _check(arguments: argparse.Namespace) -> int:
     from gateway.app import load_definitions, missing_secrets
     from gateway.settings import read_settings
 
-    placeholder = {"GATEWAY_PARTY_KEY_SECRET": "unset"} if arguments.no_secrets else None
-    settings = read_settings(placeholder)
+    settings = read_settings(WITHOUT_SECRETS if arguments.no_secrets else None)
     definitions = load_definitions(settings)
     if not arguments.no_secrets and (problems := missing_secrets(definitions, settings)):
         raise Problems(problems)
     for mapping in definitions.mappings.values():
         for notice in mapping.notices:
             print(f"提示 {notice}")
-    entities, elements = definitions.registry.entities, sum(len(e.elements) for e in definitions.registry.entities.values())
-    print(f"规范 {definitions.registry.version}：{len(entities)} 个实体，{elements} 个数据元；{len(definitions.mappings)} 个来源。没有问题")
+    entities, elements = (
+        definitions.registry.entities,
+        sum(len(e.elements) for e in definitions.registry.entities.values()),
+    )
+    print(
+        f"规范 {definitions.registry.version}：{len(entities)} 个实体，{elements} 个数据元；{len(definitions.mappings)} 个来源。没有问题"
+    )
     return 0
 
 
 def _explain(arguments: argparse.Namespace) -> int:
-    from gateway.errors import QueryError
-    from gateway.planning import explain_text
+    from gateway.app import load_definitions, make_preparation
+    from gateway.engine.explain import explain
+    from gateway.engine.preparation import Refused
     from gateway.settings import read_settings
 
-    text = Path(arguments.query).read_text("utf-8") if arguments.query.endswith(".graphql") else arguments.query
+    settings = read_settings(WITHOUT_SECRETS)
+    definitions = load_definitions(settings)
     try:
-        variables = json.loads(arguments.variables)
-        print(explain_text(read_settings({"GATEWAY_PARTY_KEY_SECRET": "unset"}), text, variables))
-    except (QueryError, json.JSONDecodeError) as error:
+        text = Path(arguments.query).read_text("utf-8") if arguments.query.endswith(".graphql") else arguments.query
+        prepared = make_preparation(definitions, settings).prepare(text, json.loads(arguments.variables), None)
+    except (Refused, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
+    print(explain(prepared.plan, definitions.registry, definitions.mappings))
     return 0
 
 
@@ -120,15 +131,26 @@ def _sync(arguments: argparse.Namespace) -> int:
     from gateway.returning import return_data
     from gateway.settings import read_settings
 
-    return asyncio.run(return_data(read_settings(), arguments.source, arguments.operation, print))
+    return 0 if return_data(read_settings(), arguments.source, arguments.operation, print) else 1
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
-    from gateway.simulating import simulate
+    from adapters.mapping.load import load_mapping
+    from adapters.simulator.serve import address_variable, invent_secrets, serve_forever, start
+    from schema.load import load_registry
 
-    return simulate(
-        arguments.source, arguments.host, arguments.port, arguments.control_port, arguments.exit_with_parent
-    )
+    folder: Path = arguments.mappings / arguments.source
+    mapping = load_mapping(load_registry(), folder, str(folder / "mapping.yaml"))
+    secrets = invent_secrets(mapping)
+    try:
+        simulator = start(mapping, secrets, arguments.port, arguments.control_port, arguments.host)
+    except OSError as error:
+        print(f"端口不能用：{error}", file=sys.stderr)
+        return 1
+    environment = {address_variable(mapping): simulator.url, **secrets}
+    print(json.dumps({"source": mapping.name, "control": simulator.control_url, "environment": environment}), flush=True)
+    serve_forever([simulator], exit_with_parent=arguments.exit_with_parent)
+    return 0
 
 
 def _issues(arguments: argparse.Namespace) -> int:
@@ -147,7 +169,7 @@ def _issues(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _sdl(arguments: argparse.Namespace) -> int:
+def _sdl(_arguments: argparse.Namespace) -> int:
     from schema.build import build_schema, print_schema
     from schema.load import load_registry
 
@@ -155,7 +177,7 @@ def _sdl(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _mapping_schema(arguments: argparse.Namespace) -> int:
+def _mapping_schema(_arguments: argparse.Namespace) -> int:
     from adapters.mapping.json_schema import mapping_json_schema
 
     print(mapping_json_schema(), end="")
@@ -163,8 +185,9 @@ def _mapping_schema(arguments: argparse.Namespace) -> int:
 
 
 def _docs(arguments: argparse.Namespace) -> int:
-    from schema.load import load_registry
     from schema.reference import write_reference
+
+    from schema.load import load_registry
 
     print(write_reference(load_registry(), arguments.out))
     return 0

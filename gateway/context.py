@@ -1,10 +1,8 @@
 """What one request carries from the door to the last call."""
 
 import time
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from gateway.access.viewer import EVERYBODY, Viewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +22,26 @@ class Deadline:
         return self.at - time.monotonic()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who asks. `scope` says what part of the province they may see, `masking` which elements they see masked.
+
+    Both are opaque names here; they are part of every key under which an answer may be shared between requests. Until
+    access control is built everybody is EVERYBODY, but every step can already see who asks.
+    """
+
+    name: str
+    scope: str
+    masking: str
+
+
+EVERYBODY = Viewer("everybody", "province", "none")
+
+
+@dataclass(frozen=True, slots=True)
 class RequestContext:
     """Who asks, until when, and whether they asked to see the plan."""
 
     deadline: Deadline
     viewer: Viewer = EVERYBODY
     explain: bool = False
-    extensions: dict[str, Any] = field(default_factory=dict)

@@ -65,7 +65,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         secrets=environ,
     )
     if not str(settings.party_key_secret):
-        problems.append(Problem("environment", 1, 1, "GATEWAY_PARTY_KEY_SECRET", "必须设置（用于当事人证件号码的哈希）"))
+        problems.append(
+            Problem("environment", 1, 1, "GATEWAY_PARTY_KEY_SECRET", "必须设置（用于当事人证件号码的哈希）")
+        )
     for name, folder in (("GATEWAY_MAPPINGS", settings.mappings), ("GATEWAY_SPECIFICATION", settings.specification)):
         if not folder.is_dir():
             problems.append(Problem("environment", 1, 1, name, f"文件夹 {folder} 不存在"))

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 Path = tuple[str | int, ...]
+LIKE_ENOUGH, AS_GOOD = 0.6, 0.1
+"""How alike (0 to 1) a word must be to be suggested, and how much less alike than the best a second one may be."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -34,8 +36,10 @@ class Problems(Exception):
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A suggestion for a misspelt word, or the short list of what is allowed, or nothing."""
     choices = sorted(set(known))
-    close = difflib.get_close_matches(word, choices, n=3, cutoff=0.6)
-    if close:
+    likeness = {choice: difflib.SequenceMatcher(None, word, choice).ratio() for choice in choices}
+    best = max(likeness.values(), default=0.0)
+    if best >= LIKE_ENOUGH:
+        close = sorted((c for c in choices if likeness[c] > best - AS_GOOD), key=lambda c: -likeness[c])[:3]
         return f"是否应为 {' / '.join(close)}？（did you mean {' / '.join(close)}?）"
     return f"可用：{'、'.join(choices)}" if 0 < len(choices) <= 12 else ""
 

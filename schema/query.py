@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Mapping
 from inspect import Parameter, Signature
-from typing import Any, Optional
+from typing import Any
 
 import strawberry
 from strawberry.annotation import StrawberryAnnotation
@@ -27,8 +27,8 @@ def make_query(registry: Registry, types: Mapping[str, type], enums: Mapping[str
         [
             _read("has_next_page", bool, "后面还有"),
             _read("has_previous_page", bool, "前面还有"),
-            _read("start_cursor", Optional[Cursor], "本页首条的位置"),
-            _read("end_cursor", Optional[Cursor], "本页末条的位置"),
+            _read("start_cursor", Cursor | None, "本页首条的位置"),
+            _read("end_cursor", Cursor | None, "本页末条的位置"),
         ],
         description="翻页信息（Relay）",
     )
@@ -64,13 +64,13 @@ def _single(entity: Entity, target: Any, enums: Mapping[str, Any]) -> Strawberry
         StrawberryArgument(
             python_name=name,
             graphql_name=camel(name),
-            type_annotation=StrawberryAnnotation(Optional[kind]),
+            type_annotation=StrawberryAnnotation(kind | None),
             description="数据责任机关" if name == OWNER else entity.elements[name].title,
         )
         for name, kind in kinds.items()
     ]
     description = f"{entity.title}，按键查询：{describe_lookups(entity)}。没有时为 null"
-    return _root(root_field(entity), Optional[target], description, resolve, arguments)
+    return _root(root_field(entity), target | None, description, resolve, arguments)
 
 
 def _list(entity: Entity, connection: Any) -> StrawberryField:
@@ -88,7 +88,7 @@ def _list(entity: Entity, connection: Any) -> StrawberryField:
         StrawberryArgument(
             python_name="after",
             graphql_name="after",
-            type_annotation=StrawberryAnnotation(Optional[Cursor]),
+            type_annotation=StrawberryAnnotation(Cursor | None),
             description="从哪条之后开始（上一页的 endCursor）",
         ),
     ]

@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Callable, Mapping
-from typing import Any, Optional
+from typing import Any
 
 import strawberry
 from strawberry.annotation import StrawberryAnnotation
@@ -107,7 +107,7 @@ def _entity_type(entity: Entity, enums: Mapping[str, type[enum.Enum]], provenanc
 
 
 def _element_field(element: Element, enums: Mapping[str, type[enum.Enum]]) -> StrawberryField:
-    one = element_type(element, enums)
+    one: Any = element_type(element, enums)
     made = enums.get(str(element.codes))
 
     def read(root: EntityView) -> Any:
@@ -116,7 +116,7 @@ def _element_field(element: Element, enums: Mapping[str, type[enum.Enum]]) -> St
             return list(value) if isinstance(value, tuple) else value
         return [made(member) for member in value] if element.format.many else made(value)
 
-    annotation = Optional[list[one]] if element.format.many else Optional[one]
+    annotation: Any = list[one] | None if element.format.many else one | None
     field = _field(element.name, annotation, describe(element), read)
     field.directives = [DataElement(id=element.id, version=element.version)]
     return field
@@ -134,7 +134,7 @@ def _relation_field(relation: Relation, target: Any) -> StrawberryField:
     def follow(root: strawberry.Parent[Any], info: strawberry.Info) -> Any:
         return root.several(relation.name, info.path.as_list()) if relation.many else root.one(relation.name)
 
-    annotation: Any = Optional[list[target]] if relation.many else Optional[target]
+    annotation: Any = list[target] | None if relation.many else target | None
     return _resolved(relation.name, annotation, relation.title, follow)
 
 

@@ -64,7 +64,9 @@ def check_operations(document: Document, mapping: SourceMapping) -> SourceMappin
         if operation.lookup and operation.lookup.batch == 1:
             line, column = document.marks.get(("operations", name, "lookup"), (1, 1))
             what = "每个键一次请求（batch: 1），列表查询会放大为 N+1 次调用"
-            notices.append(Problem(document.file, line, column, f"operations.{name}.lookup", what, "请来源提供批量接口"))
+            notices.append(
+                Problem(document.file, line, column, f"operations.{name}.lookup", what, "请来源提供批量接口")
+            )
     return replace(mapping, notices=tuple(notices))
 
 

@@ -6,7 +6,7 @@ that the data owner reads). `printer` goes the other way, for keys and cursors.
 
 import re
 from collections.abc import Callable
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
@@ -116,7 +116,7 @@ def print_moment(moment: datetime, form: str | None, zone: str | None) -> str:
 def _epoch(text: str, form: str) -> datetime:
     if not re.fullmatch(r"-?[0-9]{1,14}", text.strip()):
         raise ValueError("不是时间戳")
-    return datetime.fromtimestamp(int(text) / EPOCH[form], timezone.utc).astimezone(CHINA_TIME)
+    return datetime.fromtimestamp(int(text) / EPOCH[form], UTC).astimezone(CHINA_TIME)
 
 
 def _parse(text: str, form: str) -> datetime:
@@ -125,7 +125,9 @@ def _parse(text: str, form: str) -> datetime:
     try:
         moment = datetime.strptime(cleaned, form)
     except ValueError as error:
-        raise ValueError("没有这一天" if "out of range" in str(error) or "must be in" in str(error) else f"不合格式 {form}") from None
+        raise ValueError(
+            "没有这一天" if "out of range" in str(error) or "must be in" in str(error) else f"不合格式 {form}"
+        ) from None
     if moment.strftime(form) != cleaned:
         raise ValueError(f"不合格式 {form}")
     return moment

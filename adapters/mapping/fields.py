@@ -1,7 +1,6 @@
 """One written field becomes a Field, Reference or Embedded, checked against the specification."""
 
 from collections.abc import Callable, Mapping
-from typing import get_args
 
 from adapters.mapping.convert import converter, printer
 from adapters.mapping.model import PROVENANCE_FIELDS, Embedded, Field, Reference
@@ -10,13 +9,19 @@ from adapters.mapping.record import BadValue
 from adapters.mapping.written import FieldForm, MappingForm
 from schema.doc_numbers import normal_doc_no
 from schema.formats import CHECKS, Format, check_value, parse_format
-from schema.problems import Path, did_you_mean
+from schema.problems import Path
 from schema.registry import CodeTable, Element, Entity, Registry
 from schema.written import Document
 
 KINDS_OF = {"date": "date", "datetime": "datetime", "money": "money", "integer": "number", "boolean": "boolean"}
 OTHERWISE = ("issue", "quarantine")
-WORDS_FOR = {"format": ("date", "datetime"), "zone": ("datetime",), "unit": ("money",), "yes": ("boolean",), "no": ("boolean",)}
+WORDS_FOR = {
+    "format": ("date", "datetime"),
+    "zone": ("datetime",),
+    "unit": ("money",),
+    "yes": ("boolean",),
+    "no": ("boolean",),
+}
 
 
 class FieldMaker:
@@ -114,7 +119,13 @@ class FieldMaker:
             says = [word for word, kind in KINDS_OF.items() if kind == wanted] or ["text"]
             at = (*path, "as") if form.as_ else path
             self.document.problem(at, f"{element.name} 的格式是 {element.format.text}", f"应写 as: {says[0]}")
-        if form.as_ == "datetime" and form.zone is None and form.format and "%z" not in form.format and "epoch" not in form.format:
+        if (
+            form.as_ == "datetime"
+            and form.zone is None
+            and form.format
+            and "%z" not in form.format
+            and "epoch" not in form.format
+        ):
             self.document.problem(path, "格式里没有时区，请写 zone:", "例如 zone: Asia/Shanghai")
         for word, kinds in WORDS_FOR.items():
             if getattr(form, word) is not None and form.as_ not in kinds:
@@ -135,7 +146,9 @@ class FieldMaker:
         otherwise = written.pop("otherwise", "issue")
         for code, member in [*written.items(), ("otherwise", otherwise)]:
             if member not in table.members and not (code == "otherwise" and member in OTHERWISE):
-                self.document.unknown(("codes", form.codes, code), member, f"代码表 {table.name} 没有成员", table.members)
+                self.document.unknown(
+                    ("codes", form.codes, code), member, f"代码表 {table.name} 没有成员", table.members
+                )
         lookup: dict[str, object] = {"": otherwise, **written}
         return lookup, otherwise == "quarantine"
 

@@ -21,7 +21,7 @@ from adapters.mapping.paths import RecordPath, parse_path
 from adapters.mapping.written import EntityForm, Is, MappingForm
 from adapters.mapping.written import Operation as WrittenOperation
 from schema.problems import Path as ProblemPath
-from schema.problems import Problems
+from schema.problems import Problem, Problems
 from schema.registry import Registry
 from schema.written import Document, check_shape, read_yaml
 
@@ -31,7 +31,7 @@ MAPPINGS_FOLDER = Path(__file__).parents[2] / "mappings"
 def load_mappings(registry: Registry, folder: Path = MAPPINGS_FOLDER) -> dict[str, SourceMapping]:
     """Every source in `folder`. Raises Problems with every mistake of every mapping."""
     mappings: dict[str, SourceMapping] = {}
-    problems = []
+    problems: list[Problem] = []
     for file in sorted(folder.glob("*/mapping.yaml")):
         try:
             mapping = load_mapping(registry, file.parent, f"{folder.name}/{file.parent.name}/mapping.yaml")
@@ -158,7 +158,9 @@ class _Loader:
         by = self._lookup_field(mapping, relation, element, entities)
         if by is None:
             known = [*mapping.fields, *(f"{n}.{r.field.element.name}" for n, r in mapping.references.items())]
-            known += [f"{n}.{e}" for n, m in mapping.embedded.items() if m.to in entities for e in entities[m.to].fields]
+            known += [
+                f"{n}.{e}" for n, m in mapping.embedded.items() if m.to in entities for e in entities[m.to].fields
+            ]
             self.document.unknown((*path, "by"), role.by, "by 应是映射了的数据元或 关系.数据元，没有", known)
             return None
         if by.print_key is None:

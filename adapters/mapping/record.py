@@ -9,7 +9,7 @@ from typing import Any
 from adapters.mapping.model import EntityMapping, Field, SourceMapping
 from adapters.mapping.paths import plain
 from adapters.source import Record
-from schema.identity import derived_values, element_of_key, key_of, refer
+from schema.identity import derived_values, key_of, refer
 from schema.registry import OWNER
 
 HashId = Callable[[str], str]
@@ -189,6 +189,4 @@ def _own_key(source: SourceMapping, record: Record) -> str:
 def _issue(source: SourceMapping, mapped: Mapped, f: Field, raw: str | None, problem: BadValue) -> Issue:
     is_sensitive = f.element.sensitivity in ("medium", "high")
     shown = None if is_sensitive or raw is None else raw[:LONGEST_RAW]
-    return Issue(
-        source.name, mapped.entity, mapped.key, f.name, f.element.id, problem.check_type, str(problem), shown
-    )
+    return Issue(source.name, mapped.entity, mapped.key, f.name, f.element.id, problem.check_type, str(problem), shown)

@@ -161,7 +161,7 @@ def _match_constant(template: Any, actual: Any, matching: _Match, where: str) ->
 def _take(placeholder: str, actual: Any, matching: _Match, where: str) -> None:
     if placeholder in ("$keys", "$key"):
         is_list = isinstance(actual, list)
-        if actual is ABSENT or is_list != (placeholder == "$keys") and (matching.is_typed or is_list):
+        if actual is ABSENT or (is_list != (placeholder == "$keys") and (matching.is_typed or is_list)):
             raise Rejected(f"{where} 应为{'列表' if placeholder == '$keys' else '一个值'}")
         matching.found["$keys"] = _keys(actual if is_list else [actual], where)
     elif actual is ABSENT or plain(actual) in (None, ""):

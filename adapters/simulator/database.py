@@ -31,14 +31,15 @@ READS = (exp.Query, exp.Show, exp.Set, exp.Use, exp.Describe, exp.Transaction, e
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column as `schema.sql` declares it; `scale` for decimals."""
+    """A column as `schema.sql` declares it; `type` is sqlglot's name for it, `scale` how many decimals it has."""
 
     name: str
     type: str
+    declared: str
     scale: int = 0
 
 
-def parse_statements(sql: str) -> list[exp.Expression]:
+def parse_statements(sql: str) -> list[exp.Expr]:
     """MySQL statements that only read. Raises MysqlError for any other and for what is no SQL."""
     try:
         statements = [s for s in sqlglot.parse(sql, read="mysql") if s is not None]
@@ -62,12 +63,12 @@ class Database:
 
     def create_statement(self, table: str) -> str:
         """What `SHOW CREATE TABLE` tells. Raises MysqlError."""
-        for create in self._creates:
-            if create.kind == "TABLE" and _table_name(create) == table:
-                return create.sql(dialect="mysql", pretty=True, identify=True)
-        raise MysqlError(f"Table '{table}' doesn't exist", NO_SUCH_TABLE)
+        if table not in self.tables:
+            raise MysqlError(f"Table '{table}' doesn't exist", NO_SUCH_TABLE)
+        lines = ",\n".join(f"  `{c.name}` {c.declared}" for c in self.tables[table].values())
+        return f"CREATE TABLE `{table}` (\n{lines}\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
 
-    def run(self, statement: exp.Expression) -> tuple[list[tuple[Any, ...]], list[ResultColumn]]:
+    def run(self, statement: exp.Expr) -> tuple[list[tuple[Any, ...]], list[ResultColumn]]:
         """The rows of a SELECT, and their columns with MySQL's types. Raises MysqlError."""
         portable = statement.copy()
         for table in portable.find_all(exp.Table):
@@ -105,12 +106,13 @@ class Database:
     def _fill(self, connection: sqlite3.Connection, table: str, columns: Mapping[str, Column]) -> None:
         marks = ", ".join("?" for _ in columns)
         rows = [
-            [_stored(column, row.get(column.name)) for column in columns.values()] for row in self._dataset.records(table)
+            [_stored(column, row.get(column.name)) for column in columns.values()]
+            for row in self._dataset.records(table)
         ]
         connection.executemany(f'INSERT INTO "{table}" VALUES ({marks})', rows)
 
     def _result_columns(
-        self, statement: exp.Expression, names: Sequence[str], rows: Sequence[Sequence[Any]]
+        self, statement: exp.Expr, names: Sequence[str], rows: Sequence[Sequence[Any]]
     ) -> list[ResultColumn]:
         known = {
             column.name.lower(): WIRE_TYPES.get(column.type, ColumnType.VAR_STRING)
@@ -128,7 +130,7 @@ class Database:
         return columns
 
 
-def _column_of(projection: exp.Expression) -> str | None:
+def _column_of(projection: exp.Expr) -> str | None:
     """The column whose type a projection has: itself, or inside of MAX, MIN and COALESCE."""
     inner = projection.unalias()
     while isinstance(inner, exp.Max | exp.Min | exp.Coalesce | exp.Paren):
@@ -147,7 +149,8 @@ def _columns(create: exp.Create) -> dict[str, Column]:
             kind = definition.args["kind"]
             sizes = [int(size.name) for size in kind.expressions]
             scale = sizes[1] if kind.this.name == "DECIMAL" and len(sizes) > 1 else 0
-            columns[definition.name] = Column(definition.name, kind.this.name, scale)
+            declared = kind.sql(dialect="mysql").lower().replace(" ", "")
+            columns[definition.name] = Column(definition.name, kind.this.name, declared, scale)
     return columns
 
 

@@ -39,7 +39,7 @@ def outcome_of(mapping: SourceMapping) -> Outcome | None:
     return None if mapping.connect.kind == "sql" else mapping.connect.outcome
 
 
-def answered(mapping: SourceMapping, asked: Asked, answer: Answer) -> dict[str, Any] | list[Any]:
+def answered(mapping: SourceMapping, asked: Asked, answer: Answer) -> Any:
     """The tree of a successful answer; nothing found has the source's own code for that, if there is one."""
     verdict: Verdict = "ok"
     if not answer.total and code_of(outcome_of(mapping), "empty"):

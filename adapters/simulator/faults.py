@@ -26,6 +26,17 @@ class Fault:
     code: str | None = None
     status: int = 500
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for what makes no sense."""
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"不认识的故障 “{self.kind}”（有：{'、'.join(get_args(Kind))}）")
+        if self.times is not None and (not isinstance(self.times, int) or self.times < 1):
+            raise ValueError("times 应是不小于 1 的整数，或不写（直到清除）")
+        if (self.kind == "slow") != (self.seconds > 0):
+            raise ValueError("slow 须有 seconds（大于 0），其他故障没有")
+        if self.status not in (200, 500):
+            raise ValueError("status 只能是 200 或 500")
+
 
 @dataclass(frozen=True, slots=True)
 class Disturbance:
@@ -42,27 +53,10 @@ class Faults:
         self._lock = threading.Lock()
         self._left: list[tuple[Fault, int | None]] = []
 
-    def add(
-        self,
-        kind: Kind,
-        *,
-        times: int | None = None,
-        operation: str | None = None,
-        seconds: float = 0.0,
-        code: str | None = None,
-        status: int = 500,
-    ) -> None:
-        """Do this from now on. Raises ValueError for what makes no sense."""
-        if kind not in get_args(Kind):
-            raise ValueError(f"不认识的故障 “{kind}”（有：{'、'.join(get_args(Kind))}）")
-        if times is not None and times < 1:
-            raise ValueError("times 应不小于 1，或不写（直到清除）")
-        if (kind == "slow") != (seconds > 0):
-            raise ValueError("slow 须有 seconds（大于 0），其他故障没有")
-        if status not in (200, 500):
-            raise ValueError("status 只能是 200 或 500")
+    def add(self, fault: Fault) -> None:
+        """Do this from now on."""
         with self._lock:
-            self._left.append((Fault(kind, times, operation, seconds, code, status), times))
+            self._left.append((fault, fault.times))
 
     def clear(self) -> None:
         """Behave again."""

@@ -45,12 +45,12 @@ class KeyRing:
 
 
 class NationalKeys:
-    """国家数据共享交换平台: four headers, a secret for each service that is fetched with the appkey (domain.md §4.1)."""
+    """国家数据共享交换平台: four headers, a secret per service that the appkey opens (domain.md §4.1)."""
 
     def __init__(self, simulation: Simulation, signing: NationalSigning) -> None:
         self._simulation = simulation
         self._rid, self._appkey = simulation.secret(signing.rid), simulation.secret(signing.appkey)
-        self._ring = KeyRing(simulation, simulation.secret_lifetime or NATIONAL_LIFETIME)
+        self._ring = KeyRing(simulation, _lifetime(simulation, NATIONAL_LIFETIME))
         self._services = {op.written.request.sid for op in simulation.mapping.operations.values()}
         self.refreshes = {("POST", signing.refresh): "refresh"}
 
@@ -90,7 +90,7 @@ class ZhejiangKeys:
         self._simulation = simulation
         self._app_key, self._app_secret = simulation.secret(signing.app_key), simulation.secret(signing.app_secret)
         self._refresh = KeyRing(simulation, REFRESH_LIFETIME)
-        self._request = KeyRing(simulation, simulation.secret_lifetime or REQUEST_LIFETIME)
+        self._request = KeyRing(simulation, _lifetime(simulation, REQUEST_LIFETIME))
         self.refreshes = {
             (method, path): name
             for method in ("GET", "POST")
@@ -151,3 +151,7 @@ def is_fresh(milliseconds: str, now: float, within: float) -> bool:
 
 def _same(given: str, right: str) -> bool:
     return hmac.compare_digest(given.encode(), right.encode())
+
+
+def _lifetime(simulation: Simulation, usual: float) -> float:
+    return usual if simulation.secret_lifetime is None else simulation.secret_lifetime

@@ -14,9 +14,9 @@ from starlette.routing import Route
 
 from adapters.mapping.written import BasicAuth, BearerAuth, HeaderAuth, PlatformConnect, RestConnect
 from adapters.simulator.binding import ABSENT, Asked, Rejected, Sent, UnknownOperation, bind
-from adapters.simulator.disturb import disturbed
 from adapters.simulator.envelope import Verdict, answered, code_of, said
 from adapters.simulator.faults import Fault
+from adapters.simulator.http import disturbed
 from adapters.simulator.json_text import parse_json, print_json
 from adapters.simulator.platform_keys import Keys, keys_for
 from adapters.simulator.simulation import Simulation

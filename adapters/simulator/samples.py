@@ -16,7 +16,7 @@ from adapters.simulator.trees import parse_xml
 
 
 class Dataset:
-    """Records by entity (by table for a database); `version` moves with every replacement, so that indexes can follow."""
+    """Records by entity (by table for a database); `version` moves with every replacement, for indexes to follow."""
 
     def __init__(self, records: Mapping[str, Iterable[Any]], ddl: str = "") -> None:
         self._records = {name: tuple(given) for name, given in records.items()}
@@ -41,7 +41,7 @@ class Dataset:
 
 
 def load_samples(mapping: SourceMapping, folder: Path | None = None) -> Dataset:
-    """The samples of a mapping; an entity or table without a file has no records. Raises ValueError naming a bad file."""
+    """The samples of a mapping; an entity or table without a file has none. Raises ValueError naming a bad file."""
     folder = folder or mapping.folder / "samples"
     kind = mapping.connect.kind
     ending = {"sql": "csv", "soap": "xml"}.get(kind, "json")
@@ -71,4 +71,3 @@ def parse_records(kind: str, content: bytes, form: str = "json") -> list[Any]:
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise ValueError("应为记录（对象）的列表")
     return records
-

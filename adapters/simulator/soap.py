@@ -1,4 +1,4 @@
-"""A SOAP 1.1 service over HTTP, from its vendored WSDL: typed document/literal, or text in and text out (rpc/encoded)."""
+"""A SOAP 1.1 service over HTTP, from its vendored WSDL: typed document/literal, or texts in and out (rpc/encoded)."""
 
 import base64
 import copy
@@ -14,12 +14,21 @@ from starlette.routing import Route
 from adapters.charset import charset_in
 from adapters.mapping.written import BasicAuth, SoapConnect, WsseAuth
 from adapters.simulator.binding import Asked, Rejected, Sent, UnknownOperation, bind
-from adapters.simulator.disturb import disturbed
 from adapters.simulator.envelope import Verdict, answered, code_of, said
 from adapters.simulator.faults import Fault
+from adapters.simulator.http import disturbed
 from adapters.simulator.simulation import Simulation
 from adapters.simulator.trees import encode_answer, parse_xml, tree_of
-from adapters.simulator.wsdl import ENVELOPE, XSD, XSI, ServedOperation, Service, load_service, text_answer, typed_answer
+from adapters.simulator.wsdl import (
+    ENVELOPE,
+    XSD,
+    XSI,
+    ServedOperation,
+    Service,
+    load_service,
+    text_answer,
+    typed_answer,
+)
 from adapters.simulator.wsse import WSSE, UsernameTokens
 
 SOAP = f"{{{ENVELOPE}}}"
@@ -104,7 +113,9 @@ class _System:
         if self.tokens and not self.tokens.is_valid(envelope):
             return self._fault("wsse:FailedAuthentication", "用户名令牌未通过验证")
         if isinstance(self.connect.auth, BasicAuth):
-            username, password = (self.simulation.secret(e) for e in (self.connect.auth.username, self.connect.auth.password))
+            username, password = (
+                self.simulation.secret(e) for e in (self.connect.auth.username, self.connect.auth.password)
+            )
             right = b"Basic " + base64.b64encode(f"{username}:{password}".encode())
             if not hmac.compare_digest(request.headers.get("authorization", "").encode(), right):
                 return Response("Unauthorized", 401, {"WWW-Authenticate": "Basic"}, media_type="text/plain")

@@ -6,21 +6,22 @@ import logging
 import socket
 import struct
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit
 
 from mysql_mimic import MysqlServer, Session
 from mysql_mimic.auth import IdentityProvider, NativePasswordAuthPlugin, User
 from mysql_mimic.errors import MysqlError
-from mysql_mimic.results import ResultSet
+from mysql_mimic.packets import make_text_resultset_row
+from mysql_mimic.results import ResultColumn, ResultSet
 from mysql_mimic.stream import ConnectionClosed
 from mysql_mimic.variables import GlobalVariables, SessionVariables
 from sqlglot import expressions as exp
 
 from adapters.mapping.model import OperationMapping, SourceMapping
 from adapters.simulator.database import Database, parse_statements
-from adapters.simulator.disturb import LOGIN_PAGE
 from adapters.simulator.faults import Fault
+from adapters.simulator.http import LOGIN_PAGE
 from adapters.simulator.simulation import Simulation
 
 UNKNOWN_ERROR, LOCK_WAIT_TIMEOUT, USER_LIMIT_REACHED = 1105, 1205, 1226
@@ -45,7 +46,8 @@ class SqlServer:
 
     async def start(self, listening: socket.socket) -> None:
         """Accept connections."""
-        logging.getLogger("mysql_mimic").setLevel(logging.CRITICAL)  # its clients hear of errors; nobody else has to
+        for library in ("mysql_mimic", "sqlglot"):
+            logging.getLogger(library).setLevel(logging.CRITICAL)  # the client hears of its errors; nobody else has to
         await self._server.start_server(sock=listening, port=None)
 
     async def stop(self) -> None:
@@ -102,7 +104,7 @@ class _Session(Session):  # type: ignore[misc]
         if self.username is None:
             connection.stream.writer.close()
 
-    def _parse(self, sql: str) -> list[exp.Expression]:
+    def _parse(self, sql: str) -> list[exp.Expr]:
         if self.username is None:
             raise ConnectionResetError
         return parse_statements(sql)
@@ -110,7 +112,7 @@ class _Session(Session):  # type: ignore[misc]
     async def schema(self) -> dict[str, Any]:
         """What information_schema and SHOW tell."""
         tables = self._tables.tables.items()
-        return {self._name: {table: {c.name: c.type.lower() for c in columns.values()} for table, columns in tables}}
+        return {self._name: {table: {c.name: c.declared for c in columns.values()} for table, columns in tables}}
 
     async def _show(self, expression: exp.Show) -> Any:
         if expression.name.upper() == "CREATE TABLE":
@@ -118,7 +120,7 @@ class _Session(Session):  # type: ignore[misc]
             return [(target, self._tables.create_statement(target))], ["Table", "Create Table"]
         return await super()._show(expression)
 
-    async def query(self, expression: exp.Expression, _sql: str, _attrs: dict[str, str]) -> Any:
+    async def query(self, expression: exp.Expr, _sql: str, _attrs: dict[str, str]) -> Any:
         """One SELECT over the tables."""
         names = {table.name for table in expression.find_all(exp.Table)}
         if not names & set(self._tables.tables):
@@ -131,32 +133,36 @@ class _Session(Session):  # type: ignore[misc]
         if disturbance.fault is not None and disturbance.fault.kind != "truncate":
             self._go_wrong(disturbance.fault)
         rows, columns = self._tables.run(expression)
-        return ResultSet(self._half(rows) if disturbance.fault else rows, columns)
+        return ResultSet(self._half(rows, columns) if disturbance.fault else rows, columns)
 
-    def _go_wrong(self, fault: Fault) -> None:
+    def _go_wrong(self, fault: Fault) -> NoReturn:
         match fault.kind:
             case "fail":
                 raise MysqlError("Unknown error", UNKNOWN_ERROR)
             case "throttle":
                 raise MysqlError("User has exceeded the 'max_questions' resource", USER_LIMIT_REACHED)
             case "fault":
-                raise MysqlError("Lock wait timeout exceeded; try restarting transaction", int(fault.code or LOCK_WAIT_TIMEOUT))
+                raise MysqlError(
+                    "Lock wait timeout exceeded; try restarting transaction", int(fault.code or LOCK_WAIT_TIMEOUT)
+                )
             case "garbage":
                 self.connection.stream.writer.write(f"HTTP/1.1 200 OK\r\n\r\n{LOGIN_PAGE}".encode())
         self._cut()
 
-    async def _half(self, rows: Sequence[Any]) -> AsyncIterator[Any]:
-        """Half of the rows, and then the connection is closed."""
-        for row in rows[: len(rows) // 2]:
-            yield row
+    async def _half(self, rows: Sequence[Any], columns: Sequence[ResultColumn]) -> AsyncIterator[Any]:
+        """Send half of the rows, and close the connection."""
+        stream = self.connection.stream
+        stream.write_many([make_text_resultset_row(row, columns) for row in rows[: len(rows) // 2]])
+        await stream.drain()
         self._cut()
+        yield  # never reached; it makes this what mysql-mimic iterates over
 
-    def _cut(self) -> None:
+    def _cut(self) -> NoReturn:
         self.connection.stream.writer.close()
         raise ConnectionResetError
 
 
-def _operation(mapping: SourceMapping, expression: exp.Expression, names: set[str]) -> str:
+def _operation(mapping: SourceMapping, expression: exp.Expr, names: set[str]) -> str:
     """The operation that a SELECT is: on its table, a lookup when its column is compared with keys, else changes."""
     on_table = [op for op in mapping.operations.values() if op.written.request.table in names]
     compared = {column.name for found in expression.find_all(exp.In, exp.EQ) for column in found.find_all(exp.Column)}
@@ -171,8 +177,6 @@ def _column(operation: OperationMapping) -> str:
     return path.steps[-1][0] if path and path.steps else ""
 
 
-def _number_of_keys(expression: exp.Expression) -> int:
+def _number_of_keys(expression: exp.Expr) -> int:
     listed = sum(len(found.expressions) for found in expression.find_all(exp.In))
     return listed or sum(1 for found in expression.find_all(exp.EQ) if isinstance(found.expression, exp.Literal))
-
-

@@ -51,7 +51,7 @@ def assemble(places: Sequence[tuple[RecordPath, Any]]) -> Any:
 
 
 def elements_of(name: str, value: Any) -> list[etree._Element]:
-    """`value` as elements called `name`: one for each item of a list; an element that is given is copied and renamed."""
+    """`value` as elements called `name`: one for each item of a list; a given element is copied and renamed."""
     if isinstance(value, list | tuple):
         return [element for item in value for element in elements_of(name, item)]
     if isinstance(value, etree._Element):
@@ -73,9 +73,9 @@ def elements_of(name: str, value: Any) -> list[etree._Element]:
 
 
 def encode_answer(words: Sequence[Words], tree: Any, charset: str = "utf-8", declared: str = "GBK") -> bytes:
-    """The answer a source gives when `words` is how it has to be read: `[percent_decode, xml]` was XML, then percent-encoded.
+    """The answer that `words` can read: for `[percent_decode, xml]` a tree becomes XML, which is percent-encoded.
 
-    `declared` is the encoding an XML document claims; the ministries' claim GBK whatever their bytes are (domain.md §4.4).
+    `declared` is the encoding an XML document claims; ministries claim GBK whatever their bytes are (domain.md §4.4).
     """
     value: Any = tree
     for word in reversed(words):
@@ -83,7 +83,7 @@ def encode_answer(words: Sequence[Words], tree: Any, charset: str = "utf-8", dec
             case "json":
                 value = print_json(value)
             case "xml":
-                value = _document(value, declared)
+                value = _document(value, "GB18030" if "gb18030" in words else declared)
             case "percent_decode":
                 value = quote_plus(value, safe="*")  # as Java's URLEncoder: a blank is “+”
             case "xml_unescape":

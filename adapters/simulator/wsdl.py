@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +18,18 @@ SOAP_ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"
 ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
 XSD = "http://www.w3.org/2001/XMLSchema"
-NUMBERS = {"int", "integer", "long", "short", "byte", "decimal", "double", "float", "nonNegativeInteger", "positiveInteger"}
+NUMBERS = {
+    "int",
+    "integer",
+    "long",
+    "short",
+    "byte",
+    "decimal",
+    "double",
+    "float",
+    "nonNegativeInteger",
+    "positiveInteger",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +61,7 @@ class Service:
 
 def load_service(file: Path, binding: str) -> Service:
     """The service in a vendored WSDL; nothing is fetched from elsewhere."""
-    wsdl = zeep.Client(str(file)).wsdl
+    wsdl = zeep.Client(str(file)).wsdl  # type: ignore[no-untyped-call]
     root = etree.fromstring(file.read_bytes())
     namespace, name = binding[1:].split("}")
     bodies = root.iterfind(f"{WSDL}binding[@name='{name}']//{WSDL_SOAP}body")
@@ -59,8 +70,8 @@ def load_service(file: Path, binding: str) -> Service:
     for operation in wsdl.bindings[binding]._operations.values():
         answer = operation.output.body
         if operation.style == "rpc":
-            tag = etree.QName(operation.input.namespace["body"] or namespace, f"{operation.name}Response")
-            answer = zeep.xsd.Element(tag, answer.type)
+            tag = etree.QName(etree.QName(answer.qname).namespace or namespace, f"{operation.name}Response")
+            answer = zeep.xsd.Element(tag, answer.type)  # type: ignore[no-untyped-call]
         asking = etree.QName(operation.input.body.qname).text
         operations[asking] = ServedOperation(operation.name, operation.soapaction or "", answer)
     ports = [port for service in wsdl.services.values() for port in service.ports.values()]
@@ -123,7 +134,7 @@ def _given(schema: Any, value: Mapping[str, Any]) -> Iterable[Any]:
     if _children(schema):
         return [{}]
     kind = etree.QName(schema.type.qname).localname if schema.type.qname else "string"
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     plain = {"boolean": "false", "dateTime": now.isoformat(timespec="seconds"), "date": date.today().isoformat()}
     return ["0" if kind in NUMBERS else plain.get(kind, "")]
 

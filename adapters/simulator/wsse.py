@@ -4,7 +4,7 @@ import base64
 import binascii
 import hmac
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from lxml import etree
 
@@ -40,11 +40,11 @@ class UsernameTokens:
         created = token.findtext(f"{{{WSU}}}Created", "").strip()
         try:
             nonce = base64.b64decode(token.findtext(f"{{{WSSE}}}Nonce", ""), validate=True)
-            at = datetime.fromisoformat(created).timestamp()
+            at = datetime.fromisoformat(created)
         except (ValueError, binascii.Error):
             return False
         right = hmac.compare_digest(given, wsse_digest(nonce, created, self._password).encode())
-        return right and bool(nonce) and abs(at - self._clock()) <= FRESH and self._is_new(nonce)
+        return right and bool(nonce) and abs(_seconds(at) - self._clock()) <= FRESH and self._is_new(nonce)
 
     def _is_new(self, nonce: bytes) -> bool:
         now = self._clock()
@@ -53,3 +53,8 @@ class UsernameTokens:
             return False
         self._seen[nonce] = now + 2 * FRESH
         return True
+
+
+def _seconds(at: datetime) -> float:
+    """Seconds since 1970; without a zone the time is UTC."""
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()

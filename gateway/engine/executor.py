@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from adapters.errors import SourceContractBroken, SourceError
 from adapters.mapping.model import LookupRole, SourceMapping
@@ -351,5 +351,3 @@ class Execution:
             row.learn(allotted, codes.get(key), ASKED, "")
         for row, element, key in holders:
             row.learn(element, codes.get(key), ASKED, "")
-
-

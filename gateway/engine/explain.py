@@ -38,8 +38,13 @@ def _step(step: Step, plan: Plan, registry: Registry, mappings: Mapping[str, Sou
         case Identify():
             allotted = camel(str(registry.entities[step.entity].allotted))
             if step.root is not None:
-                return [f"{front}store identity {allotted} -> {step.entity}", f"      for  {plan.roots[step.root].part.path}"]
-            places = (plan.parts[part].path + (f".{camel(relation)}" if relation else "") for part, relation in step.parts)
+                return [
+                    f"{front}store identity {allotted} -> {step.entity}",
+                    f"      for  {plan.roots[step.root].part.path}",
+                ]
+            places = (
+                plan.parts[part].path + (f".{camel(relation)}" if relation else "") for part, relation in step.parts
+            )
             return [f"{front}store identity {step.entity} -> {allotted}", f"      for  {', '.join(places)}"]
 
 

@@ -70,10 +70,10 @@ class Row:
         """Take a value unless a better informed source already gave one; among equals the first name in order decides."""
         known = self.ranks.get(name)
         is_better = known is None or (-rank, source) < (-known[0], known[1])
-        if is_better or self.values.get(name) is None:
-            if value is not None or known is None:
-                self.values[name] = value
-                self.ranks[name] = (rank, source)
+        is_new = value is not None and (is_better or self.values.get(name) is None)
+        if is_new or known is None:
+            self.values[name] = value if value is not None else self.values.get(name)
+            self.ranks[name] = (rank, source)
 
 
 class Index:

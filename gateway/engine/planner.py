@@ -215,7 +215,9 @@ class Planner:
                 if role and role.entity == inner.entity.name and role.relation == back:
                     use = Use("expand", inner.number, frozenset(inner.elements), part.number, name)
                     offers = _offers(mapping, inner.entity.name)
-                    yield self._draft(planning, mapping.name, operation.name, inner.entity.name, use, known_after, offers)
+                    yield self._draft(
+                        planning, mapping.name, operation.name, inner.entity.name, use, known_after, offers
+                    )
 
     def _draft(
         self,

@@ -84,9 +84,7 @@ def read_selection(
 
 class _Reader:
     def __init__(self, document: DocumentNode, variables: Mapping[str, Any], registry: Registry) -> None:
-        self.fragments = {
-            d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)
-        }
+        self.fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
         self.variables = variables
         self.singles = {root_field(e): e for e in registry.entities.values()}
         self.lists = {list_field(e): e for e in registry.entities.values()}
@@ -110,10 +108,10 @@ class _Reader:
 
     def _root(self, node: FieldNode, kind: Literal["one", "list"], entity: Entity) -> Root:
         name = node.name.value
-        arguments = sorted(print_ast(argument) for argument in node.arguments)
+        arguments = sorted(print_ast(argument) for argument in node.arguments or ())
         asked = f"{name}({', '.join(arguments)})"
         if asked not in self.roots:
-            given = frozenset(a.name.value for a in node.arguments if a.value.kind != "null_value")
+            given = frozenset(a.name.value for a in node.arguments or () if a.value.kind != "null_value")
             path = name if not any(r.node.name.value == name for r in self.selection.roots) else asked
             self.roots[asked] = Root(kind, node, self._part(path, entity), given)
             self.selection.roots.append(self.roots[asked])
@@ -174,7 +172,7 @@ class _Reader:
     def _is_included(self, node: SelectionNode) -> bool:
         for directive in node.directives or ():
             if directive.name.value in ("skip", "include"):
-                for argument in directive.arguments:
+                for argument in directive.arguments or ():
                     if self._boolean(argument.value) is (directive.name.value == "skip"):
                         return False
         return True

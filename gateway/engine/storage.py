@@ -81,4 +81,3 @@ class Storage:
         except SQLAlchemyError as error:
             logger().error("store.failed", question=question.__name__, error=type(error).__name__)
             raise StoreUnavailable(source="store", operation=question.__name__) from error
-

@@ -28,7 +28,7 @@ class Instant(TypeDecorator[datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError("时间没有时区")
-        local = value.astimezone(CHINA_TIME)
+        local = in_china(value)
         return local if dialect.name == "postgresql" else local.replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
@@ -36,7 +36,7 @@ class Instant(TypeDecorator[datetime]):
         del dialect
         if value is None:
             return None
-        return value.replace(tzinfo=CHINA_TIME) if value.tzinfo is None else value.astimezone(CHINA_TIME)
+        return value.replace(tzinfo=CHINA_TIME) if value.tzinfo is None else in_china(value)
 
 
 class Listed(TypeDecorator[tuple[Any, ...]]):
@@ -66,6 +66,12 @@ class Listed(TypeDecorator[tuple[Any, ...]]):
 
 
 READ_FROM_TEXT: dict[Kind, Callable[[str], Any]] = {"date": date.fromisoformat, "datetime": datetime.fromisoformat}
+
+
+def in_china(moment: datetime) -> datetime:
+    """The aware instant in China time; one that is there already is not sent through UTC, which the year 1 does not survive."""
+    there = moment.utcoffset() == CHINA_TIME.utcoffset(None)
+    return moment.replace(tzinfo=CHINA_TIME) if there else moment.astimezone(CHINA_TIME)
 
 
 def column_type(form: Format) -> TypeEngine[Any]:

@@ -6,8 +6,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +16,7 @@ from sqlalchemy.schema import CreateColumn
 
 from gateway.store.columns import write_json
 from gateway.store.tables import Tables
+from schema.formats import UNSTORABLE
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -45,8 +45,10 @@ class Database:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 with self._writer, self.engine.connect() as connection:
-                    with connection.execution_options(writes=True).begin():
-                        return work(connection)
+                    connection.execution_options(writes=True)
+                    result = work(connection)
+                    connection.commit()
+                    return result
             except DBAPIError as error:
                 if attempt == ATTEMPTS or not _is_collision(error):
                     raise
@@ -86,6 +88,11 @@ def chunks(items: Sequence[Item], size: int = 500) -> Iterator[Sequence[Item]]:
         yield items[start : start + size]
 
 
+def key_chunks(keys: Iterable[str]) -> Iterator[Sequence[str]]:
+    """Keys to look for, each once, in pieces; without those that no row can have because no database can keep them."""
+    yield from chunks(sorted({key for key in keys if not UNSTORABLE.search(key)}))
+
+
 def _engine(url: str) -> Engine:
     address = make_url(url)
     if address.get_backend_name() == "sqlite":
@@ -97,7 +104,7 @@ def _engine(url: str) -> Engine:
         event.listen(engine, "connect", _open_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
-        event.listen(engine, "connect", partial(_set_time_zone))
+        event.listen(engine, "connect", _set_time_zone)
     return engine
 
 
@@ -128,4 +135,6 @@ def _is_collision(error: DBAPIError) -> bool:
 
 def _add_column(connection: Connection, table: str, column: Column[Any]) -> None:
     name = connection.dialect.identifier_preparer.quote(table)
-    connection.exec_driver_sql(f"ALTER TABLE {name} ADD COLUMN {CreateColumn(column).compile(dialect=connection.dialect)}")
+    connection.exec_driver_sql(
+        f"ALTER TABLE {name} ADD COLUMN {CreateColumn(column).compile(dialect=connection.dialect)}"
+    )

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, Row, RowMapping, func, select
 
 from adapters.mapping.model import PROVENANCE_FIELDS
 from adapters.mapping.record import Mapped
-from gateway.store.database import chunks
+from gateway.store.database import key_chunks
 from gateway.store.tables import Tables
+from schema.formats import UNSTORABLE
 from schema.registry import OWNER, Registry
 
 
@@ -27,7 +28,9 @@ class Stored:
     fetched_at: datetime
 
 
-def by_keys(connection: Connection, tables: Tables, registry: Registry, entity: str, keys: Iterable[str]) -> list[Stored]:
+def by_keys(
+    connection: Connection, tables: Tables, registry: Registry, entity: str, keys: Iterable[str]
+) -> list[Stored]:
     """Every source's copy of these entities that is not deleted, in the order of key and source."""
     rows = _rows(connection, tables, entity, keys, None)
     return [_stored(registry, entity, row) for row in rows if row["deleted_at"] is None]
@@ -47,8 +50,8 @@ def answers(
     A key is absent when it was never asked, or when an entity of the answer was never taken into the store.
     """
     table = tables.answer
-    asked = []
-    for some in chunks(sorted(set(key_texts))):
+    asked: list[Row[str, str | None, list[str]]] = []
+    for some in key_chunks(key_texts):
         query = select(table.c.key_text, table.c.entity, table.c.entity_keys).where(
             table.c.source == source, table.c.operation == operation, table.c.key_text.in_(some)
         )
@@ -73,7 +76,7 @@ def related(
     """For every target the keys of the entities that refer to it, in order, at most `limit` of each."""
     found: dict[str, list[str]] = {target: [] for target in targets}
     table = tables.link
-    for some in chunks(list(found)):
+    for some in key_chunks(found):
         pairs = (
             select(table.c.target, table.c.key)
             .where(table.c.entity == entity, table.c.relation == relation, table.c.target.in_(some))
@@ -97,7 +100,7 @@ def page(
     total = connection.execute(select(func.count(table.c.key.distinct())).where(*listed)).scalar_one()
     query = select(table.c.key).where(*listed).distinct().order_by(table.c.key).limit(first + 1)
     if after_key is not None:
-        query = query.where(table.c.key > after_key)
+        query = query.where(table.c.key > UNSTORABLE.split(after_key)[0])
     keys = list(connection.execute(query).scalars())
     return keys[:first], len(keys) > first, total
 
@@ -134,7 +137,7 @@ def _rows(
 ) -> list[RowMapping]:
     table = tables.entities[entity]
     rows: list[RowMapping] = []
-    for some in chunks(sorted(set(keys))):
+    for some in key_chunks(keys):
         query = select(table).where(table.c.key.in_(some)).order_by(table.c.key, table.c.source)
         rows += connection.execute(query if source is None else query.where(table.c.source == source)).mappings()
     return rows
@@ -151,4 +154,3 @@ def _stored(registry: Registry, entity: str, row: RowMapping) -> Stored:
         refs={relation: tuple(keys) for relation, keys in row["refs"].items()},
     )
     return Stored(mapped, row["source"], row["as_of"], row["fetched_at"])
-

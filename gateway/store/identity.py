@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.hmac import HMAC
 from sqlalchemy import Connection, Table, insert, select, update
 
-from gateway.store.database import chunks, lock
+from gateway.store.database import key_chunks, lock
 from gateway.store.tables import Tables
-from schema.formats import CHINA_TIME
+from schema.formats import CHINA_TIME, UNSTORABLE
 from schema.identifiers import check_id_no, id_check_digit
 from schema.identity import HASH_MARK, HashId, values_in_key
 from schema.registry import Entity, Registry
@@ -85,7 +85,7 @@ def allot(
 
     A value that a source told, or that is the key itself, is kept; anonymous keys get none. Raises CodesExhausted.
     """
-    wanted = sorted({key for key in keys if not key.startswith("~")})
+    wanted = sorted({key for key in keys if not key.startswith("~") and not UNSTORABLE.search(key)})
     found = find_values(connection, tables, entity.name, wanted)
     if len(found) == len(wanted):
         return found
@@ -115,7 +115,7 @@ def _find(
     connection: Connection, table: Table, entity: str, by: str, gives: str, values: Iterable[str]
 ) -> dict[str, str]:
     found: dict[str, str] = {}
-    for some in chunks(sorted(set(values))):
+    for some in key_chunks(values):
         query = select(table.c[by], table.c[gives]).where(table.c.entity == entity, table.c[by].in_(some))
         found.update((row[0], row[1]) for row in connection.execute(query))
     return found
@@ -125,7 +125,7 @@ def _told(connection: Connection, table: Table, entity: Entity, keys: list[str])
     """The values that come from the sources themselves, or stand in the key."""
     name = str(entity.allotted)
     told: dict[str, str] = {}
-    for some in chunks(keys):
+    for some in key_chunks(keys):
         query = select(table.c.key, table.c[name]).where(table.c.key.in_(some), table.c[name].is_not(None))
         told.update((row[0], row[1]) for row in connection.execute(query.order_by(table.c.source.desc())))
     own = {key: values_in_key(entity, key).get(name) for key in keys}

@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
 from adapters.mapping.record import Issue
-from gateway.store.database import chunks
+from gateway.store.database import key_chunks
 from gateway.store.tables import Tables
-from schema.formats import UNSTORABLE
+from gateway.store.tellings import Place
+from schema.formats import UNSTORABLE, print_datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,11 @@ class OpenIssue:
     first_seen: datetime
     last_seen: datetime
     times: int
+
+    def __str__(self) -> str:
+        issue, raw = self.issue, "" if self.issue.raw is None else f"，原值 “{self.issue.raw}”"
+        seen = f"{print_datetime(self.first_seen)} 至 {print_datetime(self.last_seen)}，{self.times} 次"
+        return f"{issue.source} {issue.entity} {issue.key} 的 {issue.element}：{issue.reason}{raw}（{seen}）"
 
 
 def open_issues(connection: Connection, tables: Tables, source: str | None, limit: int) -> list[OpenIssue]:
@@ -38,41 +44,41 @@ def record_issues(
     connection: Connection,
     tables: Tables,
     source: str,
-    found: Iterable[Issue],
-    told: Collection[tuple[str, str]],
+    found: Iterable[tuple[Issue, Place]],
+    told: Collection[Place],
     moment: datetime,
 ) -> None:
-    """Keep what was found; what is open for an entity that was `told` (entity, key) and was not found again is resolved."""
-    now = {_digest(issue): issue for issue in found}
+    """Keep what was found, each with the record it was found in; what is open for a record that was `told` and was not
+    found in it again is resolved."""
+    now = {_digest(issue): (issue, record) for issue, record in found}
     table = tables.issue
     known: set[str] = set()
-    for some in chunks(sorted(now)):
+    for some in key_chunks(now):
         known.update(connection.execute(select(table.c.digest).where(table.c.digest.in_(some))).scalars())
     if known:
         again = update(table).where(table.c.digest == bindparam("seen"))
-        values = {"last_seen": moment, "times": table.c.times + 1, "resolved_at": None}
-        connection.execute(again.values(values), [{"seen": digest} for digest in sorted(known)])
-    if new := [_row(digest, issue, moment) for digest, issue in now.items() if digest not in known]:
+        again = again.values(last_seen=moment, times=table.c.times + 1, resolved_at=None)
+        rows = [{"seen": digest, **_record(now[digest][1])} for digest in sorted(known)]
+        connection.execute(again, rows)
+    if new := [_row(digest, *now[digest], moment) for digest in now if digest not in known]:
         connection.execute(insert(table), new)
     gone = _open_digests(connection, tables, source, told) - now.keys()
-    for some in chunks(sorted(gone)):
+    for some in key_chunks(gone):
         connection.execute(update(table).where(table.c.digest.in_(some)).values(resolved_at=moment))
 
 
-def _open_digests(
-    connection: Connection, tables: Tables, source: str, told: Collection[tuple[str, str]]
-) -> set[str]:
+def _open_digests(connection: Connection, tables: Tables, source: str, told: Collection[tuple[str, str]]) -> set[str]:
     table = tables.issue
     keys: dict[str, list[str]] = {}
     for entity, key in told:
         keys.setdefault(entity, []).append(key)
     digests: set[str] = set()
     for entity, of_entity in keys.items():
-        for some in chunks(sorted(of_entity)):
+        for some in key_chunks(of_entity):
             query = select(table.c.digest).where(
                 table.c.source == source,
-                table.c.entity == entity,
-                table.c.key.in_(some),
+                table.c.record_entity == entity,
+                table.c.record_key.in_(some),
                 table.c.resolved_at.is_(None),
             )
             digests.update(connection.execute(query).scalars())
@@ -89,12 +95,17 @@ def _digest(issue: Issue) -> str:
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 
-def _row(digest: str, issue: Issue, moment: datetime) -> dict[str, Any]:
+def _record(record: Place) -> dict[str, str]:
+    return {"record_entity": record[0], "record_key": storable(record[1])}
+
+
+def _row(digest: str, issue: Issue, record: Place, moment: datetime) -> dict[str, Any]:
     return {
         "digest": digest,
         "source": issue.source,
         "entity": issue.entity,
-        "key": issue.key,
+        "key": None if issue.key is None else storable(issue.key),
+        **_record(record),
         "element": issue.element,
         "element_id": issue.element_id,
         "check_type": issue.check_type,

@@ -175,7 +175,10 @@ def _agency_serial(metadata: MetaData) -> Table:
 
 
 def _issue(metadata: MetaData) -> Table:
-    """Bad values in data; `digest` is of (source, entity, key, element, check_type, raw)."""
+    """Bad values in data, and the top-level record each was last found in.
+
+    `digest` is of (source, entity, key, element, check_type, raw).
+    """
     return Table(
         "issue",
         metadata,
@@ -183,6 +186,8 @@ def _issue(metadata: MetaData) -> Table:
         Column("source", KEY, nullable=False),
         Column("entity", KEY, nullable=False),
         Column("key", KEY),
+        Column("record_entity", KEY, nullable=False),
+        Column("record_key", KEY, nullable=False),
         Column("element", KEY, nullable=False),
         Column("element_id", Text, nullable=False),
         Column("check_type", Text, nullable=False),
@@ -192,7 +197,7 @@ def _issue(metadata: MetaData) -> Table:
         Column("last_seen", Instant, nullable=False),
         Column("times", Integer, nullable=False),
         Column("resolved_at", Instant),
-        Index("issue_record", "source", "entity", "key"),
+        Index("issue_record", "source", "record_entity", "record_key"),
         Index("issue_last_seen", "last_seen"),
     )
 

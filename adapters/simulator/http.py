@@ -1,11 +1,13 @@
 """HTTP answers that go wrong, and the server that lets them."""
 
+import asyncio
+import socket
 from collections.abc import Callable
-from typing import Any
+from email.utils import formatdate
 
 import uvicorn
 from starlette.responses import HTMLResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from adapters.simulator.faults import Disturbance, Fault
@@ -28,12 +30,38 @@ class Protocol(HttpToolsProtocol):
         self.scope["extensions"] = {TRANSPORT: {"transport": self.transport}}
 
 
-def server_for(app: Any) -> uvicorn.Server:
-    """A server for an ASGI application that leaves logging, signals and the event loop to others."""
-    config = uvicorn.Config(
-        app, http=Protocol, ws="none", lifespan="off", access_log=False, log_config=None, log_level=None, server_header=False
-    )
-    return uvicorn.Server(config)
+class HttpServer:
+    """An ASGI application on one socket; logging, signals and the event loop are left to others.
+
+    `Date` is the simulation's time: clients learn from it how far their clocks are off.
+    """
+
+    def __init__(self, app: ASGIApp, clock: Callable[[], float]) -> None:
+        config = uvicorn.Config(
+            _dated(app, clock),
+            http=Protocol,
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            log_level=None,
+            server_header=False,
+            date_header=False,
+        )
+        self._server = uvicorn.Server(config)
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self, listening: socket.socket) -> None:
+        """Accept connections."""
+        self._serving = asyncio.create_task(self._server.serve([listening]))
+        while not (self._server.started or self._serving.done()):  # noqa: ASYNC110 uvicorn has no event for it
+            await asyncio.sleep(0.005)
+
+    async def stop(self) -> None:
+        """Let running answers end, and stop accepting."""
+        self._server.should_exit = True
+        if self._serving:
+            await self._serving
 
 
 class Dropped(Response):
@@ -41,6 +69,7 @@ class Dropped(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Close, and wait until the connection is gone."""
+        del send
         await _close(scope, receive)
 
 
@@ -77,6 +106,18 @@ async def disturbed(
             return special(fault)
         case _:
             return Dropped()
+
+
+def _dated(app: ASGIApp, clock: Callable[[], float]) -> ASGIApp:
+    async def dated(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"date", formatdate(clock(), usegmt=True).encode())]
+            await send(message)
+
+        await app(scope, receive, send_dated)
+
+    return dated
 
 
 def login_page() -> Response:

@@ -1,0 +1,111 @@
+"""A whole federation for tests: every mapped source simulated on a real socket, and a gateway over them."""
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from adapters.mapping.load import load_mapping
+from adapters.simulator.serve import Simulator, address_variable, invent_secrets, start
+from gateway.app import Gateway, load_definitions
+from gateway.context import Deadline, RequestContext
+from gateway.settings import PROJECT, Settings, read_settings
+from schema.load import load_registry
+
+SOURCES = (
+    "binhai_exchange",
+    "binhai_market",
+    "national_registry",
+    "provincial_platform",
+    "traffic_police",
+    "transport_licence",
+)
+
+
+@dataclass(slots=True)
+class Federation:
+    """The simulators by source, and the environment that leads a gateway to them."""
+
+    simulators: dict[str, Simulator]
+    environment: dict[str, str]
+    folder: Path
+    settings_changed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of a gateway over these simulators."""
+        return read_settings({**self.environment, **self.settings_changed})
+
+    def calls(self) -> dict[str, list[int]]:
+        """How many keys each business call carried, by `source.operation`."""
+        counted: dict[str, list[int]] = {}
+        for name, simulator in self.simulators.items():
+            for call in simulator.calls.seen():
+                counted.setdefault(f"{name}.{call.operation}", []).append(call.keys)
+        return counted
+
+    def forget_calls(self) -> None:
+        """Start counting again."""
+        for simulator in self.simulators.values():
+            simulator.calls.clear()
+
+    @asynccontextmanager
+    async def gateway(self) -> AsyncIterator["Asking"]:
+        """A gateway over the simulators, asked without HTTP in between."""
+        settings = self.settings
+        gateway = Gateway(load_definitions(settings), settings)
+        import asyncio
+
+        work = asyncio.create_task(gateway.run())
+        try:
+            yield Asking(gateway)
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            await gateway.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A gateway to ask."""
+
+    gateway: Gateway
+
+    async def ask(self, query: str, seconds: float = 15.0, explain: bool = False, **variables: Any) -> dict[str, Any]:
+        """The body of the answer."""
+        context = RequestContext(Deadline.after(seconds), explain=explain)
+        result = await self.gateway.engine.execute(query, variables, None, context)
+        return result.body()
+
+    async def settle(self) -> None:
+        """Wait until the live answers so far are in the store."""
+        await self.gateway.write_back.settle()
+
+
+@contextmanager
+def federation(folder: Path, mappings: Path | None = None) -> Iterator[Federation]:
+    """Every source of `mappings` simulated; the store is a SQLite file in `folder`."""
+    mappings = mappings or PROJECT / "mappings"
+    registry = load_registry()
+    environment = {
+        "GATEWAY_DATABASE_URL": f"sqlite:///{folder / 'gateway.db'}",
+        "GATEWAY_PARTY_KEY_SECRET": "tests-only",
+        "GATEWAY_MAPPINGS": str(mappings),
+    }
+    with ExitStack() as stack:
+        simulators = {}
+        for file in sorted(mappings.glob("*/mapping.yaml")):
+            mapping = load_mapping(registry, file.parent)
+            secrets = invent_secrets(mapping)
+            simulator = start(mapping, secrets)
+            stack.callback(simulator.stop)
+            simulators[mapping.name] = simulator
+            environment |= {**secrets, address_variable(mapping): simulator.url}
+        yield Federation(simulators, environment, folder)
+
+
+def copy_mappings(folder: Path) -> Path:
+    """A copy of the mappings that a test may spoil."""
+    return Path(shutil.copytree(PROJECT / "mappings", folder / "mappings"))

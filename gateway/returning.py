@@ -1,0 +1,72 @@
+"""Data return 数据回流 from the command line: the `changes` operations of a source, run to their end."""
+
+import asyncio
+from collections.abc import Callable
+
+from adapters.errors import SourceError
+from adapters.mapping.model import SourceMapping
+from adapters.mapping.record import HashId
+from adapters.open import open_source
+from adapters.source import Source
+from gateway.app import Definitions, load_definitions
+from gateway.settings import Settings
+from gateway.store.identity import make_hash_id
+from gateway.store.store import Store
+from gateway.sync.run import PageReport, run_changes
+from schema.problems import Problem, Problems, did_you_mean
+
+Report = Callable[[str], None]
+
+
+def return_everything(settings: Settings, report: Report) -> None:
+    """Run every `changes` operation of every source; a source that fails is told and does not stop the others."""
+    definitions = load_definitions(settings)
+    asyncio.run(_return(settings, definitions, list(definitions.mappings.values()), None, report))
+
+
+def return_data(settings: Settings, source: str, operation: str | None, report: Report) -> bool:
+    """Run the `changes` operations of one source, or one of them; whether all succeeded. Raises Problems for unknown names."""
+    definitions = load_definitions(settings)
+    mapping = definitions.mappings.get(source)
+    if mapping is None:
+        raise Problems([Problem("gateway sync", 1, 1, source, "没有这个来源", did_you_mean(source, definitions.mappings))])
+    known = [name for name, found in mapping.operations.items() if found.changes]
+    if operation is not None and operation not in known:
+        raise Problems([Problem("gateway sync", 1, 1, operation, "没有这个 changes 操作", did_you_mean(operation, known))])
+    return asyncio.run(_return(settings, definitions, [mapping], operation, report))
+
+
+async def _return(
+    settings: Settings, definitions: Definitions, mappings: list[SourceMapping], only: str | None, report: Report
+) -> bool:
+    store = Store(settings.database_url, definitions.registry)
+    hash_id = make_hash_id(str(settings.party_key_secret))
+    succeeded = True
+    try:
+        store.create()
+        for mapping in mappings:
+            source = open_source(mapping, settings.secrets)
+            try:
+                for name, operation in mapping.operations.items():
+                    if operation.changes and only in (None, name):
+                        succeeded &= await _run(source, mapping, name, store, hash_id, report)
+            finally:
+                await source.aclose()
+    finally:
+        store.close()
+    return succeeded
+
+
+async def _run(
+    source: Source, mapping: SourceMapping, operation: str, store: Store, hash_id: HashId, report: Report
+) -> bool:
+    def page_done(_page: PageReport) -> None:
+        return None
+
+    try:
+        result = await run_changes(source, mapping, operation, store, hash_id, page_done)
+    except SourceError as error:
+        report(f"{mapping.name}.{operation}：失败，{error.public_message}；下次从已提交处继续")
+        return False
+    report(f"{mapping.name}.{operation}：{result}")
+    return True

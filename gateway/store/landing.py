@@ -1,0 +1,233 @@
+"""The door into the store: one page from a source goes in whole or not at all, and may come again in any order.
+
+Of several tellings of one entity by one source the latest holds: by the source's own time or number of change, then by when
+it was received. So the order in which pages arrive does not matter, and a page that comes twice changes nothing.
+"""
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select, update
+
+from adapters.mapping.record import Mapped, record_digest
+from adapters.source import Record
+from gateway.store.database import key_chunks, lock
+from gateway.store.identity import CodesExhausted, allot
+from gateway.store.issues import record_issues, storable
+from gateway.store.runs import Landed, Progress, record_progress
+from gateway.store.tables import Tables
+from gateway.store.tellings import GONE, Arrival, Page, Telling, judge, read_known, tell, write
+from schema.formats import UNSTORABLE
+from schema.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """One page from a source, mapped, on its way in.
+
+    `mapped` are the top-level entities in the order they were told; what is embedded in them is stored as well. `deleted`
+    are (entity, key) that arrived as tombstones without a word on when: they hold against what the store has now. `gone`
+    are positions in `mapped` of tombstones that came as whole records, with their time or number of change. `answered`, for
+    lookups: the key texts asked -> the keys of the entities they were answered with. `records` are those behind `mapped`,
+    position by position, for the quarantine; without them it keeps the mapped form.
+    """
+
+    source: str
+    operation: str
+    raw: bytes
+    media_type: str
+    received_at: datetime
+    mapped: Sequence[Mapped]
+    mapping_version: str
+    deleted: Sequence[tuple[str, str]] = ()
+    answered: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    gone: Collection[int] = ()
+    records: Sequence[Record] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    position: int
+    step: str
+    reason: str
+
+
+def land(
+    connection: Connection,
+    tables: Tables,
+    registry: Registry,
+    landing: Landing,
+    progress: Progress | None,
+    moment: datetime,
+) -> Landed:
+    """Take one page in, within a write transaction: payload, entities, links, issues, quarantine, answers, run and ledger."""
+    lock(connection, "source", landing.source)
+    run_id = progress.run_id if progress else None
+    raw_digest = _keep_raw(connection, tables, landing, run_id)
+    refused = [refusal for position in range(len(landing.mapped)) if (refusal := _refusal(landing, position))]
+    tops, page = _page(connection, tables, landing, {refusal.position for refusal in refused})
+    latest = judge(page, landing.received_at)
+    arrival = Arrival(landing.source, landing.received_at, raw_digest, registry.version, landing.mapping_version)
+    write(connection, tables, registry, page, latest, arrival)
+    _record_issues(connection, tables, landing, tops, refused)
+    _quarantine(connection, tables, landing, refused, run_id)
+    _record_answers(connection, tables, landing)
+    landed = _count(landing, tops, latest, len(refused))
+    if progress:
+        record_progress(connection, tables, progress, len(landing.mapped) + len(landing.deleted), landed, moment)
+    _allot(connection, tables, registry, latest, moment)
+    return landed
+
+
+def _keep_raw(connection: Connection, tables: Tables, landing: Landing, run_id: int | None) -> str:
+    digest, table = hashlib.sha256(landing.raw).hexdigest(), tables.landing
+    if connection.execute(select(table.c.digest).where(table.c.digest == digest)).first() is None:
+        row = insert(table).values(
+            digest=digest,
+            source=landing.source,
+            operation=landing.operation,
+            media_type=landing.media_type,
+            raw=landing.raw,
+            received_at=landing.received_at,
+            run_id=run_id,
+        )
+        connection.execute(row)
+    return digest
+
+
+def _refusal(landing: Landing, position: int) -> _Refused | None:
+    """Why a record is not taken; a tombstone only has to say of whom."""
+    mapped = landing.mapped[position]
+    if not mapped.is_identified or UNSTORABLE.search(mapped.key):
+        return _Refused(position, "identify", "记录没有能够识别的编号")
+    if mapped.quarantined and position not in landing.gone:
+        reasons = dict.fromkeys(f"{issue.element}：{issue.reason}" for issue in mapped.issues)
+        return _Refused(position, "map", storable("；".join(reasons)))
+    return None
+
+
+def _page(
+    connection: Connection, tables: Tables, landing: Landing, refused: Collection[int]
+) -> tuple[list[Telling], Page]:
+    """The top-level tellings that are taken into account, and the page with everything inside them."""
+    tops: list[Telling] = []
+    tellings: list[Telling] = []
+    for position, mapped in enumerate(landing.mapped):
+        if position not in refused:
+            told = list(tell(mapped, position, position in landing.gone))
+            tops.append(told[0])
+            tellings += told
+    places = [telling.place for telling in tellings] + list(landing.deleted)
+    known = read_known(connection, tables, landing.source, places)
+    for position, (entity, key) in enumerate(landing.deleted, len(landing.mapped)):
+        if (entity, key) in known:
+            telling = Telling(Mapped(entity, key, ""), known[entity, key].version, position, True, digest=GONE)
+            tops.append(telling)
+            tellings.append(telling)
+    return tops, Page(tellings, known)
+
+
+def _count(landing: Landing, tops: Sequence[Telling], latest: Sequence[Telling], refused: int) -> Landed:
+    """What became of the top-level records; a tombstone of what was never known changes nothing."""
+    winners = set(map(id, latest))
+    counted = [top for top in tops if id(top) in winners]
+    unknown = len(landing.mapped) + len(landing.deleted) - refused - len(tops)
+    superseded = sum(top.verdict == "superseded" for top in counted)
+    return Landed(
+        applied=sum(top.verdict == "applied" for top in counted),
+        unchanged=sum(top.verdict in ("confirmed", "known") for top in counted) + unknown,
+        duplicate=len(tops) - len(counted) + superseded,
+        quarantined=refused,
+    )
+
+
+def _record_issues(
+    connection: Connection,
+    tables: Tables,
+    landing: Landing,
+    tops: Sequence[Telling],
+    refused: Sequence[_Refused],
+) -> None:
+    """Issues of the records that hold now and of those refused; a record told to be gone has none any more."""
+    current = [top for top in tops if top.is_current]
+    bad = [landing.mapped[refusal.position] for refusal in refused]
+    told = [top.mapped for top in current if not top.is_gone] + bad
+    found = [(issue, (mapped.entity, mapped.key)) for mapped in told for issue in mapped.issues]
+    resolves = {top.place for top in current}
+    record_issues(connection, tables, landing.source, found, resolves, landing.received_at)
+
+
+def _quarantine(
+    connection: Connection, tables: Tables, landing: Landing, refused: Sequence[_Refused], run_id: int | None
+) -> None:
+    table = tables.quarantine
+    rows = {}
+    for refusal in refused:
+        mapped = landing.mapped[refusal.position]
+        payload = landing.records[refusal.position] if landing.records else _as_record(mapped)
+        digest = record_digest(payload)
+        rows[mapped.entity, digest] = {
+            "source": landing.source,
+            "operation": landing.operation,
+            "entity": mapped.entity,
+            "record_digest": digest,
+            "mapping_version": landing.mapping_version,
+            "run_id": run_id,
+            "payload": payload,
+            "reason": refusal.reason,
+            "step": refusal.step,
+            "at": landing.received_at,
+        }
+    for some in key_chunks(digest for _, digest in rows):
+        there = select(table.c.entity, table.c.record_digest).where(
+            table.c.source == landing.source,
+            table.c.operation == landing.operation,
+            table.c.mapping_version == landing.mapping_version,
+            table.c.record_digest.in_(some),
+        )
+        for entity, digest in connection.execute(there).all():
+            rows.pop((entity, digest), None)
+    if rows:
+        connection.execute(insert(table), list(rows.values()))
+
+
+def _as_record(mapped: Mapped) -> Record:
+    return {"key": mapped.key, "values": mapped.values, "refs": mapped.refs, "provenance": mapped.provenance}
+
+
+def _record_answers(connection: Connection, tables: Tables, landing: Landing) -> None:
+    table = tables.answer
+    entity = landing.mapped[0].entity if landing.mapped else None
+    for some in key_chunks(landing.answered):
+        mine = (table.c.source == landing.source, table.c.operation == landing.operation)
+        there = select(table.c.key_text, table.c.as_of).where(*mine, table.c.key_text.in_(some))
+        known = {row[0]: row[1] for row in connection.execute(there)}
+        new = []
+        for text in some:
+            answer = {
+                "entity": entity,
+                "entity_keys": list(dict.fromkeys(landing.answered[text])),
+                "as_of": landing.received_at,
+            }
+            if text not in known:
+                new.append({"source": landing.source, "operation": landing.operation, "key_text": text, **answer})
+            elif known[text] < landing.received_at:
+                connection.execute(update(table).where(*mine, table.c.key_text == text).values(answer))
+        if new:
+            connection.execute(insert(table), new)
+
+
+def _allot(
+    connection: Connection, tables: Tables, registry: Registry, latest: Sequence[Telling], moment: datetime
+) -> None:
+    """Give new entities their codes. When there is none left the page still goes in; whoever asks for the code is told."""
+    for entity in registry.entities.values():
+        keys = [
+            t.mapped.key for t in latest if t.mapped.entity == entity.name and t.verdict == "applied" and not t.is_gone
+        ]
+        if entity.allotted and keys:
+            with suppress(CodesExhausted):
+                allot(connection, tables, registry, entity, keys, moment)

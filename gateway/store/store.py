@@ -1,0 +1,108 @@
+"""The native store: everything that was ever fetched, on SQLite or PostgreSQL. Synchronous; callers use a thread."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+
+from gateway.store import entities, identity, runs
+from gateway.store.database import Database
+from gateway.store.entities import Stored
+from gateway.store.issues import OpenIssue, open_issues
+from gateway.store.landing import Landing, land
+from gateway.store.runs import Begun, Landed, Progress
+from gateway.store.tables import make_tables
+from schema.formats import CHINA_TIME
+from schema.registry import Registry
+
+__all__ = ["Begun", "Landed", "Landing", "OpenIssue", "Progress", "Store", "Stored"]
+
+
+def china_now() -> datetime:
+    """Now, in China time."""
+    return datetime.now(CHINA_TIME)
+
+
+class Store:
+    """The store behind one URL, shaped by the specification. May be used from many threads and many processes."""
+
+    def __init__(self, url: str, registry: Registry, clock: Callable[[], datetime] = china_now) -> None:
+        self.registry, self.clock = registry, clock
+        self.tables = make_tables(registry)
+        self.database = Database(url)
+
+    def create(self) -> None:
+        """Make what is missing; safe to repeat and to race."""
+        self.database.create(self.tables)
+
+    def close(self) -> None:
+        """Let go of all connections; may be called twice."""
+        self.database.close()
+
+    def land(self, landing: Landing, progress: Progress | None = None) -> Landed:
+        """Take one page in, by one transaction; with `progress` the run's cursor and ledger are in it too."""
+        return self.database.write(
+            lambda connection: land(connection, self.tables, self.registry, landing, progress, self.clock())
+        )
+
+    def answers(
+        self, source: str, operation: str, key_texts: Sequence[str], embedded: Mapping[str, str] | None = None
+    ) -> dict[str, list[Stored]]:
+        """What a source last answered to each key; a key is absent when the store cannot tell.
+
+        What stood inside the records along the relations of `embedded` (relation -> entity) is inside again.
+        """
+        return self.database.read(
+            lambda connection: entities.answers(
+                connection, self.tables, self.registry, source, operation, key_texts, embedded or {}
+            )
+        )
+
+    def by_keys(self, entity: str, keys: Iterable[str]) -> list[Stored]:
+        """Every source's copy of these entities that is not deleted."""
+        return self.database.read(
+            lambda connection: entities.by_keys(connection, self.tables, self.registry, entity, keys)
+        )
+
+    def related(self, entity: str, relation: str, targets: Sequence[str], limit: int) -> dict[str, list[str]]:
+        """For every target the keys of the entities that refer to it, at most `limit` of each."""
+        return self.database.read(
+            lambda connection: entities.related(connection, self.tables, entity, relation, targets, limit)
+        )
+
+    def page(self, entity: str, first: int, after_key: str | None) -> tuple[list[str], bool, int]:
+        """Keys in order, whether there are more behind them, and how many there are in all."""
+        return self.database.read(lambda connection: entities.page(connection, self.tables, entity, first, after_key))
+
+    def identify(self, entity: str, keys: Sequence[str]) -> dict[str, str]:
+        """Key -> allotted value, allotting it now where there is none. Raises CodesExhausted."""
+        known = self.database.read(lambda connection: identity.find_values(connection, self.tables, entity, keys))
+        missing = [key for key in keys if key not in known]
+        if not missing:
+            return known
+        what = self.registry.entities[entity]
+        if what.allotted is None:
+            raise ValueError(f"{entity} 没有由网关编发的数据元")
+        return known | self.database.write(
+            lambda connection: identity.allot(connection, self.tables, self.registry, what, missing, self.clock())
+        )
+
+    def find_identified(self, entity: str, values: Sequence[str]) -> dict[str, str]:
+        """Allotted value -> key."""
+        return self.database.read(lambda connection: identity.find_keys(connection, self.tables, entity, values))
+
+    def issues(self, source: str | None = None, limit: int = 100) -> list[OpenIssue]:
+        """What is wrong in the data now, latest first."""
+        return self.database.read(lambda connection: open_issues(connection, self.tables, source, limit))
+
+    def begin_run(self, source: str, operation: str) -> Begun:
+        """Start a run of a stream; an unfinished earlier one may write no more."""
+        return self.database.write(
+            lambda connection: runs.begin_run(connection, self.tables, source, operation, self.clock())
+        )
+
+    def finish_run(self, run_id: int, cursor: str | None) -> None:
+        """The run came to its end and the stream stands at `cursor`. Raises RunSuperseded."""
+        self.database.write(lambda connection: runs.finish_run(connection, self.tables, run_id, cursor, self.clock()))
+
+    def fail_run(self, run_id: int, error: str) -> None:
+        """The run ended with an error, told without secrets; the stream stands where its last page left it."""
+        self.database.write(lambda connection: runs.fail_run(connection, self.tables, run_id, error, self.clock()))
