@@ -44,7 +44,11 @@ def numbers(answer: dict) -> list[str]:
 def test_known_keys_are_answered_once_each_in_the_order_of_the_samples_and_unknown_ones_are_absent(client):
     answer = by_no(client, "BHSJ-2025-0031", "BHSJ-0000-0000", "BHSJ-2024-0086", "BHSJ-2025-0031")
     assert numbers(answer) == ["BHSJ-2024-0086", "BHSJ-2025-0031"]
-    assert {name: value for name, value in answer.items() if name != "data"} == {"code": "0", "success": True, "msg": "成功"}
+    assert {name: value for name, value in answer.items() if name != "data"} == {
+        "code": "0",
+        "success": True,
+        "msg": "成功",
+    }
     assert answer["data"]["total"] == 2
 
 
@@ -161,7 +165,9 @@ def made_up(folder: Path, connect: str, request: str = "{method: GET, path: /c, 
     """A source with one lookup of parties, and two samples."""
     source = folder / "made_up"
     (source / "samples").mkdir(parents=True)
-    (source / "samples" / "Party.json").write_text('[{"id": "91350100MA0B00015H", "n": "𠮷 & 甲"}, {"id": "2", "n": "乙"}]')
+    (source / "samples" / "Party.json").write_text(
+        '[{"id": "91350100MA0B00015H", "n": "𠮷 & 甲"}, {"id": "2", "n": "乙"}]'
+    )
     (source / "mapping.yaml").write_text(
         f"""
 source: made_up

@@ -141,7 +141,7 @@ def test_a_shape_that_fits_is_given_back(read: Read):
         ),
         (
             "connect: {kind: soap, wsdl: x, bindng: 1}",
-            f"1:32: connect.bindng: 不认识的词 “bindng” — {meant('binding', 'kind')}",
+            f"1:32: connect.bindng: 不认识的词 “bindng” — {meant('binding')}",
         ),
         ("connect: {kind: soep, wsdl: x}", f"1:11: connect.kind: 不认识的词 “soep” — {meant('soap')}"),
         ("connect: {wsdl: x}", "1:1: connect.kind: 必须填写"),

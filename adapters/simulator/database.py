@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import sqlglot
-from mysql_mimic.errors import ErrorCode, MysqlError
+from mysql_mimic.errors import SQLSTATES, ErrorCode, MysqlError
 from mysql_mimic.results import ResultColumn
 from mysql_mimic.types import ColumnType
 from sqlglot import expressions as exp
@@ -15,6 +15,11 @@ from sqlglot import expressions as exp
 from adapters.simulator.samples import Dataset
 
 ACCESS_DENIED, NO_SUCH_TABLE, NO_SUCH_COLUMN = 1142, 1146, 1054
+SQLSTATES.update(
+    {ACCESS_DENIED: b"42000", NO_SUCH_TABLE: b"42S02", NO_SUCH_COLUMN: b"42S22", 1213: b"40001", 1226: b"42000"}
+)
+"""The states that MySQL sends with these errors, and mysql-mimic does not know."""
+
 WHOLE = {"TINYINT", "SMALLINT", "MEDIUMINT", "INT", "BIGINT", "UTINYINT", "USMALLINT", "UINT", "UBIGINT"}
 WIRE_TYPES = {
     **dict.fromkeys(WHOLE, ColumnType.LONGLONG),

@@ -7,8 +7,9 @@ from typing import Any, Literal, get_args
 
 Kind = Literal["slow", "fail", "throttle", "truncate", "fault", "garbage", "drop"]
 """`slow`: answer after `seconds` · `fail`: HTTP 500, an SQL error · `throttle`: 429 or the source's own code ·
-`truncate`: half an answer, then the connection is closed · `fault`: a SOAP Fault with `code` (HTTP `status`), for
-others the source's code for “again later” · `garbage`: a login page · `drop`: closed without an answer."""
+`truncate`: half an answer, then the connection is closed · `fault`: `code` as a SOAP Fault (HTTP `status`), as the
+outcome of REST or as the error number of a database; without `code` what the source says for “again later” ·
+`garbage`: a login page · `drop`: closed without an answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 
-class Number(str):
+class Printed(str):
+    """A piece of JSON that goes out as it is."""
+
+
+class Number(Printed):
     """A JSON number as it was written, digit for digit."""
 
 
@@ -16,7 +20,7 @@ def parse_json(text: str | bytes) -> Any:
 
 def print_json(value: Any) -> str:
     """A JSON document; a Number goes out with the digits it came in with."""
-    if isinstance(value, Number):
+    if isinstance(value, Printed):
         return str(value)
     if isinstance(value, Mapping):
         return "{" + ",".join(f"{print_json(str(k))}:{print_json(v)}" for k, v in value.items()) + "}"

@@ -3,7 +3,8 @@
 import base64
 import contextlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -13,11 +14,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from adapters.mapping.written import BasicAuth, BearerAuth, HeaderAuth, PlatformConnect, RestConnect
+from adapters.simulator.answering import Answer
 from adapters.simulator.binding import ABSENT, Asked, Rejected, Sent, UnknownOperation, bind
 from adapters.simulator.envelope import Verdict, answered, code_of, said
 from adapters.simulator.faults import Fault
 from adapters.simulator.http import disturbed
-from adapters.simulator.json_text import parse_json, print_json
+from adapters.simulator.json_text import Printed, parse_json, print_json
 from adapters.simulator.platform_keys import Keys, keys_for
 from adapters.simulator.simulation import Simulation
 from adapters.simulator.trees import encode_answer
@@ -42,6 +44,8 @@ class _System:
         assert isinstance(connect, RestConnect | PlatformConnect)
         self.simulation, self.connect = simulation, connect
         self.answering = simulation.answering()
+        self.printed: dict[int, Printed] = {}
+        self.printed_version = simulation.dataset.version
         self.keys: Keys | None = None
         if isinstance(connect, PlatformConnect):
             self.keys = keys_for(simulation, connect.signing)
@@ -72,10 +76,24 @@ class _System:
     def _answer(self, asked: Asked | None, refusal: Exception | None) -> Response:
         if asked is not None:
             try:
-                return self._reply(answered(self.simulation.mapping, asked, self.answering.answer(asked)))
+                answer = self.answering.answer(asked)
+                return self._reply(
+                    answered(self.simulation.mapping, asked, replace(answer, records=self._ready(answer)))
+                )
             except Rejected as error:
                 refusal = error
         return self._verdict("rejected", str(refusal))
+
+    def _ready(self, answer: Answer) -> Sequence[Any]:
+        """Records as they are put into an answer: of JSON the text, which is made once."""
+        if self.connect.answer != ["json"]:
+            return answer.records
+        if self.printed_version != self.simulation.dataset.version:
+            self.printed, self.printed_version = {}, self.simulation.dataset.version
+        for record in answer.records:
+            if id(record) not in self.printed:
+                self.printed[id(record)] = Printed(print_json(record))
+        return [self.printed[id(record)] for record in answer.records]
 
     def _unauthorized(self, request: Request, parameters: Mapping[str, str]) -> Response | None:
         if self.keys:

@@ -200,7 +200,9 @@ def _database_url(simulation: Simulation, address: str) -> str:
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    listening = socket.socket()
+    listening = socket.socket(
+        socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )  # asyncio: TCP_NODELAY if it says TCP
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from adapters.charset import charset_in
 from adapters.mapping.written import BasicAuth, SoapConnect, WsseAuth
 from adapters.simulator.binding import Asked, Rejected, Sent, UnknownOperation, bind
-from adapters.simulator.envelope import Verdict, answered, code_of, said
+from adapters.simulator.envelope import MESSAGES, Verdict, answered, code_of, said
 from adapters.simulator.faults import Fault
 from adapters.simulator.http import disturbed
 from adapters.simulator.simulation import Simulation
@@ -136,18 +136,21 @@ class _System:
     def _special(self, served: ServedOperation, fault: Fault) -> Response:
         if fault.kind == "throttle":
             return self._verdict(served, "throttled")
-        retry = self.connect.faults.retry
-        return self._fault(fault.code or (retry[0] if retry else "soapenv:Server"), "系统繁忙", fault.status)
+        if fault.code is None and self.connect.faults.retry + (
+            self.connect.outcome.retry if self.connect.outcome else []
+        ):
+            return self._verdict(served, "retry", status=fault.status)
+        return self._fault(fault.code or "soapenv:Server", MESSAGES["retry"], fault.status)
 
-    def _verdict(self, served: ServedOperation, verdict: Verdict, message: str = "") -> Response:
+    def _verdict(self, served: ServedOperation, verdict: Verdict, message: str = "", status: int = 500) -> Response:
         codes: list[str] = getattr(self.connect.faults, verdict, [])
         if codes:
-            return self._fault(codes[0], message or verdict)
+            return self._fault(codes[0], message or MESSAGES[verdict], status)
         if code_of(self.connect.outcome, verdict):
             return self._reply(served, said(self.simulation.mapping, verdict, message))
         if verdict == "throttled":
             return Response("Too Many Requests", 429, media_type="text/plain")
-        return self._fault("soapenv:Client", message or verdict)
+        return self._fault("soapenv:Client", message or MESSAGES[verdict], status)
 
     def _reply(self, served: ServedOperation, tree: object) -> Response:
         assert isinstance(tree, dict)

@@ -178,5 +178,9 @@ def _column(operation: OperationMapping) -> str:
 
 
 def _number_of_keys(expression: exp.Expr) -> int:
-    listed = sum(len(found.expressions) for found in expression.find_all(exp.In))
-    return listed or sum(1 for found in expression.find_all(exp.EQ) if isinstance(found.expression, exp.Literal))
+    """How many different values a column is compared with."""
+    listed = {value.sql() for found in expression.find_all(exp.In) for value in found.expressions}
+    equal = {
+        found.expression.sql() for found in expression.find_all(exp.EQ) if isinstance(found.expression, exp.Literal)
+    }
+    return len(listed or equal)

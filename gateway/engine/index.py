@@ -30,10 +30,11 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """What one origin told of one entity."""
+    """What one origin told of one entity; `is_reference` when it only named it, and told nothing more than its key."""
 
     origin: Origin
     elements: frozenset[str]
+    is_reference: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Row:
     index: "Index"
     values: dict[str, Any] = field(default_factory=dict)
     ranks: dict[str, tuple[int, str]] = field(default_factory=dict)
-    contributions: dict[tuple[str, str, Mode], Contribution] = field(default_factory=dict)
+    contributions: dict[tuple[str, Mode], Contribution] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
 
     @property
@@ -101,10 +102,13 @@ class Index:
             row.learn(name, mapped.values.get(name), rank, origin.source)
         for name, keys in mapped.refs.items():
             row.learn(name, keys, rank, origin.source)
-        place = (origin.source, origin.operation, origin.mode)
+        place = (origin.source, origin.mode)
         told = frozenset(name for name in provides if name in row.entity.elements)
         before = row.contributions.get(place)
-        row.contributions[place] = Contribution(origin, told | (before.elements if before else frozenset()))
+        if before is None or before.is_reference:
+            row.contributions[place] = Contribution(origin, told)
+        else:
+            row.contributions[place] = Contribution(before.origin, told | before.elements)
         self.issues.update(dict.fromkeys(mapped.issues))
         return row
 
@@ -128,12 +132,16 @@ class Index:
             target = self.row(spec.to, key)
             for name in target.values:
                 target.learn(name, target.values[name], NAMED, origin.source)
-            place = (origin.source, origin.operation, origin.mode)
-            target.contributions.setdefault(place, Contribution(origin, frozenset(target.values)))
+            named = Contribution(origin, frozenset(target.values), is_reference=True)
+            target.contributions.setdefault((origin.source, origin.mode), named)
 
 
 def provenance_of(row: Row) -> list[Mapping[str, Any]]:
-    """The origins of a row, best informed first: what GraphQL answers for `provenance`."""
+    """The origins of a row, best informed first: what GraphQL answers for `provenance`.
+
+    Who only named the entity is an origin as long as nobody tells more of it.
+    """
+    told = [c for c in row.contributions.values() if not c.is_reference]
     return [
         {
             "source": c.origin.source,
@@ -144,5 +152,5 @@ def provenance_of(row: Row) -> list[Mapping[str, Any]]:
             "spec_version": c.origin.spec_version,
             "elements": sorted(c.elements),
         }
-        for c in sorted(row.contributions.values(), key=lambda c: (-len(c.elements), c.origin.source))
+        for c in sorted(told or row.contributions.values(), key=lambda c: (-len(c.elements), c.origin.source))
     ]

@@ -1,0 +1,173 @@
+"""Real servers for tests: found among the installed programs, else installed where that is possible, else a clear failure."""
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+STARTING = 60.0
+STOPPING = 30.0
+UNPRIVILEGED = ("postgres", "nobody")
+QUICK = (
+    "fsync=off",
+    "full_page_writes=off",
+    "synchronous_commit=off",
+    "unix_socket_directories=",
+    "max_connections=200",
+)
+INSTALL = (
+    ("apt-get", "update", "-qq"),
+    (
+        "env",
+        "DEBIAN_FRONTEND=noninteractive",
+        "apt-get",
+        "install",
+        "-y",
+        "-qq",
+        "--no-install-recommends",
+        "postgresql",
+    ),
+)
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """A new, empty PostgreSQL on a port of its own; its SQLAlchemy URL, of a superuser with a password."""
+    programs = find_postgres()
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    try:
+        data, password = _make_cluster(programs, folder)
+        server, port = _start(programs, data, folder / "log", password)
+        try:
+            yield f"postgresql+psycopg://tester:{password}@127.0.0.1:{port}/postgres"
+        finally:
+            server.send_signal(signal.SIGCONT)
+            server.send_signal(signal.SIGINT)
+            try:
+                server.wait(STOPPING)
+            except subprocess.TimeoutExpired:
+                server.send_signal(signal.SIGQUIT)
+                server.wait(STOPPING)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def find_postgres() -> Path:
+    """The folder of PostgreSQL's programs; installs Debian's package when root. Raises RuntimeError when there is none."""
+    if found := _installed():
+        return found
+    if shutil.which("apt-get") and os.geteuid() == 0:
+        for command in INSTALL:
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        if found := _installed():
+            return found
+    raise RuntimeError(
+        "these tests need PostgreSQL: install it (Debian: apt-get install postgresql), no server was found"
+    )
+
+
+def _installed() -> Path | None:
+    """The newest version in the places where distributions put it, or the one on PATH."""
+    folders = [*Path("/usr/lib/postgresql").glob("*/bin"), *Path("/usr").glob("pgsql-*/bin")]
+    newest = sorted(folders, key=lambda folder: _version(folder.parent.name), reverse=True)
+    on_path = shutil.which("initdb")
+    candidates = [*newest, *([Path(on_path).resolve().parent] if on_path else [])]
+    return next((folder for folder in candidates if (folder / "initdb").exists()), None)
+
+
+def _version(name: str) -> float:
+    try:
+        return float(name.removeprefix("pgsql-"))
+    except ValueError:
+        return 0.0
+
+
+def _make_cluster(programs: Path, folder: Path) -> tuple[Path, str]:
+    password, data, words = secrets.token_hex(16), folder / "data", folder / "password"
+    words.write_text(password)
+    folder.chmod(0o755)
+    if os.geteuid() == 0:
+        for path in (folder, words):
+            os.chown(path, *_identity())
+    options = [
+        "--username=tester",
+        f"--pwfile={words}",
+        "--auth=scram-sha-256",
+        "--encoding=UTF8",
+        "--locale=C",
+        "--no-sync",
+    ]
+    made = _run([programs / "initdb", f"--pgdata={data}", *options], folder)
+    if made.returncode != 0:
+        raise RuntimeError(f"initdb failed:\n{made.stdout}")
+    return data, password
+
+
+def _start(programs: Path, data: Path, log: Path, password: str) -> tuple[subprocess.Popen[str], int]:
+    """The server and its port; another port is tried when somebody else was quicker to take the first."""
+    for _ in range(3):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        settings = ["listen_addresses=127.0.0.1", f"port={port}", *QUICK]
+        command: list[str | Path] = [
+            programs / "postgres",
+            "-D",
+            data,
+            *(word for setting in settings for word in ("-c", setting)),
+        ]
+        with log.open("wb") as output:
+            server = subprocess.Popen(
+                command, cwd=data.parent, stdout=output, stderr=subprocess.STDOUT, **_as_somebody()
+            )
+        if _is_answering(server, port, password):
+            return server, port
+        server.kill()
+        server.wait(STOPPING)
+    raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+def _is_answering(server: subprocess.Popen[str], port: int, password: str) -> bool:
+    until = time.monotonic() + STARTING
+    while time.monotonic() < until and server.poll() is None:
+        try:
+            with psycopg.connect(host="127.0.0.1", port=port, user="tester", password=password, dbname="postgres"):
+                return True
+        except psycopg.OperationalError:
+            time.sleep(0.05)
+    return False
+
+
+def _run(command: Sequence[str | Path], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **_as_somebody()
+    )
+
+
+def _as_somebody() -> dict[str, Any]:
+    """PostgreSQL refuses to run as root; so root runs it as somebody who may do nothing."""
+    if os.geteuid() != 0:
+        return {}
+    user, group = _identity()
+    return {"user": user, "group": group, "extra_groups": []}
+
+
+def _identity() -> tuple[int, int]:
+    for name in UNPRIVILEGED:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return entry.pw_uid, entry.pw_gid
+    raise RuntimeError(f"no user to run PostgreSQL as; looked for {', '.join(UNPRIVILEGED)}")
