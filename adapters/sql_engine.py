@@ -28,6 +28,9 @@ from adapters.secrets import PREFIX, BadSecret
 
 DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
 
+SHORTEST_CONNECT = 2
+"""Seconds; libpq gives connecting no less."""
+
 
 class Watch:
     """One call's time, and the driver's connection that it waits for; `deadline` by time.monotonic."""
@@ -97,6 +100,10 @@ def open_engine(url: sa.URL, connect: SqlConnect, watched: threading.local) -> s
         if (watch := getattr(watched, "watch", None)) is not None:
             watch.hold(raw)
 
+    def connect_in_time(_dialect: Any, _record: Any, _arguments: Any, words: dict[str, Any]) -> None:
+        if (watch := getattr(watched, "watch", None)) is not None and "connect_timeout" in words:
+            words["connect_timeout"] = max(SHORTEST_CONNECT, math.ceil(watch.left()))
+
     def release(*_: Any) -> None:
         if (watch := getattr(watched, "watch", None)) is not None:
             watch.release()
@@ -112,6 +119,7 @@ def open_engine(url: sa.URL, connect: SqlConnect, watched: threading.local) -> s
         return ping(raw)
 
     engine.dialect.do_ping = held_ping  # type: ignore[method-assign, assignment]
+    event.listen(engine, "do_connect", connect_in_time)
     event.listen(engine, "connect", prepare)
     event.listen(engine, "checkout", hold)
     event.listen(engine, "checkin", release)
@@ -119,7 +127,7 @@ def open_engine(url: sa.URL, connect: SqlConnect, watched: threading.local) -> s
 
 
 def _connect_args(url: sa.URL, timeout: float) -> dict[str, Any]:
-    seconds = max(2, math.ceil(timeout))
+    seconds = max(SHORTEST_CONNECT, math.ceil(timeout))
     match url.get_driver_name():
         case "psycopg":
             keepalive = {"keepalives": 1, "keepalives_idle": 30, "tcp_user_timeout": seconds * 1000}
@@ -134,7 +142,7 @@ def _connect_args(url: sa.URL, timeout: float) -> dict[str, Any]:
 
 
 def _prepare(raw: Any, timeout: float) -> None:
-    """Read only, texts as they are, Chinese time. What a server does not understand of it is left out, but never read-only."""
+    """Read only, texts as they are, Chinese time. A server of MySQL's family is spared what it does not understand."""
     match raw:
         case psycopg.Connection():
             _prepare_postgres(raw)
@@ -154,8 +162,9 @@ def _prepare(raw: Any, timeout: float) -> None:
 def _prepare_postgres(raw: psycopg.Connection[Any]) -> None:
     was_autocommit, raw.autocommit = raw.autocommit, True
     raw.execute("SET default_transaction_read_only = on")
-    with suppress(psycopg.DatabaseError):
-        raw.execute("SET TIME ZONE 'Asia/Shanghai'")
+    for statement in ("SET TIME ZONE 'Asia/Shanghai'", "SET client_connection_check_interval = '1s'"):
+        with suppress(psycopg.DatabaseError):
+            raw.execute(statement)
     raw.autocommit = was_autocommit
     for name, loader in _LENIENT.items():
         raw.adapters.register_loader(name, loader)

@@ -55,16 +55,8 @@ class Federation:
     async def gateway(self) -> AsyncIterator["Asking"]:
         """A gateway over the simulators, asked without HTTP in between."""
         settings = self.settings
-        gateway = Gateway(load_definitions(settings), settings)
-        import asyncio
-
-        work = asyncio.create_task(gateway.run())
-        try:
+        async with Gateway(load_definitions(settings), settings).running() as gateway:
             yield Asking(gateway)
-        finally:
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
-            await gateway.aclose()
 
 
 @dataclass(frozen=True, slots=True)

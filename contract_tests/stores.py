@@ -1,20 +1,27 @@
-"""Stores to test with: a SQLite file, and a schema of a real PostgreSQL, each new and empty."""
+"""Stores to test with: a SQLite file, and a schema of a real PostgreSQL, each new and empty; and pages to put into them."""
 
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.schema import CreateSchema, DropSchema
 
+from adapters.mapping.record import Mapped
 from contract_tests.servers import postgres_server
-from gateway.store.store import Store
+from gateway.store.store import Landing, Store
+from schema.formats import CHINA_TIME
 from schema.load import load_registry
 
 REGISTRY = load_registry()
+AGENCY = "11350100MB0A00018J"
+PARTY = "91350100M000100Y43"
+NOON = datetime(2024, 6, 1, 12, tzinfo=CHINA_TIME)
 SCHEMAS = count(1)
 
 
@@ -26,9 +33,9 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest) -> Iterator[str]:
+def database(request: pytest.FixtureRequest) -> str:
     """The URL of a PostgreSQL, or `sqlite`; everything of the store is tested on both."""
-    yield "sqlite" if request.param == "sqlite" else request.getfixturevalue("postgres")
+    return "sqlite" if request.param == "sqlite" else str(request.getfixturevalue("postgres"))
 
 
 @pytest.fixture
@@ -74,3 +81,48 @@ def opened(url: str, **words: object) -> Iterator[Store]:
         yield made
     finally:
         made.close()
+
+
+def hour(number: int) -> datetime:
+    return NOON + timedelta(hours=number)
+
+
+def case(number: str, version: int | None = 1, **values: Any) -> Mapped:
+    """Case `number` as the market system tells it, changed in the given hour."""
+    values = {"agency_code": AGENCY, "source_case_no": number, "case_name": "甲", **values}
+    provenance = {} if version is None else {"source_updated_at": hour(version)}
+    return Mapped("EnforcementCase", f"{AGENCY}/{number}", AGENCY, values, provenance)
+
+
+def with_parties(mapped: Mapped, *parties: Mapped) -> Mapped:
+    mapped.embedded["parties"] = parties
+    mapped.refs["parties"] = tuple(party.key for party in parties)
+    return mapped
+
+
+def with_decisions(mapped: Mapped, *decisions: Mapped) -> Mapped:
+    mapped.embedded["penalty_decisions"] = decisions
+    for decision in decisions:
+        decision.refs["case"] = (mapped.key,)
+    return mapped
+
+
+def party(key: str, **values: Any) -> Mapped:
+    return Mapped("Party", key, AGENCY, {"party_name": "福州甲公司", **values})
+
+
+def decision(key: str) -> Mapped:
+    return Mapped("PenaltyDecision", key, AGENCY, {"decision_content": "罚款"})
+
+
+def page(*mapped: Mapped, received: int = 100, **words: Any) -> Landing:
+    """What arrived in the given hour; different pages have different payloads."""
+    raw = repr((mapped, received, words)).encode()
+    words = {"source": "market", "operation": "cases", "mapping_version": "m1", **words}
+    return Landing(raw=raw, media_type="application/json", received_at=hour(received), mapped=mapped, **words)
+
+
+def names(store: Store, *numbers: str) -> dict[str, str]:
+    """Case number -> name, as the store tells it."""
+    found = store.by_keys("EnforcementCase", [f"{AGENCY}/{number}" for number in numbers])
+    return {stored.mapped.values["source_case_no"]: stored.mapped.values["case_name"] for stored in found}

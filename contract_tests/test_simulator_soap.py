@@ -195,6 +195,7 @@ def test_zeep_hears_of_a_wrong_password_as_a_fault(licence, service_of):
         (enveloped(""), "soapenv:VersionMismatch"),
         ("<Envelope><Body><x/></Body></Envelope>", "soapenv:VersionMismatch"),
         ("no xml", "soapenv:Client"),
+        (enveloped("<x>" * 99 + "</x>" * 99), "soapenv:Client"),
         (f'<!DOCTYPE x [<!ENTITY e "{"e" * 9}">]>{enveloped(CHANGES.replace("2", "&e;"))}', "soapenv:Client"),
     ],
 )

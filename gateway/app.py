@@ -26,6 +26,7 @@ from gateway.engine.preparation import Preparation
 from gateway.engine.storage import Storage
 from gateway.engine.writeback import StoreWriteBack
 from gateway.http import Endpoint
+from gateway.log import logger
 from gateway.settings import PROJECT, Settings
 from gateway.store.identity import make_hash_id
 from gateway.store.store import Store
@@ -35,6 +36,8 @@ from schema.problems import Problem, Problems
 from schema.registry import Registry
 
 EXAMPLES = PROJECT / "schema" / "examples"
+SETTLING = 5.0
+"""Seconds that write-back may take to finish when the gateway stops."""
 STATIC = Path(__file__).parent / "console" / "static"
 
 
@@ -89,14 +92,22 @@ class Gateway:
         )
         self.engine = Engine(definitions.schema, services, make_preparation(definitions, settings))
 
-    async def run(self) -> None:
-        """Work behind the answers, until cancelled."""
-        await self.write_back.run()
-
-    async def aclose(self) -> None:
-        """Close sources and store; what was offered to the store is landed first."""
-        await self.calls.aclose()
-        self.store.close()
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Gateway"]:
+        """Work behind the answers; in the end what was offered to the store is landed, and everything is closed."""
+        work = asyncio.create_task(self.write_back.run())
+        try:
+            yield self
+        finally:
+            try:
+                async with asyncio.timeout(SETTLING):
+                    await self.write_back.settle()
+            except TimeoutError:
+                logger().warning("writeback.unsettled", waiting=self.write_back.waiting.qsize())
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            await self.calls.aclose()
+            self.store.close()
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -107,17 +118,10 @@ def create_app(settings: Settings) -> Starlette:
     running: list[Gateway] = []
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        gateway = Gateway(definitions, settings)
-        app.state.gateway = gateway
-        running.append(gateway)
-        async with asyncio.TaskGroup() as group:
-            work = group.create_task(gateway.run())
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with Gateway(definitions, settings).running() as gateway:
+            running.append(gateway)
             yield
-            async with asyncio.timeout(5):
-                await gateway.write_back.settle()
-            work.cancel()
-        await gateway.aclose()
 
     examples = read_examples(EXAMPLES)
     endpoint = Endpoint(lambda: running[0].engine, settings, lambda: console_page(examples, STATIC))

@@ -148,8 +148,8 @@ def _simulate(arguments: argparse.Namespace) -> int:
         print(f"端口不能用：{error}", file=sys.stderr)
         return 1
     environment = {address_variable(mapping): simulator.url, **secrets}
-    print(json.dumps({"source": mapping.name, "control": simulator.control_url, "environment": environment}), flush=True)
-    serve_forever([simulator], exit_with_parent=arguments.exit_with_parent)
+    ready = json.dumps({"source": mapping.name, "control": simulator.control_url, "environment": environment})
+    serve_forever([simulator], arguments.exit_with_parent, announce=lambda: print(ready, flush=True))
     return 0
 
 

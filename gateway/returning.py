@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from adapters.errors import SourceError
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.record import HashId
@@ -11,7 +13,9 @@ from adapters.source import Source
 from gateway.app import Definitions, load_definitions
 from gateway.settings import Settings
 from gateway.store.identity import make_hash_id
+from gateway.store.runs import RunSuperseded
 from gateway.store.store import Store
+from gateway.sync.cursor import CannotAdvance
 from gateway.sync.run import PageReport, run_changes
 from schema.problems import Problem, Problems, did_you_mean
 
@@ -60,13 +64,20 @@ async def _return(
 async def _run(
     source: Source, mapping: SourceMapping, operation: str, store: Store, hash_id: HashId, report: Report
 ) -> bool:
-    def page_done(_page: PageReport) -> None:
-        return None
+    name = f"{mapping.name}.{operation}"
+
+    def page_done(page: PageReport) -> None:
+        if page.note:
+            report(f"{name} 第 {page.page} 页：{page.note}")
 
     try:
         result = await run_changes(source, mapping, operation, store, hash_id, page_done)
-    except SourceError as error:
-        report(f"{mapping.name}.{operation}：失败，{error.public_message}；下次从已提交处继续")
+    except (SourceError, CannotAdvance, RunSuperseded) as error:
+        told = error.public_message if isinstance(error, SourceError) else str(error)
+        report(f"{name}：失败，{told}；下次从已提交处继续")
         return False
-    report(f"{mapping.name}.{operation}：{result}")
+    except SQLAlchemyError as error:
+        report(f"{name}：失败，本地存储不可用（{type(error).__name__}）；下次从已提交处继续")
+        return False
+    report(f"{name}：{result}")
     return True

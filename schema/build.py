@@ -1,6 +1,8 @@
 """The GraphQL schema, derived from the registry and nothing else."""
 
 import strawberry
+from graphql import GraphQLError
+from strawberry.types import ExecutionContext
 from strawberry.schema.config import StrawberryConfig
 
 from schema.enums import make_enums
@@ -10,11 +12,18 @@ from schema.scalars import SCALARS
 from schema.types import make_types
 
 
+class QuietSchema(strawberry.Schema):
+    """Strawberry's schema, which would otherwise print every error of every answer; whoever executes logs."""
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        """Errors are part of the answer and are handled with it."""
+
+
 def build_schema(registry: Registry) -> strawberry.Schema:
     """The schema of everything the specification defines; resolvers read from an `AnswerView` given as context."""
     enums = make_enums(registry)
     types = make_types(registry, enums)
-    return strawberry.Schema(
+    return QuietSchema(
         query=make_query(registry, types, enums),
         types=list(types.values()),
         config=StrawberryConfig(scalar_map=SCALARS),

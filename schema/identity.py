@@ -57,17 +57,6 @@ def global_id(entity: str, key: str) -> str:
     return base64.urlsafe_b64encode(f"{entity}:{key}".encode()).decode().rstrip("=")
 
 
-def read_global_id(text: str) -> tuple[str, str]:
-    """Entity name and key of an `id`. Raises ValueError when it is none."""
-    try:
-        name, separator, key = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(":")
-    except (ValueError, UnicodeDecodeError):
-        raise ValueError("不是有效的 id") from None
-    if not separator or not key:
-        raise ValueError("不是有效的 id")
-    return name, key
-
-
 def values_in_key(entity: Entity, key: str) -> dict[str, Any]:
     """The element values that a key tells by itself: the way back from `key_of`; empty for hashes and `~` keys."""
     if key.startswith("~"):

@@ -47,9 +47,12 @@ def cursor_of(key: str) -> str:
 def key_of_cursor(cursor: str) -> str:
     """The key behind a cursor. Raises ValueError when it is none of ours."""
     try:
-        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except (ValueError, UnicodeDecodeError):
-        raise ValueError("after 不是有效的翻页位置") from None
+        key = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+    except ValueError:
+        key = ""
+    if not key or cursor_of(key) != cursor:
+        raise ValueError("after 不是有效的翻页位置")
+    return key
 
 
 def _single(entity: Entity, target: Any, enums: Mapping[str, Any]) -> StrawberryField:

@@ -90,6 +90,15 @@ def map_record(source: SourceMapping, entity: str, record: Record, hash_id: Hash
     return mapped
 
 
+def rename(source: SourceMapping, mapped: Mapped, key: str) -> None:
+    """Give the entity another key; what is inside it and points back follows."""
+    relations = source.entities[mapped.entity].entity.relations
+    for name, children in mapped.embedded.items():
+        for child in children if relations[name].inverse else ():
+            child.refs[str(relations[name].inverse)] = (key,)
+    mapped.key = key
+
+
 def record_digest(record: Record) -> str:
     """SHA-256 of the record in a canonical form; equal records have equal digests."""
     text = json.dumps(record, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
@@ -130,6 +139,8 @@ def _inside(
     read = {f.name for f in source.entities[entity].fields.values() if f.path is not None}
     kept = tuple(child for child in children if child.refs or not read.isdisjoint(child.values))
     for child in children:
+        if not child.is_identified:
+            rename(source, child, _own_key(source, {"inside": parent.key, "as": child.key}))
         parent.issues.extend(child.issues)
         parent.quarantined |= child.quarantined
     return tuple({child.key: child for child in kept}.values())

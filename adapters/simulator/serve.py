@@ -61,16 +61,19 @@ def start(
     return simulator
 
 
-def serve_forever(simulators: Sequence["Simulator"], exit_with_parent: bool = False) -> None:
+def serve_forever(
+    simulators: Sequence["Simulator"], exit_with_parent: bool = False, announce: Callable[[], None] = lambda: None
+) -> None:
     """Run until SIGTERM or SIGINT (or, if asked, until standard input ends), then stop every simulator.
 
-    Must be called in the main thread.
+    Must be called in the main thread. `announce` is called when a signal would already end it in order.
     """
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
     if exit_with_parent:
         threading.Thread(target=_wait_for_end_of_input, args=(ending,), daemon=True).start()
+    announce()
     while not ending.wait(3600):
         pass
     with ThreadPoolExecutor() as pool:

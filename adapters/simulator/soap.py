@@ -4,6 +4,7 @@ import base64
 import copy
 import hmac
 from dataclasses import replace
+from typing import Any
 
 from lxml import etree
 from starlette.applications import Starlette
@@ -75,13 +76,13 @@ class _System:
     async def handle(self, request: Request) -> Response:
         """One request, from its envelope to its answer."""
         try:
-            envelope, served, element = self._opened(request, await request.body())
+            envelope, served, message = self._opened(request, await request.body())
         except _Refused as refused:
             return refused.response
         asked: Asked | None = None
         refusal: Exception | None = None
         try:
-            sent = Sent(operation=served.name, message=tree_of(element))
+            sent = Sent(operation=served.name, message=message)
             asked = bind(self.simulation.mapping, sent, self.simulation.secrets)
         except (Rejected, UnknownOperation) as error:
             refusal = error
@@ -93,12 +94,13 @@ class _System:
         response = self._unauthorized(request, envelope) or self._answer(served, asked, refusal)
         return await disturbed(self.simulation, disturbance, response, lambda fault: self._special(served, fault))
 
-    def _opened(self, request: Request, body: bytes) -> tuple[etree._Element, ServedOperation, etree._Element]:
+    def _opened(self, request: Request, body: bytes) -> tuple[etree._Element, ServedOperation, Any]:
         try:
             envelope = parse_xml(body, charset_in(request.headers.get("content-type")))
+            element = envelope.find(f"{SOAP}Body/*")
+            message = None if element is None else tree_of(element)
         except ValueError as error:
             raise _Refused(self._fault("soapenv:Client", str(error))) from None
-        element = envelope.find(f"{SOAP}Body/*")
         if envelope.tag != f"{SOAP}Envelope" or element is None:
             raise _Refused(self._fault("soapenv:VersionMismatch", "不是 SOAP 1.1 信封"))
         served = self.service.operations.get(str(element.tag))
@@ -107,7 +109,7 @@ class _System:
         action = request.headers.get("soapaction")
         if action is None or (served.action and action.strip('"') != served.action):
             raise _Refused(self._fault("soapenv:Client", f"SOAPAction 不正确：{action}"))
-        return envelope, served, element
+        return envelope, served, message
 
     def _unauthorized(self, request: Request, envelope: etree._Element) -> Response | None:
         if self.tokens and not self.tokens.is_valid(envelope):

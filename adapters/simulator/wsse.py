@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from lxml import etree
 
 from adapters.signing import wsse_digest
+from adapters.simulator.simulation import FRESH
 
 WSSE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
 WSU = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
 PROFILE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-username-token-profile-1.0#"
-FRESH = 300.0
 
 
 class UsernameTokens:

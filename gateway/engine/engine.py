@@ -15,6 +15,7 @@ from gateway.engine.index import Index
 from gateway.engine.preparation import MOST_ERRORS, Preparation, Prepared, Refused
 from gateway.engine.selection import Root
 from gateway.log import logger
+from schema.identity import global_id
 
 MOST_ISSUES = 100
 
@@ -88,6 +89,7 @@ class Engine:
                 {
                     "source": issue.source,
                     "entity": issue.entity,
+                    "id": global_id(issue.entity, issue.key or ""),
                     "element": issue.element,
                     "elementId": issue.element_id,
                     "reason": issue.reason,

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from adapters.errors import SourceContractBroken, SourceError
 from adapters.mapping.model import LookupRole, SourceMapping
-from adapters.mapping.record import HashId, Mapped, key_texts, map_record
+from adapters.mapping.record import HashId, Mapped, key_texts, map_record, rename
 from adapters.source import Page
 from gateway.context import RequestContext
 from gateway.engine.calls import Calls
@@ -168,24 +168,31 @@ class Execution:
         for record in page.records:
             entity = map_record(mapping, role.entity, record, self.services.hash_id)
             if role.relation is None:
-                self._name_as_asked(entity, key_texts(record, role.field), wanted)
+                self._name_as_asked(mapping, entity, key_texts(record, role.field), wanted)
             if role.deleted and role.deleted.values & {str(v) for v in role.deleted.path.find(record)}:
                 deleted.append((entity.entity, entity.key))
             else:
                 mapped.append(entity)
         origin = self._origin(step, "LIVE", page.received_at, page.received_at)
-        answered = self._take(mapping, role, wanted, [(entity, origin) for entity in mapped])
-        self._mark_answered(role, wanted, step.source)
+        answered = self._take(step, mapping, role, wanted, [(entity, origin) for entity in mapped])
+        self._mark_answered(step, role, wanted)
         self.services.write_back.offer(Answered(mapping, step.operation, page, mapped, deleted, answered))
 
-    def _name_as_asked(self, entity: Mapped, texts: Iterable[str], wanted: Mapping[str, list[tuple[Use, Row]]]) -> None:
+    def _name_as_asked(
+        self,
+        mapping: SourceMapping,
+        entity: Mapped,
+        texts: Iterable[str],
+        wanted: Mapping[str, list[tuple[Use, Row]]],
+    ) -> None:
         """A record that was asked for by its key *is* that entity, even when it spells the key badly."""
         for text in texts:
-            if text in wanted:
-                entity.key = wanted[text][0][1].key
+            if text in wanted and wanted[text][0][1].key != entity.key:
+                rename(mapping, entity, wanted[text][0][1].key)
 
     def _take(
         self,
+        step: Lookup,
         mapping: SourceMapping,
         role: LookupRole,
         wanted: Mapping[str, list[tuple[Use, Row]]],
@@ -197,39 +204,40 @@ class Execution:
         for entity, origin in entities:
             if role.relation is None:
                 if entity.key in text_of:
-                    self._add(mapping, entity, origin, ASKED)
+                    self._add(step, mapping, entity, origin, ASKED)
                     answered[text_of[entity.key]].append(entity.key)
                 continue
             parents = [key for key in entity.refs.get(role.relation, ()) if key in text_of]
             if parents:
-                self._add(mapping, entity, origin, RELATED)
+                self._add(step, mapping, entity, origin, RELATED)
             for key in parents:
                 answered[text_of[key]].append(entity.key)
                 for use, row in wanted[text_of[key]]:
-                    self.index.relate(row.entity.name, key, str(use.relation), (entity.key,))
+                    self.index.relate(row.entity.name, key, str(use.relation), (entity.key,), step.number)
         return answered
 
-    def _add(self, mapping: SourceMapping, entity: Mapped, origin: Origin, rank: int) -> None:
+    def _add(self, step: Lookup, mapping: SourceMapping, entity: Mapped, origin: Origin, rank: int) -> None:
         row = self.index.add(entity, origin, rank, mapping.entities[entity.entity].provides)
         for relation, children in entity.embedded.items():
             for child in children:
-                self._add(mapping, child, origin, NAMED)
+                self._add(step, mapping, child, origin, NAMED)
             if row.entity.relations[relation].inverse:
-                self.index.relate(row.entity.name, row.key, relation, (child.key for child in children))
+                inside = (child.key for child in children)
+                self.index.relate(row.entity.name, row.key, relation, inside, step.number)
         for relation in entity.refs:
             if row.entity.relations[relation].by:
                 self.index.name_references(row, relation, origin)
 
-    def _mark_answered(self, role: LookupRole, wanted: Mapping[str, list[tuple[Use, Row]]], source: str) -> None:
+    def _mark_answered(self, step: Lookup, role: LookupRole, wanted: Mapping[str, list[tuple[Use, Row]]]) -> None:
         """What the source did not mention it does not have: null or an empty list, and no error."""
         for uses in wanted.values():
             for use, row in uses:
                 if role.relation is not None:
-                    self.index.relate(row.entity.name, row.key, str(use.relation), ())
+                    self.index.relate(row.entity.name, row.key, str(use.relation), (), step.number)
                     continue
                 for name in use.elements:
                     if row.lacks(name):
-                        row.learn(name, None, NAMED, source)
+                        row.learn(name, None, NAMED, step.source)
 
     async def _failed(
         self,
@@ -251,8 +259,8 @@ class Execution:
                 for found in answers.values()
                 for stored in found
             ]
-            self._take(mapping, role, known, entities)
-            self._mark_answered(role, known, step.source)
+            self._take(step, mapping, role, known, entities)
+            self._mark_answered(step, role, known)
         for text, uses in wanted.items():
             for use, row in uses if text not in known else ():
                 if role.relation is not None:
@@ -287,7 +295,8 @@ class Execution:
             found = await self.services.storage.related(step.entity, str(relation.inverse), [p.key for p in parents])
             await self._load(step.entity, list(dict.fromkeys(k for keys in found.values() for k in keys)), RELATED)
             for parent in parents:
-                self.index.relate(parent.entity.name, parent.key, relation.name, found.get(parent.key, ()))
+                keys = found.get(parent.key, ())
+                self.index.relate(parent.entity.name, parent.key, relation.name, keys, step.number)
 
     def _store_failed(self, step: Lookup | StoreLookup | StoreSearch | Identify, failure: Failure) -> None:
         self.failures.append(failure)

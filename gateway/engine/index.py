@@ -83,7 +83,7 @@ class Index:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.rows: dict[tuple[str, str], Row] = {}
-        self.related: dict[tuple[str, str, str], dict[str, None]] = {}
+        self.related: dict[tuple[str, str, str], dict[int, dict[str, None]]] = {}
         self.related_failures: dict[tuple[str, str, str], Failure] = {}
         self.issues: dict[Issue, None] = {}
 
@@ -112,9 +112,10 @@ class Index:
         self.issues.update(dict.fromkeys(mapped.issues))
         return row
 
-    def relate(self, entity: str, key: str, relation: str, targets: Iterable[str]) -> None:
-        """Remember that `relation` of this entity leads to these, after those already known."""
-        self.related.setdefault((entity, key, relation), {}).update(dict.fromkeys(targets))
+    def relate(self, entity: str, key: str, relation: str, targets: Iterable[str], step: int) -> None:
+        """Remember that `relation` of this entity leads to these, as a step found; steps are ordered by their number."""
+        found = self.related.setdefault((entity, key, relation), {})
+        found.setdefault(step, {}).update(dict.fromkeys(targets))
 
     def targets(self, row: Row, relation: str) -> Sequence[str] | None:
         """The keys a relation leads to; None when nobody could tell."""
@@ -123,7 +124,7 @@ class Index:
             keys = row.values.get(relation)
             return keys if keys is not None or not row.lacks(relation) else None
         found = self.related.get((row.entity.name, row.key, relation))
-        return None if found is None else list(found)
+        return None if found is None else list(dict.fromkeys(key for step in sorted(found) for key in found[step]))
 
     def name_references(self, row: Row, relation: str, origin: Origin) -> None:
         """Entities that are only referred to owe their key to whoever referred to them."""

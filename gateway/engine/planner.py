@@ -70,9 +70,10 @@ class Planner:
                 self._plan_part(planning, root.part, [_Arrival(STORE, self._stored(root.part.entity), after)], after)
             else:
                 self._plan_root(planning, index, root)
-        return Plan(
-            tuple(selection.roots), tuple(selection.parts), _steps(planning), tuple(dict.fromkeys(planning.unsourced))
-        )
+        steps = _steps(planning)
+        if len(steps) > MOST_STEPS:
+            raise QueryTooLarge(f"查询需要 {len(steps)} 步，多于 {MOST_STEPS} 步，请拆分")
+        return Plan(tuple(selection.roots), tuple(selection.parts), steps, tuple(dict.fromkeys(planning.unsourced)))
 
     def _plan_root(self, planning: _Planning, index: int, root: Root) -> None:
         entity = root.part.entity
@@ -229,8 +230,6 @@ class Planner:
         after: frozenset[int],
         offers: frozenset[str],
     ) -> _Arrival:
-        if len(planning.drafts) >= MOST_STEPS:
-            raise QueryTooLarge(f"查询需要超过 {MOST_STEPS} 步，请拆分")
         planning.drafts.append(_Draft(source, operation, entity, use, after))
         return _Arrival(source, offers, frozenset({len(planning.drafts) - 1}))
 

@@ -28,11 +28,15 @@ class StoreWriteBack:
             logger().warning("writeback.full", source=answered.mapping.name, let_go=self.let_go)
 
     async def run(self) -> None:
-        """Land what is offered, one after the other, until cancelled."""
+        """Land what is offered, one after the other, until cancelled; a landing under way is finished first."""
         while True:
             answered = await self.waiting.get()
+            landing = asyncio.ensure_future(self._land(answered))
             try:
-                await self._land(answered)
+                await asyncio.shield(landing)
+            except asyncio.CancelledError:
+                await landing
+                raise
             finally:
                 self.waiting.task_done()
 
@@ -56,3 +60,5 @@ class StoreWriteBack:
             await asyncio.to_thread(self.store.land, landing)
         except SQLAlchemyError as error:
             logger().error("writeback.failed", source=landing.source, error=type(error).__name__)
+        except Exception as error:  # a bug must not end the task that lands everybody's answers
+            logger().error("writeback.bug", source=landing.source, error=type(error).__name__, exc_info=error)

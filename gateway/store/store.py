@@ -75,7 +75,7 @@ class Store:
     def identify(self, entity: str, keys: Sequence[str]) -> dict[str, str]:
         """Key -> allotted value, allotting it now where there is none. Raises CodesExhausted."""
         known = self.database.read(lambda connection: identity.find_values(connection, self.tables, entity, keys))
-        missing = [key for key in keys if key not in known]
+        missing = [key for key in keys if key not in known and not key.startswith("~")]
         if not missing:
             return known
         what = self.registry.entities[entity]

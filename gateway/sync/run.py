@@ -108,7 +108,8 @@ class _Run:
         paging = self.operation.written.page
         assert paging is not None
         since = self._print(before(self.reached.start, self.role.overlap))
-        first = 0 if self.mapping.connect.kind == "sql" else paging.first
+        from_nought = self.mapping.connect.kind == "sql" and "first" not in paging.model_fields_set
+        first = 0 if from_nought else paging.first
         seen: set[str] = set()
         while True:
             page = await self._call(since, first + len(self.landed))
