@@ -72,7 +72,7 @@ class KeySlot:
         self._clock, self._fetch = clock, fetch
         self._lock = asyncio.Lock()
         self.key: Key | None = None
-        self._attempts = 0
+        self._failures = 0
         self._failure: SourceError | None = None
 
     async def get(self, deadline: float, refused: Key | None = None) -> Key:
@@ -80,21 +80,19 @@ class KeySlot:
 
         Raises the SourceError of the attempt that was under way; somebody else's deadline is nobody's error.
         """
-        seen = self._attempts
+        seen = self._failures
         try:
             async with asyncio.timeout_at(deadline), self._lock:
                 if self.key is not None and self.key is not refused and self.key.good_until > self._clock.now():
                     return self.key
-                if self._failure is not None and self._attempts != seen:
+                if self._failure is not None and self._failures != seen:
                     raise type(self._failure)(self._failure.detail)
-                self._attempts += 1
-                self._failure = None
                 try:
                     self.key = await self._fetch(deadline)
                 except SourceTimeout:
                     raise
                 except SourceError as error:
-                    self._failure = error
+                    self._failure, self._failures = error, self._failures + 1
                     raise
                 return self.key
         except TimeoutError:

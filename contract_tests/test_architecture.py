@@ -18,7 +18,9 @@ LONGEST_FILE = 400
 
 def test_the_committed_schema_is_the_one_the_specification_gives() -> None:
     printed = print_schema(build_schema(load_registry()))
-    assert (ROOT / "schema" / "schema.graphql").read_text("utf-8") == printed, "run: gateway sdl > schema/schema.graphql"
+    assert (ROOT / "schema" / "schema.graphql").read_text("utf-8") == printed, (
+        "run: gateway sdl > schema/schema.graphql"
+    )
 
 
 def test_the_committed_mapping_language_is_the_one_the_code_reads() -> None:
@@ -46,7 +48,11 @@ def test_no_file_is_longer_than_it_should_be(folder: str) -> None:
 
 def test_layers_only_look_down() -> None:
     found = subprocess.run(
-        [Path(sys.executable).parent / "lint-imports", "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
+        [Path(sys.executable).parent / "lint-imports", "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert found.returncode == 0, found.stdout
 

@@ -34,7 +34,9 @@ def test_a_misspelt_word_is_named_with_file_line_column_and_suggestion(
     line, column = spoil(mappings / "binhai_market" / "mapping.yaml", "case_name: ", "case_nmae: ")
     status, told = check(mappings, capsys, monkeypatch)
     assert status == 1
-    assert told[0].startswith(f"mappings/binhai_market/mapping.yaml:{line}:{column}: entities.EnforcementCase.fields.case_nmae: ")
+    assert told[0].startswith(
+        f"mappings/binhai_market/mapping.yaml:{line}:{column}: entities.EnforcementCase.fields.case_nmae: "
+    )
     assert "did you mean case_name?" in told[0]
 
 
@@ -48,11 +50,23 @@ def test_every_mistake_of_every_mapping_is_told_at_once(
         "代码表 case_status 没有成员 “FILD”": (market, spoil(market, '"10": FILED ', '"10": FILD ')),
         "不认识的占位符 “$kyes”": (market, spoil(market, "{ajbhList: $keys", "{ajbhList: $kyes")),
         "involved_amount 的格式是 Money": (market, spoil(market, "SAJE, as: money, unit: 万元", "SAJE, as: integer")),
-        "规范的 EnforcementCase 没有数据元 “violation_palce”": (market, spoil(market, "violation_place:  ", "violation_palce:  ")),
-        "ref 应指向能识别对方的数据元": (exchange, spoil(exchange, "ref: EnforcementCase.source_case_no", "ref: EnforcementCase.case_name")),
-        "by 应是映射了的数据元或 关系.数据元，没有 “holder.usc”": (licence, spoil(licence, "by: holder.uscc", "by: holder.usc")),
+        "规范的 EnforcementCase 没有数据元 “violation_palce”": (
+            market,
+            spoil(market, "violation_place:  ", "violation_palce:  "),
+        ),
+        "ref 应指向能识别对方的数据元": (
+            exchange,
+            spoil(exchange, "ref: EnforcementCase.source_case_no", "ref: EnforcementCase.case_name"),
+        ),
+        "by 应是映射了的数据元或 关系.数据元，没有 “holder.usc”": (
+            licence,
+            spoil(licence, "by: holder.uscc", "by: holder.usc"),
+        ),
         "映射文件夹里没有 service.wsld": (licence, spoil(licence, "wsdl: service.wsdl ", "wsdl: service.wsld ")),
-        "xml 需要 text，此处却是 bytes": (police, spoil(police, "answer: [percent_decode, xml]", "answer: [base64, xml]")),
+        "xml 需要 text，此处却是 bytes": (
+            police,
+            spoil(police, "answer: [percent_decode, xml]", "answer: [base64, xml]"),
+        ),
     }
     status, told = check(mappings, capsys, monkeypatch)
     assert status == 1

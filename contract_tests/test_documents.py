@@ -18,13 +18,18 @@ LANGUAGE = (ROOT / "mappings" / "README.md").read_text("utf-8")
 
 
 def words_of_the_language() -> set[str]:
-    models = [m for m in vars(written).values() if isinstance(m, type) and issubclass(m, BaseModel) and m is not BaseModel]
+    models = [
+        m for m in vars(written).values() if isinstance(m, type) and issubclass(m, BaseModel) and m is not BaseModel
+    ]
     words = {info.alias or name for model in models for name, info in model.model_fields.items()}
     return words | {*get_args(written.Words), *get_args(written.Encodings), *written.PLACEHOLDERS}
 
 
 def test_every_word_of_the_mapping_language_is_explained() -> None:
-    assert sorted(word for word in words_of_the_language() if f"`{word}`" not in LANGUAGE and f"`{word}:" not in LANGUAGE) == []
+    assert (
+        sorted(word for word in words_of_the_language() if f"`{word}`" not in LANGUAGE and f"`{word}:" not in LANGUAGE)
+        == []
+    )
 
 
 @pytest.mark.parametrize("readme", ["README.md", "README.zh.md"])

@@ -52,7 +52,9 @@ async def test_one_query_is_answered_by_six_systems(six: Federation) -> None:
     assert told_by(case) == {(source, "LIVE") for source in SOURCES}
     assert case["caseName"] == "闽海通达物流有限公司涉嫌作引人误解的商业宣传案"
     assert case["involvedAmount"] == "123456.00"
-    assert [(d["decisionDocNo"], d["fineAmount"]) for d in case["penaltyDecisions"]] == [("闽滨市监罚〔2024〕137号", "200000.00")]
+    assert [(d["decisionDocNo"], d["fineAmount"]) for d in case["penaltyDecisions"]] == [
+        ("闽滨市监罚〔2024〕137号", "200000.00")
+    ]
     assert [officer["officerName"] for officer in case["officers"]] == ["林甲", "陈乙", "黄丙"]
     (party,) = case["parties"]
     assert {p["source"] for p in party["provenance"]} == {"binhai_market", "national_registry", "traffic_police"}
@@ -78,7 +80,9 @@ async def test_each_source_is_asked_once_a_wave_and_never_the_same_twice(six: Fe
 
 
 @pytest.mark.parametrize("source", SOURCES)
-async def test_a_source_that_was_asked_before_and_is_down_now_is_answered_from_the_store(six: Federation, source: str) -> None:
+async def test_a_source_that_was_asked_before_and_is_down_now_is_answered_from_the_store(
+    six: Federation, source: str
+) -> None:
     async with six.gateway() as gateway:
         before = await gateway.ask(FEDERATED)
         await gateway.settle()
@@ -222,7 +226,9 @@ async def test_a_person_is_found_by_a_hashed_key_that_never_shows_the_number(six
 async def test_the_allotted_case_code_finds_the_case_again(six: Federation) -> None:
     async with six.gateway() as gateway:
         code = (await gateway.ask(FEDERATED))["data"]["enforcementCase"]["caseCode"]
-        found = await gateway.ask(f'{{ enforcementCase(caseCode: "{code}") {{ sourceCaseNo caseCode provenance {{ mode }} }} }}')
+        found = await gateway.ask(
+            f'{{ enforcementCase(caseCode: "{code}") {{ sourceCaseNo caseCode provenance {{ mode }} }} }}'
+        )
     again = {"sourceCaseNo": "BHSJ-2024-0137", "caseCode": code, "provenance": [{"mode": "LIVE"}]}
     assert found["data"]["enforcementCase"] == again
 

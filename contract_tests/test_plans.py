@@ -73,13 +73,19 @@ def test_a_key_that_an_argument_tells_is_known_before_its_record() -> None:
 
 def test_a_copy_inside_another_record_is_not_asked_for_again() -> None:
     case = 'enforcementCase(agencyCode: "11350100MB0A00018J", sourceCaseNo: "1")'
-    assert "national_registry.enterprises_by_uscc" not in [c for _, c in calls(f"{{ {case} {{ parties {{ partyName uscc }} }} }}")]
-    assert (2, "national_registry.enterprises_by_uscc") in calls(f"{{ {case} {{ parties {{ partyName legalRepName }} }} }}")
+    assert "national_registry.enterprises_by_uscc" not in [
+        c for _, c in calls(f"{{ {case} {{ parties {{ partyName uscc }} }} }}")
+    ]
+    assert (2, "national_registry.enterprises_by_uscc") in calls(
+        f"{{ {case} {{ parties {{ partyName legalRepName }} }} }}"
+    )
 
 
 def test_only_a_key_needs_no_call_beyond_the_one_that_says_it_exists() -> None:
     assert calls('{ officer(certNo: "1") { certNo } }') == [(1, "provincial_platform.officers_by_cert")]
-    assert calls('{ enforcementCase(agencyCode: "11350100MB0A00018J", sourceCaseNo: "1") { officers { certNo } } }') == [
+    assert calls(
+        '{ enforcementCase(agencyCode: "11350100MB0A00018J", sourceCaseNo: "1") { officers { certNo } } }'
+    ) == [
         (1, "binhai_market.cases_by_no"),
         (1, "traffic_police.violations_by_no"),
     ]
@@ -131,10 +137,11 @@ def test_a_query_that_grows_without_end_is_refused_before_any_call() -> None:
 def test_doubling_fragments_are_opened_once_a_level() -> None:
     levels = 14
     fragments = "".join(
-        f"fragment f{n} on Party {{ enforcementCases {{ parties {{ ...f{n + 1} }} }} ...f{n + 1} }}\n" for n in range(levels)
+        f"fragment f{n} on Party {{ enforcementCases {{ parties {{ ...f{n + 1} }} }} ...f{n + 1} }}\n"
+        for n in range(levels)
     )
-    text = f'{{ party(uscc: "91350100MA0B00015H") {{ ...f0 }} }}\n{fragments}fragment f{levels} on Party {{ partyName }}'
+    text = (
+        f'{{ party(uscc: "91350100MA0B00015H") {{ ...f0 }} }}\n{fragments}fragment f{levels} on Party {{ partyName }}'
+    )
     with pytest.raises(QueryTooLarge):
         plan(text)
-
-

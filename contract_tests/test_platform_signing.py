@@ -39,10 +39,9 @@ class Platform:
     ahead: float = 0.0
     lifetime: float | None = 900.0
     gives_pair: bool = False
-    is_pardoning: bool = True
+    denies_all: bool = False
     seen: Counter[str] = field(default_factory=Counter)
     secrets: dict[str, str] = field(default_factory=dict)
-    own: float = 0.0
     refusal: Any = None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     is_gated: bool = False
@@ -77,7 +76,7 @@ class Platform:
             self.secrets[sid] = f"{sid}-{self.seen[name]}"
             data = {"secret": seal_secret(self.secrets[sid], APPKEY), "secretEndTime": self._end(self.lifetime)}
             return {"code": "0", "data": data, "message": "成功"}
-        if not self.is_pardoning or sign != national_sign(self.secrets.get(sid, ""), sid, rid, rtime):
+        if self.denies_all or sign != national_sign(self.secrets.get(sid, ""), sid, rid, rtime):
             return DENIED["national"]
         return {"code": "0", "data": [{"uniscid": sid}]}
 
@@ -88,7 +87,7 @@ class Platform:
         secret = needed.get(name, self.secrets.get("request"))
         if self.refusal is not None and name in needed:
             return self.refusal
-        if not is_near or secret is None or not self.is_pardoning or sign != zhejiang_sign(APP_KEY, secret, at):
+        if not is_near or secret is None or self.denies_all or sign != zhejiang_sign(APP_KEY, secret, at):
             return DENIED["zhejiang"]
         if name not in needed:
             return {"code": "00", "data": "", "datas": [{"zfzh": "1"}]}
@@ -199,7 +198,7 @@ async def test_a_secret_that_never_counts_is_denial_after_one_renewal(platform: 
     platform.gives_pair = True
     async with opened(platform) as source:
         await ask(source)
-        platform.is_pardoning = False
+        platform.denies_all = True
         if platform.family == "zhejiang":
             with pytest.raises(SourceDenied):  # its refreshes are refused, too
                 await ask(source)
@@ -322,7 +321,7 @@ async def test_a_national_secret_is_renewed_before_it_ends(lifetime: float | Non
 async def test_a_sealed_secret_that_cannot_be_opened_breaks_the_contract_and_says_no_more() -> None:
     platform = Platform("national", refusal={"code": "0", "data": {"secret": seal_secret("x", "another")}})
     async with opened(platform) as source:
-        with pytest.raises(SourceContractBroken, match="^密钥无法解开$"):
+        with pytest.raises(SourceContractBroken, match=r"^密钥无法解开$"):
             await ask(source)
 
 

@@ -272,8 +272,7 @@ def test_every_mistake_in_every_file_is_told_at_once(spec: Copy):
             ),
             (
                 at("inspection", "refers: Party.partyy_key"),
-                "elements.party_key.refers: Party 没有数据元 “partyy_key” — "
-                + meant("party_key", "party_type", "party_name"),
+                "elements.party_key.refers: Party 没有数据元 “partyy_key” — " + meant("party_key"),
             ),
             (
                 at("inspection", "format: C...2000"),

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import strawberry
-from adapters.open import open_source
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -16,6 +15,7 @@ from starlette.routing import Route
 from adapters.mapping.load import load_mappings
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.record import HashId
+from adapters.open import open_source
 from adapters.secrets import names_in
 from adapters.source import Source
 from gateway.console.page import console_page, read_examples, static_routes

@@ -185,9 +185,8 @@ def _mapping_schema(_arguments: argparse.Namespace) -> int:
 
 
 def _docs(arguments: argparse.Namespace) -> int:
-    from schema.reference import write_reference
-
     from schema.load import load_registry
+    from schema.reference import write_reference
 
     print(write_reference(load_registry(), arguments.out))
     return 0

@@ -4,7 +4,6 @@ import time
 from dataclasses import dataclass
 
 
-
 @dataclass(frozen=True, slots=True)
 class Deadline:
     """A moment of the monotonic clock by which everything must be over."""

@@ -18,8 +18,6 @@ from gateway.serving import serve
 from gateway.settings import PROJECT, read_settings
 from schema.problems import Problem, Problems
 
-VAR = PROJECT / "var"
-
 
 @dataclass(frozen=True, slots=True)
 class Child:
@@ -42,14 +40,14 @@ def demo(port: int) -> int:
     if not _is_free(port):
         print(f"端口 {port} 已被占用；换一个：make demo PORT=8081", file=sys.stderr)
         return 1
-    VAR.mkdir(exist_ok=True)
-    for old in VAR.glob("demo.db*"):
-        old.unlink()
-    log_file = VAR / "demo.log"
+    folder = PROJECT / "var" / f"demo-{port}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    log_file = folder / "gateway.log"
     with log_file.open("w", encoding="utf-8") as log, _simulators() as children:
         configure_logging(log)
         environment = {
-            "GATEWAY_DATABASE_URL": f"sqlite:///{VAR / 'demo.db'}",
+            "GATEWAY_DATABASE_URL": f"sqlite:///{folder / 'gateway.db'}",
             "GATEWAY_PARTY_KEY_SECRET": "demo-only",
             "GATEWAY_ALLOW_EXPLAIN": "true",
         }

@@ -33,10 +33,14 @@ def return_data(settings: Settings, source: str, operation: str | None, report: 
     definitions = load_definitions(settings)
     mapping = definitions.mappings.get(source)
     if mapping is None:
-        raise Problems([Problem("gateway sync", 1, 1, source, "没有这个来源", did_you_mean(source, definitions.mappings))])
+        raise Problems(
+            [Problem("gateway sync", 1, 1, source, "没有这个来源", did_you_mean(source, definitions.mappings))]
+        )
     known = [name for name, found in mapping.operations.items() if found.changes]
     if operation is not None and operation not in known:
-        raise Problems([Problem("gateway sync", 1, 1, operation, "没有这个 changes 操作", did_you_mean(operation, known))])
+        raise Problems(
+            [Problem("gateway sync", 1, 1, operation, "没有这个 changes 操作", did_you_mean(operation, known))]
+        )
     return asyncio.run(_return(settings, definitions, [mapping], operation, report))
 
 

@@ -49,7 +49,7 @@ def printer(form: FieldForm) -> Callable[[object], str] | None:
         case "datetime":
             return lambda value: print_moment(value, form.format, form.zone)  # type: ignore[arg-type]
         case "date" if form.format is None or "%H" not in form.format:
-            return lambda value: value.strftime(form.format or "%Y-%m-%d")  # type: ignore[attr-defined, no-any-return]
+            return lambda value: value.strftime(form.format or "%Y-%m-%d")  # type: ignore[attr-defined]
         case _:
             return None
 
