@@ -14,6 +14,7 @@ from adapters.errors import SourceContractBroken
 from adapters.mapping.paths import TEXT
 
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
+NIL = f"{{{XSI}}}nil"
 SOAP_NAMESPACES = (
     XSI,
     "http://schemas.xmlsoap.org/soap/envelope/",
@@ -58,7 +59,8 @@ def xml_tree(text: str) -> dict[str, Any]:
 
 def local_name(element: etree._Element) -> str:
     """The name of an element without its namespace."""
-    return str(element.tag).rpartition("}")[2]
+    tag = str(element.tag)
+    return tag.rpartition("}")[2] if tag[0] == "{" else tag
 
 
 class TreeReader:
@@ -73,22 +75,26 @@ class TreeReader:
     def read(self, element: etree._Element, depth: int = 1) -> Any:
         """The tree of an element. Raises SourceContractBroken: too deep, too big, or referring to itself."""
         self._count(1, depth)
-        if element.get(f"{{{XSI}}}nil") in ("true", "1"):
-            return None
-        href = element.get("href", "") if self._targets else ""
-        if href.startswith("#") and not len(element):
-            return self._referred(href[1:], depth)
-        tree = {f"@{name}": value for name, value in map(_attribute, element.attrib.items()) if name}
-        if self._targets.get(tree.get("@id", "")) is element:
-            del tree["@id"]
-        texts = [element.text or ""]
+        tree: dict[str, Any] = {}
+        if element.keys():
+            if element.get(NIL) in ("true", "1"):
+                return None
+            href = element.get("href", "") if self._targets else ""
+            if href.startswith("#") and not len(element):
+                return self._referred(href[1:], depth)
+            tree = {f"@{name}": value for name, value in map(_attribute, element.attrib.items()) if name}
+            if self._targets.get(tree.get("@id", "")) is element:
+                del tree["@id"]
+        text = element.text or ""
+        if not len(element):
+            return {**tree, TEXT: text} if tree else text
+        texts = [text]
         for child in element:
             _add(tree, local_name(child), self.read(child, depth + 1))
-            texts.append(child.tail or "")
+            if tail := child.tail:
+                texts.append(tail)
         text = "".join(texts)
-        if len(element):
-            return {**tree, TEXT: text} if text.strip() else tree
-        return {**tree, TEXT: text} if tree else text
+        return {**tree, TEXT: text} if text.strip() else tree
 
     def _referred(self, name: str, depth: int) -> Any:
         """The tree of the element called `name`; made once, counted each time it is used."""
@@ -111,7 +117,8 @@ class TreeReader:
 
     def _count(self, values: int, depth: int) -> None:
         self._values += values
-        self._deepest = max(self._deepest, depth)
+        if depth > self._deepest:
+            self._deepest = depth
         if depth > DEEPEST:
             raise SourceContractBroken(f"XML 的嵌套超过 {DEEPEST} 层")
         if self._values > MOST_VALUES:

@@ -293,7 +293,7 @@ def test_every_mistake_in_every_file_is_told_at_once(spec: Copy):
             ),
             (
                 at("officer", "codes: cert_tpye"),
-                "elements.cert_type.codes: 不认识的词 “cert_tpye” — " + meant("cert_type", "party_type", "close_type"),
+                "elements.cert_type.codes: 不认识的词 “cert_tpye” — " + meant("cert_type"),
             ),
             (
                 at("officer", "by: agency_cod"),
