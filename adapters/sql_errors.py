@@ -2,6 +2,7 @@
 
 import re
 
+import pymysql
 from sqlalchemy import exc
 
 from adapters.errors import (
@@ -61,15 +62,15 @@ def sql_error(error: Exception, table: str) -> SourceError:
 
 def _of_driver(error: Exception, original: object) -> tuple[type[SourceError], str]:
     told = type(original).__name__
+    words = str(original)
+    number = original.args[0] if isinstance(original, Exception) and original.args else None
+    if isinstance(original, pymysql.Error):
+        timed_out = number == 2013 and "timed out" in words
+        return (SourceTimeout if timed_out else MYSQL.get(number, _by_class(error))), f"错误 {number}"  # type: ignore[arg-type]
     state = getattr(original, "sqlstate", None)
     if isinstance(state, str):
         kind = next((kind for prefix, kind in POSTGRES if state.startswith(prefix)), SourceUnavailable)
         return kind, f"SQLSTATE {state}"
-    words = str(original)
-    number = original.args[0] if isinstance(original, Exception) and original.args else None
-    if isinstance(number, int):
-        timed_out = number == 2013 and "timed out" in words
-        return (SourceTimeout if timed_out else MYSQL.get(number, _by_class(error))), f"错误 {number}"
     if type(original).__module__.startswith("sqlite3"):
         return next((kind for word, kind in SQLITE if word in words), _by_class(error)), told
     if REFUSED.search(words):

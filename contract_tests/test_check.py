@@ -100,6 +100,19 @@ def test_missing_secrets_are_named_and_never_shown(
     assert not any("secret-path" in text for text in told)
 
 
+def test_a_bare_environment_does_not_hide_the_mistakes_of_a_mapping(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mappings = copy_mappings(tmp_path)
+    spoil(mappings / "binhai_market" / "mapping.yaml", "case_name: ", "case_nmae: ")
+    monkeypatch.setenv("GATEWAY_MAPPINGS", str(mappings))
+    monkeypatch.delenv("GATEWAY_PARTY_KEY_SECRET", raising=False)
+    assert main(["check"]) == 1
+    told = capsys.readouterr().err
+    assert "GATEWAY_PARTY_KEY_SECRET: 必须设置" in told
+    assert "did you mean case_name?" in told
+
+
 def test_the_gateway_does_not_start_on_a_broken_mapping(tmp_path: Path) -> None:
     mappings = copy_mappings(tmp_path)
     spoil(mappings / "binhai_market" / "mapping.yaml", "case_name: ", "case_nmae: ")

@@ -5,11 +5,20 @@ The servers are sockets of this process, because no well-behaved server library 
 
 import asyncio
 import gzip
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from adapters.errors import (
     SourceContractBroken,
@@ -40,7 +49,9 @@ async def client(request: pytest.FixtureRequest) -> AsyncIterator[HttpClient]:
 
 
 @asynccontextmanager
-async def server(behave: Behaviour, heads: list[bytes] | None = None) -> AsyncIterator[str]:
+async def server(
+    behave: Behaviour, heads: list[bytes] | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
     """A server that reads the head of each request, keeps it if asked to, and then behaves."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -59,9 +70,9 @@ async def server(behave: Behaviour, heads: list[bytes] | None = None) -> AsyncIt
     def start(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         tasks.add(asyncio.create_task(serve(reader, writer)))
 
-    listening = await asyncio.start_server(start, "127.0.0.1", 0)
+    listening = await asyncio.start_server(start, "127.0.0.1", 0, ssl=tls)
     try:
-        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/path"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{listening.sockets[0].getsockname()[1]}/path"
     finally:
         listening.close()
         for task in tasks:
@@ -227,6 +238,49 @@ async def test_nobody_there_is_unavailability_and_errors_tell_no_address(client:
     told = f"{raised.value!s} {raised.value!r} {raised.value.detail}"
     assert [word for word in ("CANARY", "secret", "127.0.0.1", "invalid") if word in told] == []
     assert raised.value.__suppress_context__
+
+
+def certificate(folder: Path, days: int) -> ssl.SSLContext:
+    """A server's side of TLS with a certificate of its own making, good for 127.0.0.1 for so many days."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "here")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=9))
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, SHA256())
+    )
+    file = folder / "server.pem"
+    file.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + made.public_bytes(Encoding.PEM)
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(file)
+    return context
+
+
+@pytest.mark.parametrize("days", [-1, 9])
+async def test_a_certificate_nobody_vouches_for_ends_the_call_before_anything_is_sent(
+    client: HttpClient, tmp_path: Path, days: int
+) -> None:
+    heads: list[bytes] = []
+    async with server(sends(answer(b"ok")), heads, certificate(tmp_path, days)) as url:
+        with pytest.raises(SourceUnavailable):
+            await client.send("GET", url, {}, None, LONG)
+    assert heads == []
+
+
+@pytest.mark.parametrize("kind", [AiohttpClient, HttpxClient])
+async def test_an_authority_of_ones_own_can_be_given(kind: type[AiohttpClient | HttpxClient], tmp_path: Path) -> None:
+    tls = certificate(tmp_path, 9)
+    trusting = ssl.create_default_context(cafile=str(tmp_path / "server.pem"))
+    trusting.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    client = kind(1, trusting)
+    async with server(sends(answer(b"ok")), None, tls) as url:
+        assert (await client.send("GET", url, {}, None, LONG)).body == b"ok"
+        await client.aclose()
 
 
 async def test_cookies_are_not_carried_from_call_to_call(client: HttpClient) -> None:

@@ -1,7 +1,7 @@
 """Where everything meets: settings in, an ASGI application out."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from gateway.engine.storage import Storage
 from gateway.engine.writeback import StoreWriteBack
 from gateway.http import Endpoint
 from gateway.log import logger
-from gateway.settings import PROJECT, Settings
+from gateway.settings import PROJECT, Settings, look_at_settings
 from gateway.store.identity import make_hash_id
 from gateway.store.store import Store
 from schema.build import build_schema
@@ -55,6 +55,24 @@ def load_definitions(settings: Settings) -> Definitions:
     registry = load_registry(settings.specification)
     mappings = load_mappings(registry, settings.mappings)
     return Definitions(registry, mappings, build_schema(registry))
+
+
+def prove(environment: Mapping[str, str] | None = None, with_secrets: bool = True) -> tuple[Settings, Definitions]:
+    """Settings and definitions, proven without opening anything; `with_secrets`: also that every `env:NAME` is set.
+
+    Raises Problems with everything that is wrong with any of them.
+    """
+    settings, problems = look_at_settings(environment)
+    definitions: Definitions | None = None
+    try:
+        definitions = load_definitions(settings)
+    except Problems as error:
+        problems.extend(error.problems)
+    if definitions and with_secrets:
+        problems += missing_secrets(definitions, settings)
+    if problems or definitions is None:
+        raise Problems(problems)
+    return settings, definitions
 
 
 def missing_secrets(definitions: Definitions, settings: Settings) -> list[Problem]:
@@ -110,11 +128,8 @@ class Gateway:
             self.store.close()
 
 
-def create_app(settings: Settings) -> Starlette:
-    """The ASGI application. Raises Problems when specification, mappings or settings are wrong."""
-    definitions = load_definitions(settings)
-    if problems := missing_secrets(definitions, settings):
-        raise Problems(problems)
+def create_app(settings: Settings, definitions: Definitions) -> Starlette:
+    """The ASGI application over what was proven."""
     running: list[Gateway] = []
 
     @asynccontextmanager

@@ -10,8 +10,6 @@ from schema.problems import Problems
 
 MAPPINGS = Path(__file__).parents[1] / "mappings"
 Command = Callable[[argparse.Namespace], int]
-WITHOUT_SECRETS = {"GATEWAY_PARTY_KEY_SECRET": "not used"}
-"""An environment for commands that look at what is written down and open nothing."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,45 +76,41 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from gateway.app import create_app
+    from gateway.app import create_app, prove
     from gateway.log import configure_logging
     from gateway.serving import serve
-    from gateway.settings import read_settings
 
     configure_logging()
-    serve(create_app(read_settings()), arguments.host, arguments.port)
+    serve(create_app(*prove()), arguments.host, arguments.port)
     return 0
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from gateway.app import load_definitions, missing_secrets
-    from gateway.settings import read_settings
+    from gateway.app import prove
 
-    settings = read_settings(WITHOUT_SECRETS if arguments.no_secrets else None)
-    definitions = load_definitions(settings)
-    if not arguments.no_secrets and (problems := missing_secrets(definitions, settings)):
-        raise Problems(problems)
+    with_secrets = not arguments.no_secrets
+    try:
+        _, definitions = prove(None if with_secrets else _without_secrets(), with_secrets)
+    except Problems as error:
+        if any(problem.what == "环境变量没有设置" for problem in error.problems):
+            print("只检查规范和映射、不看环境变量：gateway check --no-secrets", file=sys.stderr)
+        raise
     for mapping in definitions.mappings.values():
         for notice in mapping.notices:
             print(f"提示 {notice}")
-    entities, elements = (
-        definitions.registry.entities,
-        sum(len(e.elements) for e in definitions.registry.entities.values()),
-    )
-    print(
-        f"规范 {definitions.registry.version}：{len(entities)} 个实体，{elements} 个数据元；{len(definitions.mappings)} 个来源。没有问题"
-    )
+    registry = definitions.registry
+    elements = sum(len(entity.elements) for entity in registry.entities.values())
+    counts = f"{len(registry.entities)} 个实体，{elements} 个数据元；{len(definitions.mappings)} 个来源"
+    print(f"规范 {registry.version}：{counts}。没有问题")
     return 0
 
 
 def _explain(arguments: argparse.Namespace) -> int:
-    from gateway.app import load_definitions, make_preparation
+    from gateway.app import make_preparation, prove
     from gateway.engine.explain import explain
     from gateway.engine.preparation import Refused
-    from gateway.settings import read_settings
 
-    settings = read_settings(WITHOUT_SECRETS)
-    definitions = load_definitions(settings)
+    settings, definitions = prove(_without_secrets(), with_secrets=False)
     try:
         text = Path(arguments.query).read_text("utf-8") if arguments.query.endswith(".graphql") else arguments.query
         prepared = make_preparation(definitions, settings).prepare(text, json.loads(arguments.variables), None)
@@ -128,10 +122,10 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 
 def _sync(arguments: argparse.Namespace) -> int:
+    from gateway.app import prove
     from gateway.returning import return_data
-    from gateway.settings import read_settings
 
-    return 0 if return_data(read_settings(), arguments.source, arguments.operation, print) else 1
+    return 0 if return_data(*prove(), arguments.source, arguments.operation, print) else 1
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
@@ -196,6 +190,13 @@ def _demo(arguments: argparse.Namespace) -> int:
     from gateway.demo import demo
 
     return demo(arguments.port)
+
+
+def _without_secrets() -> dict[str, str]:
+    """The environment for commands that look at what is written down and open nothing."""
+    from gateway.settings import folders_only
+
+    return folders_only()
 
 
 if __name__ == "__main__":

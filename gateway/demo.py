@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.app import EXAMPLES, create_app
+from gateway.app import EXAMPLES, create_app, prove
 from gateway.log import configure_logging
 from gateway.returning import return_everything
 from gateway.serving import serve
-from gateway.settings import PROJECT, read_settings
+from gateway.settings import PROJECT
 from schema.problems import Problem, Problems
 
 
@@ -44,7 +44,7 @@ def demo(port: int) -> int:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     log_file = folder / "gateway.log"
-    with log_file.open("w", encoding="utf-8") as log, _simulators() as children:
+    with log_file.open("w", encoding="utf-8") as log, simulators() as children:
         configure_logging(log)
         environment = {
             "GATEWAY_DATABASE_URL": f"sqlite:///{folder / 'gateway.db'}",
@@ -53,17 +53,17 @@ def demo(port: int) -> int:
         }
         for child in children:
             environment |= child.environment
-        settings = read_settings(environment)
+        settings, definitions = prove(environment)
         print("数据回流（首次）：", flush=True)
-        return_everything(settings, lambda line: print(f"  {line}", flush=True))
-        app = create_app(settings)
+        return_everything(settings, definitions, lambda line: print(f"  {line}", flush=True))
+        app = create_app(settings, definitions)
         print(_welcome(port, children, log_file), flush=True)
         serve(app, "127.0.0.1", port)
     return 0
 
 
 @contextmanager
-def _simulators() -> Iterator[list[Child]]:
+def simulators() -> Iterator[list[Child]]:
     """A process for each source; all have ended when this has."""
     names = sorted(file.parent.name for file in (PROJECT / "mappings").glob("*/mapping.yaml"))
     started = [(name, _start(name)) for name in names]

@@ -10,7 +10,7 @@ from adapters.mapping.model import SourceMapping
 from adapters.mapping.record import HashId
 from adapters.open import open_source
 from adapters.source import Source
-from gateway.app import Definitions, load_definitions
+from gateway.app import Definitions
 from gateway.settings import Settings
 from gateway.store.identity import make_hash_id
 from gateway.store.runs import RunSuperseded
@@ -22,15 +22,15 @@ from schema.problems import Problem, Problems, did_you_mean
 Report = Callable[[str], None]
 
 
-def return_everything(settings: Settings, report: Report) -> None:
+def return_everything(settings: Settings, definitions: Definitions, report: Report) -> None:
     """Run every `changes` operation of every source; a source that fails is told and does not stop the others."""
-    definitions = load_definitions(settings)
     asyncio.run(_return(settings, definitions, list(definitions.mappings.values()), None, report))
 
 
-def return_data(settings: Settings, source: str, operation: str | None, report: Report) -> bool:
+def return_data(
+    settings: Settings, definitions: Definitions, source: str, operation: str | None, report: Report
+) -> bool:
     """Run the `changes` operations of one source, or one of them; whether all succeeded. Raises Problems for unknown names."""
-    definitions = load_definitions(settings)
     mapping = definitions.mappings.get(source)
     if mapping is None:
         raise Problems(

@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from starlette.config import Config
 from starlette.datastructures import Secret
 
-from schema.problems import Problem, Problems
+from schema.problems import Problem, Problems, did_you_mean
 
 PROJECT = Path(__file__).parents[1]
 
@@ -17,7 +17,7 @@ PROJECT = Path(__file__).parents[1]
 class Settings:
     """What can be set; each field names its environment variable. Times are in seconds."""
 
-    database_url: str
+    database_url: str = field(repr=False)
     """GATEWAY_DATABASE_URL: the native store, an SQLAlchemy URL; a SQLite file by default."""
     party_key_secret: Secret
     """GATEWAY_PARTY_KEY_SECRET: key of the HMAC that turns identity numbers into party keys; never change it."""
@@ -35,12 +35,20 @@ class Settings:
     """GATEWAY_MOST_TOKENS: lexical tokens of a query."""
     plans_kept: int
     """GATEWAY_PLANS_KEPT: how many operation texts are remembered with their plans."""
-    secrets: Mapping[str, str]
+    secrets: Mapping[str, str] = field(repr=False)
     """Everything a mapping may name as `env:NAME`."""
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """The settings. Raises Problems naming every variable that is wrong."""
+    settings, problems = look_at_settings(environment)
+    if problems:
+        raise Problems(problems)
+    return settings
+
+
+def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Settings, list[Problem]]:
+    """The settings, with the default in place of what is wrong, and every problem."""
     environ = dict(os.environ if environment is None else environment)  # noqa: TID251 - the one place
     config = Config(environ=environ)
     problems: list[Problem] = []
@@ -74,10 +82,15 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     known = {f"GATEWAY_{name.upper()}" for name in Settings.__dataclass_fields__ if name != "secrets"}
     for name in environ:
         if name.startswith("GATEWAY_") and name not in known:
-            problems.append(Problem("environment", 1, 1, name, "没有这个设置"))
-    if problems:
-        raise Problems(problems)
-    return settings
+            problems.append(Problem("environment", 1, 1, name, "没有这个设置", did_you_mean(name, known)))
+    return settings, problems
+
+
+def folders_only() -> dict[str, str]:
+    """The environment for commands that only read what is written down: where it is, and no secret."""
+    named = ("GATEWAY_MAPPINGS", "GATEWAY_SPECIFICATION")
+    folders = {name: os.environ[name] for name in named if name in os.environ}  # noqa: TID251 - the one place
+    return {**folders, "GATEWAY_PARTY_KEY_SECRET": "not used"}
 
 
 _KINDS = {str: "文本", int: "整数", float: "数字", bool: "布尔值（true 或 false）"}

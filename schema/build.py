@@ -2,6 +2,7 @@
 
 import strawberry
 from graphql import GraphQLError
+from strawberry.extensions import ParserCache, ValidationCache
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
@@ -10,6 +11,8 @@ from schema.query import make_query
 from schema.registry import Registry
 from schema.scalars import SCALARS
 from schema.types import make_types
+
+DOCUMENTS_KEPT = 500
 
 
 class QuietSchema(strawberry.Schema):
@@ -27,6 +30,7 @@ def build_schema(registry: Registry) -> strawberry.Schema:
         query=make_query(registry, types, enums),
         types=list(types.values()),
         config=StrawberryConfig(scalar_map=SCALARS),
+        extensions=[lambda: ParserCache(DOCUMENTS_KEPT), lambda: ValidationCache(DOCUMENTS_KEPT)],
     )
 
 
