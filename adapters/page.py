@@ -68,7 +68,11 @@ def page_of(
 
 
 def _records(operation: OperationMapping, tree: Any) -> list[Any]:
-    """The records; places with nothing in them are none. Raises SourceContractBroken for what is no record."""
+    """The records; places with nothing in them are none. Raises SourceContractBroken for what is no record, and for an
+    answer that has no such place: a source that renamed it would otherwise look empty.
+    """
+    if operation.needs_container and not operation.records.is_there(tree):
+        raise SourceContractBroken(f"答复里没有 {operation.records.text}")
     try:
         found = operation.records.all(tree)
     except ValueError as error:

@@ -144,6 +144,7 @@ class _Loader:
             tuple(self._path((*path, "latest", "by"), text) for text in latest.by) if latest else (),
             lookup,
             changes,
+            needs_container=getattr(self.form.connect, "answer", [])[-1:] == ["json"],
         )
 
     def _lookup(

@@ -108,7 +108,11 @@ class ChangesRole:
 
 @dataclass(frozen=True, slots=True)
 class OperationMapping:
-    """Something the source can do. `written` keeps request and paging words for its adapter and its simulator."""
+    """Something the source can do. `written` keeps request and paging words for its adapter and its simulator.
+
+    `needs_container`: an answer without the place where records stand is broken, not empty. JSON says "none" with an
+    empty list; XML says it by leaving elements out.
+    """
 
     name: str
     written: WrittenOperation
@@ -117,6 +121,7 @@ class OperationMapping:
     latest_by: tuple[RecordPath, ...]
     lookup: LookupRole | None
     changes: ChangesRole | None
+    needs_container: bool = False
 
     @property
     def entity(self) -> str:

@@ -39,6 +39,17 @@ class RecordPath:
             found = [value for node in found for value in _step(node, name, True)]
         return found
 
+    def is_there(self, record: Any) -> bool:
+        """Whether the record has this place, be it empty: what tells "none" from "somewhere else now"."""
+        node = record
+        for name, _ in self.steps:
+            if node in (None, "", []):
+                return True
+            if not isinstance(node, Mapping) or name not in node:
+                return False
+            node = node[name]
+        return True
+
 
 def parse_path(text: str) -> RecordPath:
     """The path written as `text`. Raises ValueError when it is none."""
