@@ -90,6 +90,18 @@ def test_an_unknown_word_of_the_language_is_a_mistake_with_a_suggestion(
     assert any("connect.kind" in text and "did you mean soap?" in text for text in told), told
 
 
+def test_a_mapping_that_forces_one_call_a_key_is_told_and_allowed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mappings = copy_mappings(tmp_path)
+    line, _ = spoil(mappings / "national_registry" / "mapping.yaml", "by: uscc, batch: 20", "by: uscc, batch: 1")
+    monkeypatch.setenv("GATEWAY_MAPPINGS", str(mappings))
+    assert main(["check", "--no-secrets"]) == 0
+    told = capsys.readouterr().out
+    assert f"提示 mappings/national_registry/mapping.yaml:{line}:" in told
+    assert "N+1" in told
+
+
 def test_missing_secrets_are_named_and_never_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

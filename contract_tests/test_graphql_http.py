@@ -27,7 +27,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def served(running: Federation) -> Iterator[str]:
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(*prove(running.settings.secrets)), log_level="error", loop="asyncio"))
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(*prove(running.settings.secrets)), log_level="error", loop="asyncio")
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     while not server.started:

@@ -109,7 +109,7 @@ def _is_free(port: int) -> bool:
 
 
 def _welcome(port: int, children: Sequence[Child], log: Path) -> str:
-    gateway = Path(shutil.which("gateway") or PROJECT / ".venv/bin/gateway")
+    gateway = Path(sys.executable).parent / "gateway"
     command = gateway.relative_to(Path.cwd()) if gateway.is_relative_to(Path.cwd()) else gateway
     address = f"http://127.0.0.1:{port}/graphql"
     query = EXAMPLES.relative_to(PROJECT) / "federated.graphql"
