@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import pytest
 
 from adapters.simulator.faults import Fault
 from contract_tests.federation import SOURCES, Federation, copy_mappings, federation
+from gateway.app import prove
+from gateway.returning import return_everything
 from gateway.settings import PROJECT
 from schema.identifiers import uscc_check_digit
 
@@ -106,6 +109,28 @@ def without_provenance(tree: Any) -> Any:
     if isinstance(tree, dict):
         return {name: without_provenance(value) for name, value in tree.items() if name != "provenance"}
     return tree
+
+
+async def test_what_was_only_ever_synced_answers_for_a_source_that_is_down(six: Federation) -> None:
+    settings, definitions = prove(six.settings.secrets)
+    told: list[str] = []
+    await anyio.to_thread.run_sync(return_everything, settings, definitions, told.append)
+    down = ("binhai_market", "national_registry", "transport_licence", "traffic_police")
+    async with six.gateway() as gateway:
+        for source in down:
+            six.simulators[source].stop()
+        try:
+            answer = await gateway.ask(FEDERATED)
+            none = await gateway.ask('{ party(uscc: "91350200MA0C000247") { partyName licenses { certCode } } }')
+        finally:
+            for source in down:
+                six.simulators[source].start()
+    assert "errors" not in answer
+    assert told_by(answer["data"]) == {(name, "STALE" if name in down else "LIVE") for name in SOURCES}
+    (party,) = answer["data"]["enforcementCase"]["parties"]
+    assert (party["partyName"], party["legalRepName"], len(party["licenses"])) == ("闽海通达物流有限公司", "林海样", 2)
+    assert len(party["enforcementCases"]) == 4
+    assert none["data"]["party"]["licenses"] == []
 
 
 @pytest.mark.parametrize(

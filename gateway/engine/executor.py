@@ -16,6 +16,7 @@ from gateway.engine.index import ASKED, NAMED, RELATED, Failure, Index, Mode, Or
 from gateway.engine.plan import Identify, Lookup, Plan, StoreLookup, StoreSearch, Use
 from gateway.engine.planner import route_of
 from gateway.engine.storage import ListPage, Storage, StoreUnavailable
+from gateway.store.store import Stored
 from schema.registry import OWNER, Registry
 
 
@@ -248,9 +249,10 @@ class Execution:
         failure: Failure,
     ) -> None:
         """What the store still knows answers, marked STALE; for the rest the failure stands where the data would."""
-        answers = {}
+        answers: dict[str, list[Stored]] = {}
         if failure.error.retryable or isinstance(failure.error, SourceContractBroken):
-            answers = await self.services.storage.answers(mapping, step.operation, role.entity, list(wanted))
+            keys = {text: uses[0][1].key for text, uses in wanted.items()}
+            answers = await self.services.storage.last_told(mapping, step.operation, role, keys)
         known = {text: uses for text, uses in wanted.items() if text in answers}
         if known:
             self.stale[(step.source, step.operation)] = failure

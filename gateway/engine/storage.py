@@ -1,15 +1,16 @@
 """The store as the engine sees it: its questions asked off the event loop, under one kind of failure."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapters.errors import SourceError
-from adapters.mapping.model import SourceMapping
+from adapters.mapping.model import LookupRole, SourceMapping
 from gateway.log import logger
+from gateway.store.identity import CodesExhausted
 from gateway.store.store import Store, Stored
 
 MOST_RELATED = 1000
@@ -39,13 +40,16 @@ class Storage:
         self.store = store
         self.identities: dict[tuple[str, str], str] = {}
 
-    async def answers(
-        self, mapping: SourceMapping, operation: str, entity: str, texts: Sequence[str]
+    async def last_told(
+        self, mapping: SourceMapping, operation: str, role: LookupRole, keys: Mapping[str, str]
     ) -> dict[str, list[Stored]]:
-        """What the source last answered to these keys; nothing when the store cannot tell either."""
-        embedded = {name: inside.to for name, inside in mapping.entities[entity].embedded.items()}
+        """What the source last told of each key text (text -> key of the entity asked for or from); absent: nobody knows.
+
+        That is its last answer to the same question; else its copy of the very entity; else, when its changes were
+        followed to their end at least once, its entities that refer to the key, be they none.
+        """
         try:
-            return await self._ask(self.store.answers, mapping.name, operation, texts, embedded)
+            return await self._ask(_last_told, self.store, mapping, operation, role, keys)
         except StoreUnavailable:
             return {}
 
@@ -78,6 +82,26 @@ class Storage:
     async def _ask(self, question: Callable[..., Answer], *arguments: object) -> Answer:
         try:
             return await asyncio.to_thread(question, *arguments)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, CodesExhausted) as error:
             logger().error("store.failed", question=question.__name__, error=type(error).__name__)
             raise StoreUnavailable(source="store", operation=question.__name__) from error
+
+
+def _last_told(
+    store: Store, mapping: SourceMapping, operation: str, role: LookupRole, keys: Mapping[str, str]
+) -> dict[str, list[Stored]]:
+    embedded = {name: inside.to for name, inside in mapping.entities[role.entity].embedded.items()}
+    told = store.answers(mapping.name, operation, list(keys), embedded)
+    unknown = {text: key for text, key in keys.items() if text not in told}
+    if role.relation is None:
+        copies = store.copies(mapping.name, role.entity, set(unknown.values()), embedded)
+        known = {text: copies[key] for text, key in unknown.items() if key in copies}
+        return told | {text: [copy] if copy else [] for text, copy in known.items()}
+    streams = [o.name for o in mapping.operations.values() if o.changes and o.changes.entity == role.entity]
+    if not unknown or not store.has_run(mapping.name, streams):
+        return told
+    related = store.related(role.entity, role.relation, list(unknown.values()), MOST_RELATED, mapping.name)
+    copies = store.copies(mapping.name, role.entity, {key for found in related.values() for key in found}, embedded)
+    return told | {
+        text: [copy for found in related.get(key, ()) if (copy := copies.get(found))] for text, key in unknown.items()
+    }

@@ -60,7 +60,7 @@ def answers(
     for _, entity, keys in asked:
         wanted.setdefault(entity or "", set()).update(keys)
     known = {
-        name: _told_by(connection, tables, registry, source, name, keys, embedded) if keys else {}
+        name: told_by(connection, tables, registry, source, name, keys, embedded) if keys else {}
         for name, keys in wanted.items()
     }
     return {
@@ -71,15 +71,22 @@ def answers(
 
 
 def related(
-    connection: Connection, tables: Tables, entity: str, relation: str, targets: Iterable[str], limit: int
+    connection: Connection,
+    tables: Tables,
+    entity: str,
+    relation: str,
+    targets: Iterable[str],
+    limit: int,
+    source: str | None = None,
 ) -> dict[str, list[str]]:
-    """For every target the keys of the entities that refer to it, in order, at most `limit` of each."""
+    """For every target the keys of the entities that refer to it (as `source` tells), in order, at most `limit` of each."""
     found: dict[str, list[str]] = {target: [] for target in targets}
     table = tables.link
+    by_source = () if source is None else (table.c.source == source,)
     for some in key_chunks(found):
         pairs = (
             select(table.c.target, table.c.key)
-            .where(table.c.entity == entity, table.c.relation == relation, table.c.target.in_(some))
+            .where(table.c.entity == entity, table.c.relation == relation, table.c.target.in_(some), *by_source)
             .distinct()
             .subquery()
         )
@@ -105,7 +112,7 @@ def page(
     return keys[:first], len(keys) > first, total
 
 
-def _told_by(
+def told_by(
     connection: Connection,
     tables: Tables,
     registry: Registry,
@@ -124,7 +131,7 @@ def _told_by(
         inside = {row["key"]: row["embedded"][relation] for row in rows if relation in row["embedded"]}
         others = {name: to for name, to in embedded.items() if name != relation}
         wanted = {key for keys_inside in inside.values() for key in keys_inside}
-        children = _told_by(connection, tables, registry, source, target, wanted, others) if wanted else {}
+        children = told_by(connection, tables, registry, source, target, wanted, others) if wanted else {}
         for key, keys_inside in inside.items():
             if (parent := told[key]) is not None:
                 found = (children.get(child) for child in keys_inside)

@@ -1,5 +1,6 @@
 """Runs of streams: where one starts, what each page did, and who may still write to the stream."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -88,6 +89,13 @@ def finish_run(connection: Connection, tables: Tables, run_id: int, cursor: str 
     _move(connection, tables, run_id, cursor, moment)
     run = tables.run
     connection.execute(update(run).where(run.c.id == run_id).values(status="succeeded", finished_at=moment))
+
+
+def has_run(connection: Connection, tables: Tables, source: str, operations: Collection[str]) -> bool:
+    """Whether one of these streams was ever run to its end."""
+    run = tables.run
+    ended = (run.c.source == source, run.c.operation.in_(operations), run.c.status == "succeeded")
+    return connection.execute(select(run.c.id).where(*ended).limit(1)).first() is not None
 
 
 def fail_run(connection: Connection, tables: Tables, run_id: int, error: str, moment: datetime) -> None:

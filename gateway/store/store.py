@@ -1,6 +1,6 @@
 """The native store: everything that was ever fetched, on SQLite or PostgreSQL. Synchronous; callers use a thread."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from gateway.store import entities, identity, runs
@@ -62,11 +62,27 @@ class Store:
             lambda connection: entities.by_keys(connection, self.tables, self.registry, entity, keys)
         )
 
-    def related(self, entity: str, relation: str, targets: Sequence[str], limit: int) -> dict[str, list[str]]:
-        """For every target the keys of the entities that refer to it, at most `limit` of each."""
+    def copies(
+        self, source: str, entity: str, keys: Iterable[str], embedded: Mapping[str, str] | None = None
+    ) -> dict[str, Stored | None]:
+        """What one source told of each key: None where it said that the entity is gone, absent where it told nothing."""
         return self.database.read(
-            lambda connection: entities.related(connection, self.tables, entity, relation, targets, limit)
+            lambda connection: entities.told_by(
+                connection, self.tables, self.registry, source, entity, keys, embedded or {}
+            )
         )
+
+    def related(
+        self, entity: str, relation: str, targets: Sequence[str], limit: int, source: str | None = None
+    ) -> dict[str, list[str]]:
+        """For every target the keys of the entities that refer to it, at most `limit` of each; as one source tells it."""
+        return self.database.read(
+            lambda connection: entities.related(connection, self.tables, entity, relation, targets, limit, source)
+        )
+
+    def has_run(self, source: str, operations: Collection[str]) -> bool:
+        """Whether one of these streams was ever run to its end, so that the store has all that the source had then."""
+        return self.database.read(lambda connection: runs.has_run(connection, self.tables, source, operations))
 
     def page(self, entity: str, first: int, after_key: str | None) -> tuple[list[str], bool, int]:
         """Keys in order, whether there are more behind them, and how many there are in all."""
