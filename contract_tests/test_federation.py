@@ -237,6 +237,28 @@ async def test_a_case_the_source_does_not_know_is_null_and_no_error(six: Federat
     assert identities == ([], False, 0)
 
 
+async def test_a_case_that_only_a_decision_names_does_not_exist_for_whoever_asks_for_it(six: Federation) -> None:
+    dataset = six.simulators["binhai_market"].dataset
+    before = dataset.records("EnforcementCase")
+    dataset.replace("EnforcementCase", [case for case in before if case["AJBH"] != "BHSJ-2024-0137"])
+    try:
+        async with six.gateway() as gateway:
+            answer = await gateway.ask(FEDERATED)
+    finally:
+        dataset.replace("EnforcementCase", before)
+    assert answer == {"data": {"enforcementCase": None}}
+
+
+async def test_provenance_says_which_elements_each_source_told(six: Federation) -> None:
+    async with six.gateway() as gateway:
+        answer = await gateway.ask(FEDERATED)
+    (party,) = answer["data"]["enforcementCase"]["parties"]
+    told = {p["source"]: set(p["elements"]) for p in party["provenance"]}
+    assert told["traffic_police"] == {"partyKey", "partyName", "uscc"}
+    assert {"legalRepName", "registeredAddress", "businessRegNo"} <= told["national_registry"]
+    assert "legalRepName" not in told["binhai_market"]
+
+
 async def test_a_person_is_found_by_a_hashed_key_that_never_shows_the_number(six: Federation) -> None:
     query = f'{{ enforcementCase(agencyCode: "{MARKET}", sourceCaseNo: "%s") {{ parties {{ id partyKey partyName uscc }} }} }}'
     async with six.gateway() as gateway:

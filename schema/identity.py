@@ -47,11 +47,6 @@ def refer(target: Entity, element: str, value: Any, owner: str, hash_id: HashId)
     return key_of(target, {"agency_code": owner, OWNER: owner, element: value}, hash_id)
 
 
-def element_of_key(entity: Entity) -> str | None:
-    """The element that *is* the key, when the first combination has one element and so needs no look-up."""
-    return entity.identity[0][0] if len(entity.identity[0]) == 1 else None
-
-
 def global_id(entity: str, key: str) -> str:
     """The opaque `id` of an entity in GraphQL."""
     return base64.urlsafe_b64encode(f"{entity}:{key}".encode()).decode().rstrip("=")
@@ -72,3 +67,9 @@ def values_in_key(entity: Entity, key: str) -> dict[str, Any]:
         if name in values and public and not key.startswith(HASH_MARK):
             values[public[0]] = key
     return values
+
+
+def key_value(entity: Entity, key: str) -> Any:
+    """The value of the one element that the key is, or None where a key is several elements, another number or `~`."""
+    first = entity.identity[0]
+    return values_in_key(entity, key).get(first[0]) if len(first) == 1 else None

@@ -9,8 +9,8 @@ from typing import Any
 from adapters.mapping.model import EntityMapping, Field, SourceMapping
 from adapters.mapping.paths import plain
 from adapters.source import Record
-from schema.identity import derived_values, key_of, refer
-from schema.registry import OWNER
+from schema.identity import derived_values, key_of, key_value, refer
+from schema.registry import OWNER, Entity
 
 HashId = Callable[[str], str]
 LONGEST_RAW = 200
@@ -73,7 +73,7 @@ def map_record(source: SourceMapping, entity: str, record: Record, hash_id: Hash
         texts = _read_all(reference.field, record, bad)
         element = reference.field.element.name
         keys = (refer(reference.to, element, text, source.agency, hash_id) for text in texts)
-        _link(mapped, mapping, name, tuple(dict.fromkeys(key for key in keys if key is not None)))
+        _link(mapped, mapping, name, reference.to, tuple(dict.fromkeys(key for key in keys if key is not None)))
     mapped.values.update(derived_values(mapping.entity, mapped.values, hash_id))
     mapped.key = key_of(mapping.entity, {**mapped.values, OWNER: mapped.owner}, hash_id) or _own_key(source, record)
     for name, embedded in mapping.embedded.items():
@@ -81,7 +81,8 @@ def map_record(source: SourceMapping, entity: str, record: Record, hash_id: Hash
         mapped.embedded[name] = inside
         back = mapping.entity.relations[name].inverse
         if back is None:
-            _link(mapped, mapping, name, tuple(child.key for child in inside))
+            target = source.entities[embedded.to].entity
+            _link(mapped, mapping, name, target, tuple(child.key for child in inside))
         for child in inside if back else ():
             child.refs[back] = (mapped.key,)  # type: ignore[index]
     for f, raw, problem in bad:
@@ -110,14 +111,13 @@ def key_texts(record: Record, f: Field) -> list[str]:
     return [text for text, _ in _texts(f, record)]
 
 
-def _link(mapped: Mapped, mapping: EntityMapping, relation: str, keys: tuple[str, ...]) -> None:
-    """Remember where a relation leads, and fill the element behind it when the key is that element's value."""
+def _link(mapped: Mapped, mapping: EntityMapping, relation: str, target: Entity, keys: tuple[str, ...]) -> None:
+    """Remember where a relation leads, and fill the element behind it where a key is that element's value."""
     mapped.refs[relation] = keys
     spec = mapping.entity.relations[relation]
-    target = mapping.entity.elements[spec.by].refers if spec.by else None
-    identified = tuple(key for key in keys if not key.startswith("~"))
-    if spec.by and identified and (target is None or "/" not in identified[0]):
-        mapped.values[spec.by] = identified if spec.many else identified[0]
+    told = [value for key in keys if (value := key_value(target, key)) is not None]
+    if spec.by and told:
+        mapped.values[spec.by] = tuple(told) if spec.many else told[0]
 
 
 def _inside(

@@ -110,10 +110,11 @@ class Answers:
         if key is None:
             return None
         row = self.index.row(entity, key)
-        if not row.contributions:
-            if failure := row.failures.get("*"):
-                raise failure_error(failure)
-            return None
+        failure = row.failures.get("*")
+        if not row.is_told and failure is None:
+            return None  # who should know it does not, whoever else may name it
+        if not row.contributions and failure is not None:
+            raise failure_error(failure)
         return View(row, self)
 
     def page(self, entity: str, first: int, after: str | None) -> Mapping[str, Any]:

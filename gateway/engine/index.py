@@ -8,6 +8,7 @@ from typing import Any, Literal
 from adapters.errors import SourceError
 from adapters.mapping.record import Issue, Mapped
 from schema.identity import global_id, values_in_key
+from schema.names import camel
 from schema.registry import Entity, Registry
 
 Mode = Literal["LIVE", "CACHED", "STORE", "STALE"]
@@ -63,6 +64,11 @@ class Row:
         """The opaque global identifier."""
         return global_id(self.entity.name, self.key)
 
+    @property
+    def is_told(self) -> bool:
+        """Whether somebody has a record of it, beyond naming it."""
+        return any(not told.is_reference for told in self.contributions.values())
+
     def lacks(self, element: str) -> bool:
         """Whether nobody was able to tell this element or relation yet (a known null is not lacking)."""
         return element not in self.ranks
@@ -103,7 +109,7 @@ class Index:
         for name, keys in mapped.refs.items():
             row.learn(name, keys, rank, origin.source)
         place = (origin.source, origin.mode)
-        told = frozenset(name for name in provides if name in row.entity.elements)
+        told = frozenset(name for name in mapped.values if name in row.entity.elements)
         before = row.contributions.get(place)
         if before is None or before.is_reference:
             row.contributions[place] = Contribution(origin, told)
@@ -151,7 +157,7 @@ def provenance_of(row: Row) -> list[Mapping[str, Any]]:
             "as_of": c.origin.as_of,
             "fetched_at": c.origin.fetched_at,
             "spec_version": c.origin.spec_version,
-            "elements": sorted(c.elements),
+            "elements": sorted(camel(name) for name in c.elements),
         }
         for c in sorted(told or row.contributions.values(), key=lambda c: (-len(c.elements), c.origin.source))
     ]
