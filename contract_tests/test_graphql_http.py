@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 
@@ -157,6 +158,14 @@ def test_the_plan_is_shown_only_to_who_asks_and_where_settings_allow_it(address:
 def test_the_whole_federated_answer_travels_as_json(address: str) -> None:
     answer = post(address, json.dumps({"query": FEDERATED}))
     assert answer.json()["data"]["enforcementCase"]["parties"][0]["legalRepName"] == "林海样"
+
+
+def test_the_official_audits_of_graphql_over_http_pass(address: str) -> None:
+    command = ["node", str(PROJECT / "console" / "audit.mjs"), f"{address}/graphql"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    audits = [json.loads(line) for line in run.stdout.splitlines()]
+    assert [audit for audit in audits if audit["status"] != "ok"] == []
+    assert len(audits) == 61
 
 
 def test_introspection_tells_descriptions_in_chinese(address: str) -> None:
