@@ -4,6 +4,7 @@ A converter takes text and returns the value, or raises ValueError with the reas
 that the data owner reads). `printer` goes the other way, for keys and cursors.
 """
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -33,6 +34,8 @@ def converter(form: FieldForm) -> Converter:
             return to_integer
         case "boolean":
             return lambda text: to_boolean(text, form.yes or ["true"], form.no or ["false"])
+        case "json":
+            return to_structure
         case "uscc":
             return check_uscc
         case "id_no":
@@ -86,6 +89,18 @@ def to_boolean(text: str, yes: list[str], no: list[str]) -> bool:
     if cleaned in no:
         return False
     raise ValueError(f"既不是 {'、'.join(yes)} 也不是 {'、'.join(no)}")
+
+
+def to_structure(text: str) -> object:
+    """The JSON object or list written as text. Raises ValueError."""
+    try:
+        return json.loads(text, parse_constant=_no_json)
+    except (json.JSONDecodeError, RecursionError):
+        raise ValueError("不是合法的 JSON") from None
+
+
+def _no_json(word: str) -> object:
+    raise ValueError(f"JSON 中没有 {word}")
 
 
 def to_date(text: str, form: str | None) -> date:

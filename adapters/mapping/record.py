@@ -177,6 +177,9 @@ def _texts(f: Field, record: Record) -> list[tuple[str, BadValue | None]]:
     for value in map(plain, f.path.find(record)):
         if value is None:
             continue
+        if f.element.format.kind == "structure" and isinstance(value, (dict, list)):
+            texts.append((json.dumps(value, ensure_ascii=False), None))
+            continue
         if not isinstance(value, str):
             texts.append((str(value)[:LONGEST_RAW], BadValue("02", "应为单个值，实为嵌套结构")))
             continue
