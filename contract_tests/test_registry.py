@@ -22,12 +22,33 @@ def test_each_entity_has_every_element_of_the_draft_and_marks_its_core():
         "Agency": (14, 11),
         "Officer": (13, 5),
         "EnforcementMatter": (10, 6),
+        "LegalBasis": (9, 3),
+        "DiscretionStandard": (9, 1),
         "Party": (20, 6),
+        "Clue": (8, 4),
+        "InspectionPlan": (9, 5),
         "Inspection": (16, 10),
         "EnforcementCase": (29, 21),
+        "CaseEvent": (10, 6),
+        "Evidence": (11, 7),
+        "NoticeHearing": (12, 7),
+        "ReviewDiscussion": (7, 5),
         "PenaltyDecision": (22, 17),
+        "CoerciveMeasure": (14, 9),
+        "EnforcedExecution": (10, 3),
+        "ElectronicMaterial": (14, 4),
+        "ServiceRecord": (12, 9),
+        "Payment": (18, 10),
         "License": (14, 11),
+        "PublicityRecord": (12, 6),
+        "CriminalTransfer": (17, 6),
+        "RemedyCase": (8, 3),
+        "JointSuggestion": (10, 6),
+        "SupervisionMatter": (13, 4),
+        "SourceRecord": (14, 12),
+        "DataQualityIssue": (11, 5),
     }
+    assert tuple(map(sum, zip(*counts.values(), strict=True))) == (366, 202)
 
 
 def test_identifiers_count_up_from_one_within_their_entity():
@@ -35,11 +56,31 @@ def test_identifiers_count_up_from_one_within_their_entity():
         "Agency": "01",
         "Officer": "02",
         "EnforcementMatter": "03",
+        "LegalBasis": "04",
+        "DiscretionStandard": "05",
         "Party": "06",
+        "Clue": "07",
+        "InspectionPlan": "08",
         "Inspection": "09",
         "EnforcementCase": "10",
+        "CaseEvent": "11",
+        "Evidence": "12",
+        "NoticeHearing": "13",
+        "ReviewDiscussion": "14",
         "PenaltyDecision": "15",
+        "CoerciveMeasure": "16",
+        "EnforcedExecution": "17",
+        "ElectronicMaterial": "18",
+        "ServiceRecord": "19",
+        "Payment": "20",
         "License": "21",
+        "PublicityRecord": "22",
+        "CriminalTransfer": "23",
+        "RemedyCase": "24",
+        "JointSuggestion": "25",
+        "SupervisionMatter": "26",
+        "SourceRecord": "27",
+        "DataQualityIssue": "28",
     }
     assert {e.name: [x.id for x in e.elements.values()] for e in REGISTRY.entities.values()} == {
         name: [f"ZF{number}{n:03}" for n in range(1, len(REGISTRY.entities[name].elements) + 1)]
@@ -73,6 +114,10 @@ def test_what_identifies_people_is_sensitive():
         "Party.registered_address": "medium",
         "Party.phone": "high",
         "EnforcementCase.qr_token": "high",
+        "Clue.is_reporter_anonymous": "high",
+        "ElectronicMaterial.storage_uri": "high",
+        "DataQualityIssue.observed_value": "medium",
+        "DataQualityIssue.new_value": "medium",
     }
 
 
@@ -277,7 +322,7 @@ def test_every_mistake_in_every_file_is_told_at_once(spec: Copy):
             (
                 at("inspection", "format: C...2000"),
                 "elements.result_desc.format: 不认识的格式 “C...2000”"
-                "（例：C18、C..200、N..3、D10、DT、B、Money，列表加 []）",
+                "（例：C18、C..200、N..3、D10、DT、B、Money、J、URI，列表加 []）",
             ),
             (
                 at("inspection", "to: Agensy"),
@@ -326,7 +371,7 @@ def test_an_entity_that_cannot_be_read_makes_no_mistakes_of_those_that_refer_to_
 def test_a_relation_is_either_by_an_element_or_the_inverse_of_another(spec: Copy):
     spec.replace("license", "by: agency_code", "by: agency_code, inverse: officers")
     place = spec.at("license", "  agency: {")[:-1] + "3"
-    assert spec.problems()[0] == f"{place}: relations.agency: by 与 inverse 必须且只能写一个"
+    assert spec.problems()[0] == f"{place}: relations.agency: by、inverse 与 carried: true 必须且只能写一个"
 
 
 def test_a_relation_by_a_list_leads_to_many(spec: Copy):
