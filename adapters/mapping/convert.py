@@ -4,13 +4,14 @@ A converter takes text and returns the value, or raises ValueError with the reas
 that the data owner reads). `printer` goes the other way, for keys and cursors.
 """
 
-import json
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
+from adapters.decode import parse_json
+from adapters.errors import SourceContractBroken
 from adapters.mapping.written import FieldForm
 from schema.formats import CHINA_TIME
 from schema.identifiers import check_id_no, check_uscc
@@ -92,15 +93,11 @@ def to_boolean(text: str, yes: list[str], no: list[str]) -> bool:
 
 
 def to_structure(text: str) -> object:
-    """The JSON object or list written as text. Raises ValueError."""
+    """The JSON object or list written as text, every scalar in it as its text, as in any record. Raises ValueError."""
     try:
-        return json.loads(text, parse_constant=_no_json)
-    except (json.JSONDecodeError, RecursionError):
+        return parse_json(text)
+    except SourceContractBroken:
         raise ValueError("不是合法的 JSON") from None
-
-
-def _no_json(word: str) -> object:
-    raise ValueError(f"JSON 中没有 {word}")
 
 
 def to_date(text: str, form: str | None) -> date:
