@@ -97,5 +97,5 @@ async def test_what_nobody_tells_has_nothing_behind_it(market: Federation) -> No
 
 @pytest.mark.parametrize("text", ["", "{", "[NaN]", "[" * 2000, '{"a":1,"a":2}'])
 def test_what_is_no_json_is_no_structure(text: str) -> None:
-    with pytest.raises(ValueError, match="^不是合法的 JSON$"):
+    with pytest.raises(ValueError, match=r"^不是合法的 JSON$"):
         to_structure(text)
