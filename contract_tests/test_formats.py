@@ -34,6 +34,8 @@ def exactly(reason: str) -> str:
         ("B", Format("B", "boolean")),
         ("Money", Format("Money", "money")),
         ("D10[]", Format("D10[]", "date", many=True)),
+        ("J", Format("J", "structure")),
+        ("URI", Format("URI", "text", range(1, 2001))),
     ],
 )
 def test_a_format_is_read_as_it_is_written(text: str, form: Format):
@@ -81,6 +83,10 @@ def test_what_is_no_format_is_refused_with_examples(text: str):
         ("B", False),
         ("Money", 0),
         ("Money", 2**63 - 1),
+        ("J", []),
+        ("J", [{"签署人": "甲", "时间": None, "序号": 1.5, "有效": True}]),
+        ("URI", "s3://材料/1.ofd"),
+        ("URI", "u" * 2000),
     ],
 )
 def test_a_value_that_fits_its_format_is_accepted(form: str, value: object):
@@ -107,6 +113,12 @@ def test_a_value_that_fits_its_format_is_accepted(form: str, value: object):
         ("DT", date(2024, 6, 1), "应为带时区的时间"),
         ("DT", datetime(2024, 6, 1), "应为带时区的时间"),
         ("B", 1, "应为是或否"),
+        ("J", "[]", "应为 JSON 对象或列表"),
+        ("J", None, "应为 JSON 对象或列表"),
+        ("J", [{"签署人": "a\0"}], "含有无法保存的字符"),
+        ("J", {"\ufffd": [1]}, "含有无法保存的字符"),
+        ("URI", "", "长度 0 字符，格式要求 URI"),
+        ("URI", "u" * 2001, "长度 2001 字符，格式要求 URI"),
         ("Money", 200.01, "应为整数分"),
         ("Money", True, "应为整数分"),
         ("Money", 2**63, "金额超出可保存的范围"),

@@ -47,6 +47,7 @@ SAMPLES: dict[str, list[Any]] = {
         datetime(9999, 12, 31, 23, 59, 59, tzinfo=CHINA_TIME),
     ],
     "boolean": [True, False, True],
+    "structure": [[], {"签署人": "𠮷", "序列号": [1, 0.5, None, True]}, [{"signer": "甲"}, [["b'\"%_"]]]],
 }
 
 

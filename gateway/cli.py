@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     issues.add_argument("--limit", type=int, default=100)
 
     add("sdl", _sdl, "打印统一 schema（SDL）")
+    add("names", _names, "打印名称对照：草案与规范")
     add("mapping-schema", _mapping_schema, "打印映射语言的 JSON Schema")
 
     docs = add("docs", _docs, "由规范生成数据字典（静态网页）")
@@ -168,6 +169,14 @@ def _sdl(_arguments: argparse.Namespace) -> int:
     from schema.load import load_registry
 
     print(print_schema(build_schema(load_registry())), end="")
+    return 0
+
+
+def _names(_arguments: argparse.Namespace) -> int:
+    from schema.load import load_registry
+    from schema.reference import names_table
+
+    print(names_table(load_registry()), end="")
     return 0
 
 

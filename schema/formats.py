@@ -1,19 +1,21 @@
-"""Data element formats (表示格式): `C18`, `C..200`, `N..3`, `N4`, `D10`, `DT`, `B`, `Money`; with `[]` a list of them.
+"""Data element formats (表示格式): `C18`, `C..200`, `N..3`, `N4`, `D10`, `DT`, `B`, `Money`, `J` (a
+JSON object or list), `URI`; with `[]` a list of them.
 
 Lengths count characters, not bytes (domain/data_elements.md). `C6|C9` allows either length.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from typing import Literal
 
 from schema.identifiers import check_id_no, check_uscc
 
-Kind = Literal["text", "number", "date", "datetime", "boolean", "money"]
+Kind = Literal["text", "number", "date", "datetime", "boolean", "money", "structure"]
 UNSTORABLE = re.compile("[\0\ufffd\ud800-\udfff]")
 """NUL, the mark of a failed decoding, and halves of surrogate pairs: no database keeps them as they are."""
+LONGEST_URI = 2000
 CHINA_TIME = timezone(timedelta(hours=8), "Asia/Shanghai")
 CHECKS: dict[str, Callable[[str], str]] = {"uscc": check_uscc, "id_no": check_id_no}
 """Named checks an element may ask for; each returns the value in its normal form or raises ValueError."""
@@ -33,14 +35,16 @@ def parse_format(text: str) -> Format:
     """The format written as `text`. Raises ValueError when it is none."""
     many = text.endswith("[]")
     body = text.removesuffix("[]")
-    simple: dict[str, Kind] = {"D10": "date", "DT": "datetime", "B": "boolean", "Money": "money"}
+    simple: dict[str, Kind] = {"D10": "date", "DT": "datetime", "B": "boolean", "Money": "money", "J": "structure"}
     if body in simple:
         return Format(text, simple[body], many=many)
+    if body == "URI":
+        return Format(text, "text", range(1, LONGEST_URI + 1), many)
     if match := re.fullmatch(r"([CN])\.\.([1-9]\d*)", body):
         return Format(text, _kind(match[1]), range(1, int(match[2]) + 1), many)
     if re.fullmatch(r"([CN])([1-9]\d*)(\|\1[1-9]\d*)*", body):
         return Format(text, _kind(body[0]), tuple(int(part[1:]) for part in body.split("|")), many)
-    raise ValueError(f"不认识的格式 “{text}”（例：C18、C..200、N..3、D10、DT、B、Money，列表加 []）")
+    raise ValueError(f"不认识的格式 “{text}”（例：C18、C..200、N..3、D10、DT、B、Money、J、URI，列表加 []）")
 
 
 def _kind(letter: str) -> Kind:
@@ -67,6 +71,22 @@ def check_value(form: Format, value: object) -> None:
             _expect(isinstance(value, datetime) and value.tzinfo is not None, "应为带时区的时间")
         case "boolean":
             _expect(isinstance(value, bool), "应为是或否")
+        case "structure":
+            _expect(isinstance(value, (dict, list)), "应为 JSON 对象或列表")
+            _expect(not any(UNSTORABLE.search(text) for text in _texts_in(value)), "含有无法保存的字符")
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    """Every text in a JSON value, names of members included."""
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case str() as text:
+                yield text
+            case dict() as members:
+                waiting += [*members, *members.values()]
+            case list() as items:
+                waiting += items
 
 
 def _check_length(form: Format, length: int, unit: str) -> None:

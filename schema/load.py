@@ -87,6 +87,7 @@ class WrittenRelation(Written):
     many: YesNo = False
     by: Snake | None = None
     inverse: Snake | None = None
+    carried: YesNo = False
 
 
 class WrittenEntity(Written):
@@ -296,8 +297,8 @@ def _check_relations(written: WrittenEntity, document: Document, entities: dict[
                 _check_target(document, ("elements", name, "refers"), entity, target, entities)
     for name, relation in written.relations.items():
         path = ("relations", name)
-        if (relation.by is None) == (relation.inverse is None):
-            document.problem(path, "by 与 inverse 必须且只能写一个")
+        if (relation.by is not None) + (relation.inverse is not None) + relation.carried != 1:
+            document.problem(path, "by、inverse 与 carried: true 必须且只能写一个")
         if relation.to not in entities and relation.to not in unread:
             document.unknown((*path, "to"), relation.to, "规范中没有实体", entities)
         if relation.by is not None:
@@ -308,8 +309,8 @@ def _check_relations(written: WrittenEntity, document: Document, entities: dict[
         if relation.inverse is not None and relation.to in entities:
             other = entities[relation.to]
             back = other.relations.get(relation.inverse)
-            if back is None or back.to != written.entity or back.by is None:
-                known = [n for n, r in other.relations.items() if r.to == written.entity and r.by]
+            if back is None or back.to != written.entity or not back.is_told:
+                known = [n for n, r in other.relations.items() if r.to == written.entity and r.is_told]
                 what = f"{other.name} 没有通向 {written.entity} 的关系 “{relation.inverse}”"
                 document.problem((*path, "inverse"), what, did_you_mean(relation.inverse, known))
 

@@ -22,8 +22,10 @@ def root_field(entity: Entity) -> str:
 
 
 def list_field(entity: Entity) -> str:
-    """The root that lists entities: `enforcementCases`, `parties`."""
+    """The root that lists entities: `enforcementCases`, `parties`, `legalBases`."""
     name = root_field(entity)
+    if name.endswith("is"):
+        return name[:-2] + "es"
     return name[:-1] + "ies" if name.endswith("y") else name + "s"
 
 

@@ -1,5 +1,6 @@
 """The data dictionary as one static page: entities, data elements, relations and code tables, searchable, offline."""
 
+import re
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -40,6 +41,25 @@ def write_reference(registry: Registry, folder: Path) -> Path:
     page = folder / "index.html"
     page.write_text("\n".join(_page(registry)), encoding="utf-8")
     return page
+
+
+def names_table(registry: Registry) -> str:
+    """Markdown: every element whose name is not plainly the draft's in snake_case. What `spec/NAMES.md` holds."""
+    lines = [
+        "# 名称对照",
+        "",
+        "草案（data_elements.md）的 identifier 与规范中的名称，只列不是直接改写为 snake_case 的数据元；依据 DESIGN §5。",
+        "本表由 `gateway names` 生成，测试保证它与规范一致。",
+        "",
+        "| 标识 | 实体 | 草案 | 规范 | 中文名 |",
+        "|---|---|---|---|---|",
+    ]
+    for entity in registry.entities.values():
+        for element in entity.elements.values():
+            if element.name != re.sub(r"(?=[A-Z])", "_", element.draft_name).lower():
+                cells = (element.id, entity.name, f"`{element.draft_name}`", f"`{element.name}`", element.title)
+                lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def _page(registry: Registry) -> Iterator[str]:

@@ -72,7 +72,10 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A way from one entity to others: by keys in an own element (`by`), or the other way along `inverse`."""
+    """A way from one entity to others: by keys in an own element (`by`), or the other way along `inverse`.
+
+    With neither it is carried: a source's record says where it leads, and no element holds that.
+    """
 
     name: str
     to: str
@@ -80,6 +83,11 @@ class Relation:
     many: bool
     by: str | None = None
     inverse: str | None = None
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the entity's own record says where it leads; along an inverse the others' records do."""
+        return self.inverse is None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import strawberry
 from strawberry.annotation import StrawberryAnnotation
+from strawberry.scalars import JSON
 from strawberry.schema_directive import Location
 from strawberry.tools import create_type
 from strawberry.types.field import StrawberryField
@@ -15,7 +16,14 @@ from schema.registry import Element, Entity, Registry, Relation
 from schema.scalars import Date, DateTime, DivisionCode, IdNo, Long, Money, Uscc
 from schema.view import EntityView
 
-KINDS: Mapping[str, Any] = {"date": Date, "datetime": DateTime, "money": Money, "boolean": bool, "text": str}
+KINDS: Mapping[str, Any] = {
+    "date": Date,
+    "datetime": DateTime,
+    "money": Money,
+    "boolean": bool,
+    "text": str,
+    "structure": JSON,
+}
 CHECKED: Mapping[str, Any] = {"uscc": Uscc, "id_no": IdNo}
 LARGEST_INT_DIGITS = 9
 NEEDS = {"M": "必备", "C": "条件必备", "O": "可选"}

@@ -10,6 +10,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
+from adapters.decode import parse_json
+from adapters.errors import SourceContractBroken
 from adapters.mapping.written import FieldForm
 from schema.formats import CHINA_TIME
 from schema.identifiers import check_id_no, check_uscc
@@ -33,6 +35,8 @@ def converter(form: FieldForm) -> Converter:
             return to_integer
         case "boolean":
             return lambda text: to_boolean(text, form.yes or ["true"], form.no or ["false"])
+        case "json":
+            return to_structure
         case "uscc":
             return check_uscc
         case "id_no":
@@ -86,6 +90,14 @@ def to_boolean(text: str, yes: list[str], no: list[str]) -> bool:
     if cleaned in no:
         return False
     raise ValueError(f"既不是 {'、'.join(yes)} 也不是 {'、'.join(no)}")
+
+
+def to_structure(text: str) -> object:
+    """The JSON object or list written as text, every scalar in it as its text, as in any record. Raises ValueError."""
+    try:
+        return parse_json(text)
+    except SourceContractBroken:
+        raise ValueError("不是合法的 JSON") from None
 
 
 def to_date(text: str, form: str | None) -> date:

@@ -13,7 +13,14 @@ from schema.problems import Path
 from schema.registry import CodeTable, Element, Entity, Registry
 from schema.written import Document
 
-KINDS_OF = {"date": "date", "datetime": "datetime", "money": "money", "integer": "number", "boolean": "boolean"}
+KINDS_OF = {
+    "date": "date",
+    "datetime": "datetime",
+    "money": "money",
+    "integer": "number",
+    "boolean": "boolean",
+    "json": "structure",
+}
 OTHERWISE = ("issue", "quarantine")
 WORDS_FOR = {
     "format": ("date", "datetime"),
@@ -44,7 +51,7 @@ class FieldMaker:
             return None
         if word in entity.relations:
             return self._relation(entity, word, form, path)
-        if word in PROVENANCE_FIELDS:
+        if word in PROVENANCE_FIELDS and word not in entity.elements:
             element = Element(word, "", word, parse_format(PROVENANCE_FIELDS[word]), "O")
             return self._field(word, element, form, path)
         if word not in entity.elements:

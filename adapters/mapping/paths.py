@@ -32,6 +32,14 @@ class RecordPath:
             found = [value for node in found for value in _step(node, name, many)]
         return found
 
+    def whole(self, record: Any) -> list[Any]:
+        """As `find`, but what the last step leads to is one value even where it is a list: a structure."""
+        if not self.steps:
+            return [record]
+        *front, (name, _) = self.steps
+        found = RecordPath(self.text, tuple(front)).find(record)
+        return [node[name] for node in found if isinstance(node, Mapping) and name in node]
+
     def all(self, record: Any) -> list[Any]:
         """Every value, where the last step is a list whether or not the path says so: how `records:` is read."""
         found = [record]

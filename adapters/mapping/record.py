@@ -173,9 +173,13 @@ def _texts(f: Field, record: Record) -> list[tuple[str, BadValue | None]]:
     """The texts at the field, blanks left out and joined ones split. What is no text comes with its problem."""
     if f.path is None:
         return [(f.constant or "", None)]
+    is_structure = f.element.format.kind == "structure"
     texts: list[tuple[str, BadValue | None]] = []
-    for value in map(plain, f.path.find(record)):
+    for value in map(plain, f.path.whole(record) if is_structure else f.path.find(record)):
         if value is None:
+            continue
+        if is_structure and isinstance(value, (dict, list)):
+            texts.append((json.dumps(value, ensure_ascii=False), None))
             continue
         if not isinstance(value, str):
             texts.append((str(value)[:LONGEST_RAW], BadValue("02", "应为单个值，实为嵌套结构")))

@@ -260,7 +260,7 @@ class FieldForm(Written):
 
     path: str | None = None
     value: str | None = None
-    as_: Literal["text", "integer", "date", "datetime", "money", "boolean", "uscc", "id_no"] | None = Field(
+    as_: Literal["text", "integer", "date", "datetime", "money", "boolean", "json", "uscc", "id_no"] | None = Field(
         default=None, alias="as"
     )
     format: str | None = None

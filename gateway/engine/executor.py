@@ -226,7 +226,7 @@ class Execution:
                 inside = (child.key for child in children)
                 self.index.relate(row.entity.name, row.key, relation, inside, step.number)
         for relation in entity.refs:
-            if row.entity.relations[relation].by:
+            if row.entity.relations[relation].is_told:
                 self.index.name_references(row, relation, origin)
 
     def _mark_answered(self, step: Lookup, role: LookupRole, wanted: Mapping[str, list[tuple[Use, Row]]]) -> None:
@@ -336,7 +336,7 @@ class Execution:
             provides = told.provides if told else frozenset(stored.mapped.values)
             row = self.index.add(stored.mapped, origin, rank, provides)
             for relation in stored.mapped.refs:
-                if row.entity.relations[relation].by:
+                if row.entity.relations[relation].is_told:
                     self.index.name_references(row, relation, origin)
 
     async def _identify(self, step: Identify) -> None:

@@ -126,7 +126,7 @@ class Index:
     def targets(self, row: Row, relation: str) -> Sequence[str] | None:
         """The keys a relation leads to; None when nobody could tell."""
         spec = row.entity.relations[relation]
-        if spec.by is not None:
+        if spec.is_told:
             keys = row.values.get(relation)
             return keys if keys is not None or not row.lacks(relation) else None
         found = self.related.get((row.entity.name, row.key, relation))

@@ -110,7 +110,7 @@ class Planner:
         entity = part.entity
         own = {n for n in part.elements if n not in _in_key(entity) and n != entity.allotted}
         own = {n for n in own if not self._is_allotted_reference(entity, n)}
-        references = {name for name in part.relations if entity.relations[name].by}
+        references = {name for name in part.relations if entity.relations[name].is_told}
         references |= {r.name for r in entity.relations.values() if r.by in part.elements and r.by not in own}
         return frozenset(own | references)
 
@@ -183,7 +183,7 @@ class Planner:
             reached.extend(self._carried(part, name, inner, arrival))
         if relation.inverse is not None:
             reached.extend(self._expanded(planning, part, name, inner, known_after))
-        if not reached and relation.by is not None:
+        if not reached and relation.is_told:
             planning.unsourced.append((part.number, name))
             return
         if not reached:
@@ -195,7 +195,7 @@ class Planner:
 
     def _carried(self, part: Part, name: str, inner: Part, arrival: _Arrival) -> Iterable[_Arrival]:
         """What a record of this arrival itself says of a relation: embedded entities, or only their keys."""
-        if arrival.source == STORE and part.entity.relations[name].by:
+        if arrival.source == STORE and part.entity.relations[name].is_told:
             yield _Arrival(None, _in_key(inner.entity), arrival.after)
         if not arrival.source:
             return
@@ -234,7 +234,7 @@ class Planner:
         return _Arrival(source, offers, frozenset({len(planning.drafts) - 1}))
 
     def _stored(self, entity: Entity) -> frozenset[str]:
-        return frozenset(entity.elements) | {r.name for r in entity.relations.values() if r.by}
+        return frozenset(entity.elements) | {r.name for r in entity.relations.values() if r.is_told}
 
 
 def is_limited(entity: Entity, element: str) -> bool:

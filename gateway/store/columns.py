@@ -89,6 +89,8 @@ def column_type(form: Format) -> TypeEngine[Any]:
             return Instant()
         case "boolean":
             return Boolean()
+        case "structure":
+            return PLAIN
 
 
 def write_json(value: object) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, RowMapping, func, select
 from adapters.mapping.model import PROVENANCE_FIELDS
 from adapters.mapping.record import Mapped
 from gateway.store.database import key_chunks
-from gateway.store.tables import Tables
+from gateway.store.tables import Tables, element_column
 from schema.formats import UNSTORABLE
 from schema.registry import OWNER, Registry
 
@@ -151,12 +151,12 @@ def _rows(
 
 
 def _stored(registry: Registry, entity: str, row: RowMapping) -> Stored:
-    elements = registry.entities[entity].elements
+    columns = {name: element_column(name) for name in registry.entities[entity].elements}
     mapped = Mapped(
         entity,
         row["key"],
         row[OWNER],
-        values={name: row[name] for name in elements if row[name] is not None},
+        values={name: row[column] for name, column in columns.items() if row[column] is not None},
         provenance={name: row[name] for name in PROVENANCE_FIELDS if row[name] is not None},
         refs={relation: tuple(keys) for relation, keys in row["refs"].items()},
     )

@@ -1,8 +1,9 @@
 """The tables of the store: one per entity, derived from the specification, and those that say how its rows came to be."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -75,9 +76,18 @@ def _entity(metadata: MetaData, entity: Entity) -> Table:
     return Table(
         name,
         metadata,
+        *_bookkeeping(),
+        *(Column(element_column(element.name), column_type(element.format)) for element in entity.elements.values()),
+        Index(f"{name}_owner", OWNER),
+        Index(f"{name}_as_of", "as_of"),
+    )
+
+
+def _bookkeeping() -> Iterator[Column[Any]]:
+    """The columns every entity's table has beside its elements."""
+    yield from (
         Column("key", KEY, primary_key=True),
         Column("source", KEY, primary_key=True),
-        *(Column(element.name, column_type(element.format)) for element in entity.elements.values()),
         Column(OWNER, KEY, nullable=False),
         Column("refs", PLAIN, nullable=False),
         Column("embedded", PLAIN, nullable=False),
@@ -92,9 +102,15 @@ def _entity(metadata: MetaData, entity: Entity) -> Table:
         Column("spec_version", Text, nullable=False),
         Column("mapping_version", Text, nullable=False),
         Column("deleted_at", Instant),
-        Index(f"{name}_owner", OWNER),
-        Index(f"{name}_as_of", "as_of"),
     )
+
+
+BOOKKEEPING = frozenset(column.name for column in _bookkeeping())
+
+
+def element_column(name: str) -> str:
+    """The column of an element: its name, unless the row itself says something under that name (SourceRecord's would)."""
+    return f"element_{name}" if name in BOOKKEEPING else name
 
 
 def _link(metadata: MetaData) -> Table:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from adapters.mapping.record import Mapped, record_digest
 from gateway.store.database import key_chunks
-from gateway.store.tables import Tables
+from gateway.store.tables import Tables, element_column
 from schema.registry import OWNER, Registry
 
 EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
@@ -201,14 +201,14 @@ def _replace(
     for some in key_chunks(telling.mapped.key for telling in tellings):
         connection.execute(delete(table).where(table.c.source == arrival.source, table.c.key.in_(some)))
     if tellings:
-        blank = dict.fromkeys(registry.entities[entity].elements)
+        blank = dict.fromkeys(map(element_column, registry.entities[entity].elements))
         connection.execute(insert(table), [{**blank, **_row(telling, arrival)} for telling in tellings])
 
 
 def _row(telling: Telling, arrival: Arrival) -> dict[str, Any]:
     mapped = telling.mapped
     return {
-        **mapped.values,
+        **{element_column(name): value for name, value in mapped.values.items()},
         "key": mapped.key,
         "source": arrival.source,
         OWNER: mapped.owner,
