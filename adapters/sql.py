@@ -57,11 +57,14 @@ class SqlSource:
                 watch.abort()
 
     async def aclose(self) -> None:
-        """Let go of connections; may be called twice."""
+        """Let go of connections; may be called twice.
+
+        Threads end first: a connection that one of them is still making would come back to a pool that nobody closes.
+        """
         if not self._is_closed:
             self._is_closed = True
-            await asyncio.get_running_loop().run_in_executor(self._threads, self._engine.dispose)
-            self._threads.shutdown(wait=False, cancel_futures=True)
+            await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
+            await asyncio.to_thread(self._engine.dispose)
 
     def _page(self, operation: OperationMapping, call: Call, watch: Watch) -> Page:
         """The page, read in a thread. Raises SourceError only."""
