@@ -90,6 +90,24 @@ def test_an_unknown_word_of_the_language_is_a_mistake_with_a_suggestion(
     assert any("connect.kind" in text and "did you mean soap?" in text for text in told), told
 
 
+def test_what_the_gateway_gives_out_cannot_be_asked_of_a_source(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mappings = copy_mappings(tmp_path)
+    market, exchange = mappings / "binhai_market" / "mapping.yaml", mappings / "binhai_exchange" / "mapping.yaml"
+    spoil(market, "by: source_case_no, batch: 50", "by: case_code, batch: 50")
+    spoil(market, "      source_case_no:          AJBH", "      source_case_no:          AJBH\n      case_code: AJM")
+    line, _ = spoil(exchange, "ref: EnforcementCase.source_case_no", "ref: EnforcementCase.case_code")
+    status, told = check(mappings, capsys, monkeypatch)
+    assert status == 1
+    assert any("operations.cases_by_no.lookup.by: “case_code” 由网关编发，来源不能按它查" in text for text in told), (
+        told
+    )
+    assert any(
+        f"binhai_exchange/mapping.yaml:{line}:" in text and "ref 应指向能识别对方的数据元" in text for text in told
+    )
+
+
 def test_a_mapping_that_forces_one_call_a_key_is_told_and_allowed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,17 +3,22 @@
 import json
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
 import pytest
 
+from adapters.mapping.record import Mapped
 from adapters.simulator.faults import Fault
 from contract_tests.federation import SOURCES, Federation, copy_mappings, federation
 from gateway.app import prove
+from gateway.engine.storage import MOST_RELATED
 from gateway.returning import return_everything
 from gateway.settings import PROJECT
+from gateway.store.store import Landing
+from schema.formats import CHINA_TIME
 from schema.identifiers import uscc_check_digit
 
 pytestmark = pytest.mark.anyio
@@ -257,6 +262,30 @@ async def test_provenance_says_which_elements_each_source_told(six: Federation) 
     assert told["traffic_police"] == {"partyKey", "partyName", "uscc"}
     assert {"legalRepName", "registeredAddress", "businessRegNo"} <= told["national_registry"]
     assert "legalRepName" not in told["binhai_market"]
+
+
+async def test_a_relation_too_long_to_answer_whole_is_refused_and_never_cut_off(six: Federation) -> None:
+    query = f'{{ agency(agencyCode: "{MARKET}") {{ agencyName officers {{ certNo }} }} }}'
+    people = [
+        Mapped("Officer", f"C{n:04d}", MARKET, {"cert_no": f"C{n:04d}"}, refs={"agency": (MARKET,)})
+        for n in range(MOST_RELATED + 1)
+    ]
+    async with six.gateway() as gateway:
+        store = gateway.gateway.store
+        store.land(landing(people[:-1]))
+        whole = await gateway.ask(query)
+        store.land(landing(people[-1:]))
+        refused = await gateway.ask(query)
+    assert len(whole["data"]["agency"]["officers"]) == MOST_RELATED
+    assert refused["data"]["agency"] == {"agencyName": "滨海市市场监督管理局", "officers": None}
+    (error,) = refused["errors"]
+    assert (error["path"], error["extensions"]["code"]) == (["agency", "officers"], "TOO_MANY_RELATED")
+
+
+def landing(people: list[Mapped]) -> Landing:
+    raw = people[0].key.encode()
+    received = datetime.now(CHINA_TIME)
+    return Landing("provincial_platform", "officers_changed", raw, "text/plain", received, people, (), {}, "test")
 
 
 async def test_a_person_is_found_by_a_hashed_key_that_never_shows_the_number(six: Federation) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import cache
 
-from schema.registry import OWNER, Entity
+from schema.registry import Entity
 
 PROVENANCE = "provenance"
 GLOBAL_ID = "id"
@@ -30,19 +30,18 @@ def list_field(entity: Entity) -> str:
 
 
 @cache
-def _fields(entity_name: str, names: tuple[str, ...]) -> Mapping[str, str]:
-    del entity_name
+def _fields(names: tuple[str, ...]) -> Mapping[str, str]:
     return {camel(name): name for name in names}
 
 
 def element_names(entity: Entity) -> Mapping[str, str]:
     """GraphQL field -> element."""
-    return _fields(entity.name, tuple(entity.elements))
+    return _fields(tuple(entity.elements))
 
 
 def relation_names(entity: Entity) -> Mapping[str, str]:
     """GraphQL field -> relation."""
-    return _fields(entity.name, tuple(entity.relations))
+    return _fields(tuple(entity.relations))
 
 
 def argument_names(entity: Entity) -> Mapping[str, str]:
@@ -58,18 +57,3 @@ def describe_lookups(entity: Entity) -> str:
 def complete_lookup(entity: Entity, given: set[str]) -> tuple[str, ...] | None:
     """The combination that is exactly `given`, or None."""
     return next((c for c in entity.lookups if set(c) == given), None)
-
-
-__all__ = [
-    "GLOBAL_ID",
-    "OWNER",
-    "PROVENANCE",
-    "argument_names",
-    "camel",
-    "complete_lookup",
-    "describe_lookups",
-    "element_names",
-    "list_field",
-    "relation_names",
-    "root_field",
-]

@@ -11,10 +11,11 @@ from strawberry.tools import create_type
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 
-from schema.names import OWNER, argument_names, camel, describe_lookups, list_field, root_field
-from schema.registry import Entity, Registry
+from schema.names import argument_names, camel, describe_lookups, list_field, root_field
+from schema.registry import OWNER, Entity, Registry
 from schema.scalars import Cursor, Uscc
 from schema.types import element_type
+from schema.view import AnswerView
 
 LARGEST_PAGE = 200
 DEFAULT_PAGE = 20
@@ -60,7 +61,8 @@ def _single(entity: Entity, target: Any, enums: Mapping[str, Any]) -> Strawberry
 
     def resolve(info: strawberry.Info, **arguments: Any) -> Any:
         given = {names[camel(name)]: value for name, value in arguments.items() if value is not None}
-        return info.context.entity(entity.name, given)
+        answers: AnswerView = info.context
+        return answers.entity(entity.name, given)
 
     kinds = {name: Uscc if name == OWNER else element_type(entity.elements[name], enums) for name in names.values()}
     arguments = [
@@ -78,7 +80,8 @@ def _single(entity: Entity, target: Any, enums: Mapping[str, Any]) -> Strawberry
 
 def _list(entity: Entity, connection: Any) -> StrawberryField:
     def resolve(info: strawberry.Info, **arguments: Any) -> Any:
-        return info.context.page(entity.name, arguments.get("first", DEFAULT_PAGE), arguments.get("after"))
+        answers: AnswerView = info.context
+        return answers.page(entity.name, arguments.get("first", DEFAULT_PAGE), arguments.get("after"))
 
     arguments = [
         StrawberryArgument(

@@ -10,7 +10,7 @@ from adapters.mapping.written import FieldForm, MappingForm
 from schema.doc_numbers import normal_doc_no
 from schema.formats import CHECKS, Format, check_value, parse_format
 from schema.problems import Path
-from schema.registry import CodeTable, Element, Entity, Registry
+from schema.registry import Element, Entity, Registry
 from schema.written import Document
 
 KINDS_OF = {
@@ -36,10 +36,9 @@ class FieldMaker:
 
     def __init__(self, document: Document, form: MappingForm, registry: Registry) -> None:
         self.document, self.form, self.registry = document, form, registry
-        self.used_code_maps: dict[str, CodeTable] = {}
 
     def check_code_maps(self) -> None:
-        """Nothing to check before fields name a table for each map; unused maps are mistakes."""
+        """Every code map is used by some field; one that is not is a mistake."""
         used = {f.codes for e in self.form.entities.values() for f in e.fields.values() if f.codes}
         for name in self.form.codes.keys() - used:
             self.document.unknown(("codes", name), name, "没有字段使用代码映射", used)
@@ -79,7 +78,8 @@ class FieldMaker:
             return None
         name, _, element = form.ref.partition(".")
         identifying = [f"{target.name}.{e}" for c in (*target.identity, *target.derived.values()) for e in c]
-        known = [ref for ref in dict.fromkeys(identifying) if ref.split(".")[1] in target.elements]
+        told = {*target.elements} - {target.allotted}  # no source knows what the gateway itself gives out
+        known = [ref for ref in dict.fromkeys(identifying) if ref.split(".")[1] in told]
         if form.ref not in known or name != target.name:
             self.document.unknown((*path, "ref"), form.ref, "ref 应指向能识别对方的数据元，不是", known)
             return None
@@ -91,7 +91,7 @@ class FieldMaker:
 
     def _field(self, word: str, element: Element, form: FieldForm, path: Path) -> Field | None:
         self._check_words(element, form, path)
-        lookup, quarantines = self._codes(element, form, path)
+        lookup = self._codes(element, form, path)
         base = converter(form)
         convert = _whole_conversion(element, base, lookup)
         found = self._path(path, form.path) if form.path is not None else None
@@ -112,16 +112,15 @@ class FieldMaker:
             prints,
             frozenset(form.blank),
             tuple(form.split or ()),
-            quarantines,
         )
 
     def _check_words(self, element: Element, form: FieldForm, path: Path) -> None:
         wanted = element.format.kind
         given = KINDS_OF.get(form.as_ or "text", "text")
-        if element.codes and element.codes != "division":
+        table = self.registry.codes[element.codes] if element.codes else None
+        if table and table.type:
             if form.codes is None:
-                types = self.registry.codes[element.codes]
-                self.document.problem(path, f"{element.name} 的值域是代码表 {types.name}，请写 codes:")
+                self.document.problem(path, f"{element.name} 的值域是代码表 {table.name}，请写 codes:")
         elif given != wanted:
             says = [word for word, kind in KINDS_OF.items() if kind == wanted] or ["text"]
             at = (*path, "as") if form.as_ else path
@@ -138,16 +137,16 @@ class FieldMaker:
             if getattr(form, word) is not None and form.as_ not in kinds:
                 self.document.problem((*path, word), f"{word} 只与 as: {' / '.join(kinds)} 同用")
 
-    def _codes(self, element: Element, form: FieldForm, path: Path) -> tuple[Mapping[str, object] | None, bool]:
-        """The source's codes as members of the element's table, and whether an unknown one quarantines the record."""
+    def _codes(self, element: Element, form: FieldForm, path: Path) -> Mapping[str, object] | None:
+        """The source's codes as members of the element's table; under "" stands what becomes of any other."""
         if form.codes is None:
-            return None, False
+            return None
         if form.codes not in self.form.codes:
             self.document.unknown((*path, "codes"), form.codes, "本映射没有代码映射", self.form.codes)
-            return None, False
+            return None
         if element.codes is None:
             self.document.problem((*path, "codes"), f"{element.name} 在规范中没有代码表")
-            return None, False
+            return None
         table = self.registry.codes[element.codes]
         written = dict(self.form.codes[form.codes])
         otherwise = written.pop("otherwise", "issue")
@@ -157,7 +156,7 @@ class FieldMaker:
                     ("codes", form.codes, code), member, f"代码表 {table.name} 没有成员", table.members
                 )
         lookup: dict[str, object] = {"": otherwise, **written}
-        return lookup, otherwise == "quarantine"
+        return lookup
 
     def _path(self, path: Path, text: str) -> RecordPath:
         try:

@@ -164,6 +164,10 @@ class _Loader:
             ]
             self.document.unknown((*path, "by"), role.by, "by 应是映射了的数据元或 关系.数据元，没有", known)
             return None
+        asked = self.registry.target_of(role.entity, relation) if relation else mapping.entity
+        if element == asked.allotted:
+            self.document.problem((*path, "by"), f"“{role.by}” 由网关编发，来源不能按它查")
+            return None
         if by.print_key is None:
             self.document.problem((*path, "by"), f"“{role.by}” 的写法不能由值反推，不能用来查询")
             return None

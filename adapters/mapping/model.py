@@ -36,7 +36,6 @@ class Field:
     print_key: Callable[[object], str] | None
     blank: frozenset[str] = frozenset()
     split: tuple[str, ...] = ()
-    quarantines: bool = False
 
 
 @dataclass(frozen=True, slots=True)

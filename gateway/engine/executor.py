@@ -15,7 +15,7 @@ from gateway.engine.calls import Calls
 from gateway.engine.index import ASKED, NAMED, RELATED, Failure, Index, Mode, Origin, Row
 from gateway.engine.plan import Identify, Lookup, Plan, StoreLookup, StoreSearch, Use
 from gateway.engine.planner import route_of
-from gateway.engine.storage import ListPage, Storage, StoreUnavailable
+from gateway.engine.storage import MOST_RELATED, ListPage, Storage, StoreUnavailable, TooManyRelated
 from gateway.store.store import Stored
 from schema.registry import OWNER, Registry
 
@@ -295,6 +295,10 @@ class Execution:
                 continue
             relation = parents[0].entity.relations[str(use.relation)]
             found = await self.services.storage.related(step.entity, str(relation.inverse), [p.key for p in parents])
+            failure = Failure("store", "related", TooManyRelated())
+            for key in [key for key, keys in found.items() if len(keys) > MOST_RELATED]:
+                del found[key]
+                self.index.related_failures[(parents[0].entity.name, key, relation.name)] = failure
             await self._load(step.entity, list(dict.fromkeys(k for keys in found.values() for k in keys)), RELATED)
             for parent in parents:
                 keys = found.get(parent.key, ())

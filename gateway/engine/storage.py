@@ -14,6 +14,7 @@ from gateway.store.identity import CodesExhausted
 from gateway.store.store import Store, Stored
 
 MOST_RELATED = 1000
+"""Entities of one relation of one entity that are answered from the store; more are refused, never cut off."""
 IDENTITIES_KEPT = 50_000
 Answer = TypeVar("Answer")
 
@@ -22,6 +23,10 @@ class StoreUnavailable(SourceError):
     """本地存储暂时无法访问"""
 
     retryable = True
+
+
+class TooManyRelated(SourceError):
+    """关联的记录过多，请改用列表查询"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +63,11 @@ class Storage:
         return await self._ask(self.store.by_keys, entity, keys) if keys else []
 
     async def related(self, entity: str, relation: str, targets: Sequence[str]) -> dict[str, list[str]]:
-        """The keys of the entities that refer to each target. Raises StoreUnavailable."""
-        return await self._ask(self.store.related, entity, relation, targets, MOST_RELATED) if targets else {}
+        """The keys of the entities that refer to each target, one more than MOST_RELATED when there are too many.
+
+        Raises StoreUnavailable.
+        """
+        return await self._ask(self.store.related, entity, relation, targets, MOST_RELATED + 1) if targets else {}
 
     async def page(self, entity: str, first: int, after: str | None) -> ListPage:
         """A page of all stored entities in the order of their keys. Raises StoreUnavailable."""
@@ -100,8 +108,11 @@ def _last_told(
     streams = [o.name for o in mapping.operations.values() if o.changes and o.changes.entity == role.entity]
     if not unknown or not store.has_run(mapping.name, streams):
         return told
-    related = store.related(role.entity, role.relation, list(unknown.values()), MOST_RELATED, mapping.name)
+    related = store.related(role.entity, role.relation, list(unknown.values()), MOST_RELATED + 1, mapping.name)
+    related = {key: found for key, found in related.items() if len(found) <= MOST_RELATED}
     copies = store.copies(mapping.name, role.entity, {key for found in related.values() for key in found}, embedded)
     return told | {
-        text: [copy for found in related.get(key, ()) if (copy := copies.get(found))] for text, key in unknown.items()
+        text: [copy for found in related[key] if (copy := copies.get(found))]
+        for text, key in unknown.items()
+        if key in related
     }
