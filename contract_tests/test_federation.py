@@ -285,7 +285,7 @@ async def test_a_relation_too_long_to_answer_whole_is_refused_and_never_cut_off(
 def landing(people: list[Mapped]) -> Landing:
     raw = people[0].key.encode()
     received = datetime.now(CHINA_TIME)
-    return Landing("provincial_platform", "officers_changed", raw, "text/plain", received, people, (), {}, "test")
+    return Landing("provincial_platform", "officers_changed", raw, "text/plain", received, people, "test")
 
 
 async def test_a_person_is_found_by_a_hashed_key_that_never_shows_the_number(six: Federation) -> None:

@@ -21,6 +21,7 @@ from schema.registry import (
     Registry,
     Relation,
     Sensitivity,
+    Status,
 )
 from schema.written import Document, check_shape, read_yaml
 
@@ -77,6 +78,16 @@ class WrittenElement(Written):
     basis: str = ""
     version: str = ""
     sf_ref: str = ""
+    english_name: str = ""
+    definition: str = ""
+    object_class_term: str = ""
+    property_term: str = ""
+    representation_term: str = ""
+    synonyms: tuple[str, ...] = ()
+    status: Status | None = None
+    effective_from: IsoDate | None = None
+    effective_to: IsoDate | None = None
+    submitting_agency: str = ""
 
 
 class WrittenRelation(Written):
@@ -122,22 +133,27 @@ class WrittenCodes(Written):
     title: str
     type: Camel | None = None
     basis: str = ""
+    version: str = ""
     members: dict[Annotated[str, _like(UPPER, " UPPER_CASE 成员名或区划代码")], WrittenCode]
 
 
 class WrittenSpec(Written):
-    """`spec/spec.yaml`."""
+    """`spec/spec.yaml`; what it says of status, dates and agency holds for every element that does not say otherwise."""
 
     version: str
     title: str
     note: str = ""
+    status: Status = "candidate"
+    effective_from: IsoDate | None = None
+    effective_to: IsoDate | None = None
+    submitting_agency: str = ""
 
 
 def load_registry(folder: Path = SPEC_FOLDER) -> Registry:
     """The specification in `folder`. Raises Problems with every mistake in every file."""
     head = read_yaml(folder / "spec.yaml", _shown(folder, folder / "spec.yaml"))
     spec = check_shape(head, WrittenSpec)
-    version = spec.version if spec else ""
+    spec = spec or WrittenSpec(version="", title="")
     tables, table_files = _read(folder, "codes", WrittenCodes)
     entities, entity_files = _read(folder, "entities", WrittenEntity)
     codes = {written.codes: _code_table(written) for written, _ in tables}
@@ -151,14 +167,14 @@ def load_registry(folder: Path = SPEC_FOLDER) -> Registry:
     )
     for table, document in tables:
         _check_codes(table, document)
-    frozen = {w.entity: _entity(w, d, version, codes) for w, d in entities}
+    frozen = {w.entity: _entity(w, d, spec, codes) for w, d in entities}
     unread = {name.title().replace("_", "") for name in _unread(entities, entity_files)}
     for written, document in entities:
         _check_relations(written, document, frozen, unread)
     problems = [p for d in (head, *table_files, *entity_files) for p in d.problems]
     if problems:
         raise Problems(problems)
-    return Registry(version, frozen, codes)
+    return Registry(spec.version, frozen, codes)
 
 
 def _shown(folder: Path, file: Path) -> str:
@@ -190,7 +206,7 @@ def _code_table(written: WrittenCodes) -> CodeTable:
         member: Code(member, c.code or member, c.title, _date(c.valid_from), _date(c.valid_to), tuple(c.successors))
         for member, c in written.members.items()
     }
-    return CodeTable(written.codes, written.id, written.title, written.type, members, written.basis)
+    return CodeTable(written.codes, written.id, written.title, written.type, members, written.basis, written.version)
 
 
 def _date(text: str | None) -> date | None:
@@ -215,8 +231,8 @@ def _check_codes(written: WrittenCodes, document: Document) -> None:
                 document.unknown(path, successor, "承接代码不在本表中：", all_codes)
 
 
-def _entity(written: WrittenEntity, document: Document, version: str, codes: dict[str, CodeTable]) -> Entity:
-    elements = {n: _element(n, e, document, version, codes) for n, e in written.elements.items()}
+def _entity(written: WrittenEntity, document: Document, spec: WrittenSpec, codes: dict[str, CodeTable]) -> Entity:
+    elements = {n: _element(n, e, document, spec, codes) for n, e in written.elements.items()}
     known = [*elements, OWNER]
     for path, name in _names_used(written):
         if name not in known:
@@ -242,7 +258,7 @@ def _names_used(written: WrittenEntity) -> Iterable[tuple[tuple[str | int, ...],
 
 
 def _element(
-    name: str, written: WrittenElement, document: Document, version: str, codes: dict[str, CodeTable]
+    name: str, written: WrittenElement, document: Document, spec: WrittenSpec, codes: dict[str, CodeTable]
 ) -> Element:
     path = ("elements", name)
     try:
@@ -265,13 +281,18 @@ def _element(
                 break
     for suggestion in _naming(name, form):
         document.problem(path, "名称不合约定（DESIGN §5）", suggestion)
-    values: dict[str, Any] = written.model_dump(exclude={"format", "refers", "version"})
+    own = {"format", "refers", "version", "status", "effective_from", "effective_to", "submitting_agency"}
+    values: dict[str, Any] = written.model_dump(exclude=own)
     refers = written.refers.split(".") if written.refers else None
     return Element(
         name=name,
         format=form,
         refers=(refers[0], refers[1]) if refers else None,
-        version=written.version or version,
+        version=written.version or spec.version,
+        status=written.status or spec.status,
+        effective_from=_date(written.effective_from or spec.effective_from),
+        effective_to=_date(written.effective_to or spec.effective_to),
+        submitting_agency=written.submitting_agency or spec.submitting_agency,
         **values,
     )
 

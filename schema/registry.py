@@ -15,6 +15,8 @@ OWNER = "owner_agency_code"
 
 Need = Literal["M", "C", "O"]
 Sensitivity = Literal["public", "internal", "medium", "high"]
+Status = Literal["candidate", "recorded", "qualified", "standard", "superseded", "retired"]
+"""Registration status of a data element (ISO/IEC 11179-6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class CodeTable:
     type: str | None
     members: Mapping[str, Code]
     basis: str = ""
+    version: str = ""
 
     @cached_property
     def by_code(self) -> Mapping[str, Code]:
@@ -48,7 +51,10 @@ class CodeTable:
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """A data element 数据元. `name` is snake_case; `id` is provisional (ZFxxxxx) and never an official number."""
+    """A data element 数据元 with its attributes (GB/T 19488.1, ISO/IEC 11179).
+
+    `name` is snake_case; `id` is provisional (ZFxxxxx) and never an official number, which `sf_ref` is for.
+    """
 
     name: str
     id: str
@@ -68,6 +74,16 @@ class Element:
     basis: str = ""
     version: str = ""
     sf_ref: str = ""
+    english_name: str = ""
+    definition: str = ""
+    object_class_term: str = ""
+    property_term: str = ""
+    representation_term: str = ""
+    synonyms: tuple[str, ...] = ()
+    status: Status = "candidate"
+    effective_from: date | None = None
+    effective_to: date | None = None
+    submitting_agency: str = ""
 
 
 @dataclass(frozen=True, slots=True)
