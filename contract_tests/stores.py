@@ -14,7 +14,9 @@ from sqlalchemy.schema import CreateSchema, DropSchema
 
 from adapters.mapping.record import Mapped
 from contract_tests.servers import postgres_server
+from gateway.store.search import Search
 from gateway.store.store import Landing, Store
+from schema.cursors import Position
 from schema.formats import CHINA_TIME
 from schema.load import load_registry
 
@@ -126,3 +128,10 @@ def names(store: Store, *numbers: str) -> dict[str, str]:
     """Case number -> name, as the store tells it."""
     found = store.by_keys("EnforcementCase", [f"{AGENCY}/{number}" for number in numbers])
     return {stored.mapped.values["source_case_no"]: stored.mapped.values["case_name"] for stored in found}
+
+
+def listed(store: Store, entity: str, first: int, after_key: str | None = None) -> tuple[list[str], bool, int | None]:
+    """Keys in order, whether there are more behind them, and how many there are in all."""
+    after = None if after_key is None else Position((), after_key)
+    found = store.search(Search(entity, first, after=after, counts=True))
+    return found.keys, found.has_next, found.total

@@ -35,7 +35,7 @@ def test_a_plan_prints_its_waves_steps_keys_and_elements() -> None:
         caseCode caseName archivedAt officers { officerName } penaltyDecisions { fineAmount } } }"""
     assert explain(plan(text), REGISTRY, MAPPINGS) == (
         """\
-2 waves, 5 steps, 4 sources: binhai_exchange, binhai_market, provincial_platform, traffic_police
+3 waves, 9 steps, 4 sources: binhai_exchange, binhai_market, provincial_platform, traffic_police
 
 wave 1
   [1] binhai_market.cases_by_no -> EnforcementCase
@@ -51,11 +51,21 @@ wave 1
            fineAmount
 
 wave 2
-  [4] provincial_platform.officers_by_cert -> Officer
+  [4] store -> EnforcementCase
+      for  enforcementCase  whatever no source could be asked for
+  [5] provincial_platform.officers_by_cert -> Officer
       platform, <= 100 keys a call, timeout 8s, concurrency 4
       for  enforcementCase.officers  keys: certNo of enforcementCase.officers
            officerName
-  [5] store identity EnforcementCase -> caseCode
+  [6] store identity EnforcementCase -> caseCode
+      for  enforcementCase
+
+wave 3
+  [7] store -> Officer
+      for  enforcementCase.officers  whatever no source could be asked for
+  [8] store -> PenaltyDecision
+      for  enforcementCase.penaltyDecisions  whatever no source could be asked for
+  [9] store identity EnforcementCase -> caseCode
       for  enforcementCase
 
 no source (null): enforcementCase.archivedAt"""

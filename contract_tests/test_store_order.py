@@ -20,6 +20,7 @@ from contract_tests.stores import (
     decision,
     empty_database,
     hour,
+    listed,
     names,
     opened,
     page,
@@ -93,7 +94,7 @@ def test_a_tombstone_hides_the_entity_and_an_older_record_does_not_bring_it_back
     assert store.land(page(case("1", 3), received=101, gone={0})) == Landed(applied=1)
     assert store.land(page(case("1", 2, case_name="迟"), received=102)) == Landed(duplicate=1)
     assert names(store, "1") == {}
-    assert store.page("EnforcementCase", 10, None) == ([], False, 0)
+    assert listed(store, "EnforcementCase", 10) == ([], False, 0)
     assert store.related("EnforcementCase", "parties", [PARTY], 10) == {PARTY: []}
     assert store.land(page(case("1", 4, case_name="重来"), received=103)) == Landed(applied=1)
     assert names(store, "1") == {"1": "重来"}

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from adapters.errors import SourceUnavailable
 from contract_tests.changing import MAPPINGS, TODAY, Changing, with_page_size
-from contract_tests.stores import database, empty_database, opened, postgres, store, url
+from contract_tests.stores import database, empty_database, listed, opened, postgres, store, url
 from gateway.store.runs import INTERRUPTED, RunSuperseded
 from gateway.store.store import Landed, Store
 from gateway.sync.cursor import CannotAdvance
@@ -51,7 +51,7 @@ async def sync(
 
 def names(store: Store, entity: str = "EnforcementCase", element: str = "case_name") -> dict[str, str]:
     """Last part of the key -> one element, of everything in the store."""
-    keys, _, _ = store.page(entity, 1000, None)
+    keys, _, _ = listed(store, entity, 1000)
     return {s.mapped.key.split("/")[-1]: s.mapped.values[element] for s in store.by_keys(entity, keys)}
 
 

@@ -106,7 +106,12 @@ class Gateway:
         }
         self.calls = Calls(sources, definitions.mappings)
         services = Services(
-            definitions.registry, definitions.mappings, self.calls, Storage(self.store), self.write_back, self.hash_id
+            definitions.registry,
+            definitions.mappings,
+            self.calls,
+            Storage(self.store),
+            self.write_back,
+            self.hash_id,
         )
         self.engine = Engine(definitions.schema, services, make_preparation(definitions, settings))
 

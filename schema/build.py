@@ -1,6 +1,7 @@
 """The GraphQL schema, derived from the registry and nothing else."""
 
 import strawberry
+import strawberry.federation
 from graphql import GraphQLError
 from strawberry.extensions import ParserCache, ValidationCache
 from strawberry.schema.config import StrawberryConfig
@@ -15,7 +16,7 @@ from schema.types import make_types
 DOCUMENTS_KEPT = 500
 
 
-class QuietSchema(strawberry.Schema):
+class QuietSchema(strawberry.federation.Schema):
     """Strawberry's schema, which would otherwise print every error of every answer; whoever executes logs."""
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:

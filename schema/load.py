@@ -88,6 +88,7 @@ class WrittenElement(Written):
     effective_from: IsoDate | None = None
     effective_to: IsoDate | None = None
     submitting_agency: str = ""
+    indexed: YesNo = True
 
 
 class WrittenRelation(Written):

@@ -7,6 +7,8 @@ from schema.registry import Entity
 
 PROVENANCE = "provenance"
 GLOBAL_ID = "id"
+NODE_FIELD, NODES_FIELD, ENTITIES_FIELD = "node", "nodes", "_entities"
+"""The roots that may ask for any entity."""
 
 
 @cache
@@ -27,6 +29,11 @@ def list_field(entity: Entity) -> str:
     if name.endswith("is"):
         return name[:-2] + "es"
     return name[:-1] + "ies" if name.endswith("y") else name + "s"
+
+
+def groups_field(entity: Entity) -> str:
+    """The root that counts entities in groups: `enforcementCaseGroups`."""
+    return root_field(entity) + "Groups"
 
 
 @cache

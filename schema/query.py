@@ -1,147 +1,117 @@
-"""The roots: every entity by key, and every entity as a list with relay cursors."""
+"""The roots: every entity by key, as a list with relay cursors, counted in groups; `node`, and what a federated graph asks."""
 
-import base64
 from collections.abc import Mapping
-from inspect import Parameter, Signature
 from typing import Any
 
 import strawberry
 from strawberry.annotation import StrawberryAnnotation
-from strawberry.tools import create_type
-from strawberry.types.arguments import StrawberryArgument
+from strawberry.federation.schema import FederationAny
+from strawberry.federation.schema_directives import Shareable
 from strawberry.types.field import StrawberryField
+from strawberry.types.union import StrawberryUnion
 
-from schema.names import argument_names, camel, describe_lookups, list_field, root_field
+from schema.aggregates import make_groups
+from schema.filters import make_filters, make_orders
+from schema.making import answered_field, argument, item_field, make_object, many
+from schema.names import (
+    ENTITIES_FIELD,
+    NODE_FIELD,
+    NODES_FIELD,
+    argument_names,
+    describe_lookups,
+    list_field,
+    root_field,
+)
 from schema.registry import OWNER, Entity, Registry
 from schema.scalars import Cursor, Uscc
-from schema.types import element_type
-from schema.view import AnswerView
+from schema.types import Node, element_type
 
 LARGEST_PAGE = 200
 DEFAULT_PAGE = 20
 
 
 def make_query(registry: Registry, types: Mapping[str, type], enums: Mapping[str, Any]) -> type:
-    """The Query type."""
-    page_info = create_type(
+    """The Query type. Every root reads what the engine found for it, by its name in the answer."""
+    page_info = make_object(
         "PageInfo",
         [
-            _read("has_next_page", bool, "后面还有"),
-            _read("has_previous_page", bool, "前面还有"),
-            _read("start_cursor", Cursor | None, "本页首条的位置"),
-            _read("end_cursor", Cursor | None, "本页末条的位置"),
+            item_field("has_next_page", bool, "后面还有"),
+            item_field("has_previous_page", bool, "前面还有"),
+            item_field("start_cursor", Cursor | None, "本页首条的位置"),
+            item_field("end_cursor", Cursor | None, "本页末条的位置"),
         ],
-        description="翻页信息（Relay）",
+        "翻页信息（Relay）",
+        directives=[Shareable()],
     )
+    filters, orders = make_filters(registry, enums), make_orders(registry)
+    groups = make_groups(registry, enums, filters)
     fields: list[StrawberryField] = []
     for entity in registry.entities.values():
-        fields.append(_single(entity, types[entity.name], enums))
-        fields.append(_list(entity, _connection(entity, types[entity.name], page_info)))
-    return create_type("Query", fields, description="查询入口：按键查一个，或逐页列出")
-
-
-def cursor_of(key: str) -> str:
-    """The opaque cursor that stands after the entity with this key."""
-    return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
-
-
-def key_of_cursor(cursor: str) -> str:
-    """The key behind a cursor. Raises ValueError when it is none of ours."""
-    try:
-        key = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-    except ValueError:
-        key = ""
-    if not key or cursor_of(key) != cursor:
-        raise ValueError("after 不是有效的翻页位置")
-    return key
+        target = types[entity.name]
+        fields.append(_single(entity, target, enums))
+        fields.append(_list(entity, _connection(entity, target, page_info), filters[entity.name], orders[entity.name]))
+        fields.append(groups[entity.name])
+    fields += [_node(), _nodes(), _entities(types)]
+    return make_object("Query", fields, "查询入口：按键查一个，逐页列出，或分组统计")  # type: ignore[no-any-return]
 
 
 def _single(entity: Entity, target: Any, enums: Mapping[str, Any]) -> StrawberryField:
     names = argument_names(entity)
-
-    def resolve(info: strawberry.Info, **arguments: Any) -> Any:
-        given = {names[camel(name)]: value for name, value in arguments.items() if value is not None}
-        answers: AnswerView = info.context
-        return answers.entity(entity.name, given)
-
     kinds = {name: Uscc if name == OWNER else element_type(entity.elements[name], enums) for name in names.values()}
     arguments = [
-        StrawberryArgument(
-            python_name=name,
-            graphql_name=camel(name),
-            type_annotation=StrawberryAnnotation(kind | None),
-            description="数据责任机关" if name == OWNER else entity.elements[name].title,
-        )
+        argument(name, kind, "数据责任机关" if name == OWNER else entity.elements[name].title)
         for name, kind in kinds.items()
     ]
     description = f"{entity.title}，按键查询：{describe_lookups(entity)}。没有时为 null"
-    return _root(root_field(entity), target | None, description, resolve, arguments)
+    return answered_field(root_field(entity), target | None, description, arguments)
 
 
-def _list(entity: Entity, connection: Any) -> StrawberryField:
-    def resolve(info: strawberry.Info, **arguments: Any) -> Any:
-        answers: AnswerView = info.context
-        return answers.page(entity.name, arguments.get("first", DEFAULT_PAGE), arguments.get("after"))
-
+def _list(entity: Entity, connection: Any, where: Any, order: Any) -> StrawberryField:
     arguments = [
-        StrawberryArgument(
-            python_name="first",
-            graphql_name="first",
-            type_annotation=StrawberryAnnotation(int),
-            default=DEFAULT_PAGE,
-            description=f"本页条数，1 至 {LARGEST_PAGE}",
-        ),
-        StrawberryArgument(
-            python_name="after",
-            graphql_name="after",
-            type_annotation=StrawberryAnnotation(Cursor | None),
-            description="从哪条之后开始（上一页的 endCursor）",
-        ),
+        argument("where", where, "筛选条件"),
+        argument("order_by", many(order), "排序，可多级；不写按键排序"),
+        argument("first", int, f"从前数的条数，1 至 {LARGEST_PAGE}，不写为 {DEFAULT_PAGE}"),
+        argument("after", Cursor, "从哪条之后开始（上一页的 endCursor）"),
+        argument("last", int, f"从后数的条数，1 至 {LARGEST_PAGE}；与 first 只写一个"),
+        argument("before", Cursor, "到哪条之前为止（下一页的 startCursor）"),
     ]
-    description = f"{entity.title}列表，取自本地存储（数据回流），按键排序"
-    return _root(list_field(entity), connection, description, resolve, arguments)
+    description = f"{entity.title}列表，取自本地存储（数据回流）"
+    return answered_field(list_field(entity), connection, description, arguments)
 
 
 def _connection(entity: Entity, target: Any, page_info: Any) -> Any:
-    edge = create_type(
+    edge = make_object(
         f"{entity.name}Edge",
-        [_read("cursor", Cursor, "这一条的位置"), _read("node", target, entity.title)],
-        description=f"{entity.title}列表中的一条",
+        [item_field("cursor", Cursor, "这一条的位置"), item_field("node", target, entity.title)],
+        f"{entity.title}列表中的一条",
     )
-    return create_type(
+    return make_object(
         f"{entity.name}Connection",
         [
-            _read("nodes", list[target], "本页各条"),
-            _read("edges", list[edge], "本页各条及其位置"),  # type: ignore[valid-type]
-            _read("page_info", page_info, "翻页信息"),
-            _read("total_count", int, "总条数"),
+            item_field("nodes", many(target), "本页各条"),
+            item_field("edges", many(edge), "本页各条及其位置"),
+            item_field("page_info", page_info, "翻页信息"),
+            item_field("total_count", int, "满足条件的总条数"),
         ],
-        description=f"{entity.title}列表的一页",
+        f"{entity.title}列表的一页",
     )
 
 
-def _read(name: str, annotation: Any, description: str) -> StrawberryField:
-    def resolve(root: strawberry.Parent[Any]) -> Any:
-        return root[name]
-
-    return _root(camel(name), annotation, description, resolve, [], name)
+def _node() -> StrawberryField:
+    ids = [argument("id", strawberry.ID, "全局标识", is_required=True)]
+    return answered_field(NODE_FIELD, Node | None, "按全局标识查一个实体；没有时为 null", ids)
 
 
-def _root(
-    graphql_name: str,
-    annotation: Any,
-    description: str,
-    resolve: Any,
-    arguments: list[StrawberryArgument],
-    python_name: str | None = None,
-) -> StrawberryField:
-    if arguments:
-        keywords = [Parameter(a.python_name, Parameter.KEYWORD_ONLY, annotation=object) for a in arguments]
-        info = Parameter("info", Parameter.POSITIONAL_OR_KEYWORD, annotation=strawberry.Info)
-        resolve.__signature__ = Signature([info, *keywords])
-    field: Any = strawberry.field(resolver=resolve, name=graphql_name, description=description)
-    field.python_name = python_name or graphql_name
-    field.type_annotation = StrawberryAnnotation(annotation)
-    if arguments:
-        field.arguments = arguments
-    return field  # type: ignore[no-any-return]
+def _nodes() -> StrawberryField:
+    ids = [argument("ids", list[strawberry.ID], f"全局标识，最多 {LARGEST_PAGE} 个", is_required=True)]
+    return answered_field(NODES_FIELD, list[Node | None], "按全局标识查多个实体，次序与 ids 相同", ids)
+
+
+def _entities(types: Mapping[str, type]) -> StrawberryField:
+    """Apollo Federation's entry: entities by any of their keys, all representations in one plan."""
+    members = tuple(types[name] for name in sorted(types))
+    union: Any = StrawberryUnion(
+        name="_Entity", type_annotations=tuple(StrawberryAnnotation(member) for member in members)
+    )
+    what = [argument("representations", list[FederationAny], "各实体的 __typename 与键", is_required=True)]
+    return answered_field(ENTITIES_FIELD, many(union | None), "联邦查询入口（Apollo Federation）", what)

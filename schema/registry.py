@@ -12,6 +12,8 @@ from schema.formats import Format
 SPEC_FOLDER = Path(__file__).parent / "spec"
 OWNER = "owner_agency_code"
 """数据责任机关 (ZF27011), which every record has by its provenance; the only key part its entity has no element for."""
+LONGEST_INDEXED = 600
+"""Characters of the longest texts that are indexed: in UTF-8 they still fit into an index of PostgreSQL."""
 
 Need = Literal["M", "C", "O"]
 Sensitivity = Literal["public", "internal", "medium", "high"]
@@ -84,6 +86,12 @@ class Element:
     effective_from: date | None = None
     effective_to: date | None = None
     submitting_agency: str = ""
+    indexed: bool = True
+
+    @property
+    def is_sensitive(self) -> bool:
+        """Whether it may appear in no argument, cursor, index or log line."""
+        return self.sensitivity in ("medium", "high")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +140,7 @@ class Entity:
 
     def is_public_key_part(self, name: str) -> bool:
         """Whether `name` may stand in an argument, a cursor or a log line."""
-        return name == OWNER or self.elements[name].sensitivity in ("public", "internal")
+        return name == OWNER or not self.elements[name].is_sensitive
 
 
 @dataclass(frozen=True)
@@ -142,6 +150,21 @@ class Registry:
     version: str
     entities: Mapping[str, Entity]
     codes: Mapping[str, CodeTable]
+
+    def is_allotted_reference(self, element: Element) -> bool:
+        """Whether its value is what the gateway allotted to another entity, so that no record ever holds it."""
+        return element.refers is not None and self.entities[element.refers[0]].allotted == element.refers[1]
+
+    def filterable(self, entity: str) -> dict[str, Element]:
+        """The elements the store keeps an index of: one plain value that is short, not sensitive, and in the record."""
+        return {name: e for name, e in self.entities[entity].elements.items() if self._is_filterable(e)}
+
+    def _is_filterable(self, element: Element) -> bool:
+        form = element.format
+        is_plain = not form.many and form.kind != "structure"
+        is_short = form.kind != "text" or max(form.lengths, default=LONGEST_INDEXED) <= LONGEST_INDEXED
+        is_known = not element.is_sensitive and not self.is_allotted_reference(element)
+        return element.indexed and is_plain and is_short and is_known
 
     def target_of(self, entity: str, relation: str) -> Entity:
         """The entity a relation leads to."""

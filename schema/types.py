@@ -1,18 +1,18 @@
 """GraphQL object types from the specification: one per entity, a field per element and relation, provenance on each."""
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import strawberry
-from strawberry.annotation import StrawberryAnnotation
+from strawberry.federation.schema_directives import Key, Shareable
 from strawberry.scalars import JSON
 from strawberry.schema_directive import Location
-from strawberry.tools import create_type
 from strawberry.types.field import StrawberryField
 
+from schema.making import make_field, make_object, read_field
 from schema.names import GLOBAL_ID, PROVENANCE, camel
-from schema.registry import Element, Entity, Registry, Relation
+from schema.registry import OWNER, Element, Entity, Registry, Relation
 from schema.scalars import Date, DateTime, DivisionCode, IdNo, Long, Money, Uscc
 from schema.view import EntityView
 
@@ -51,12 +51,18 @@ class Mode(enum.Enum):
     STALE = strawberry.enum_value("STALE", description="来源系统不可用，以本地存储的最近副本代答")
 
 
-def _origin_field(name: str, annotation: Any, description: str) -> StrawberryField:
-    def resolve(root: strawberry.Parent[Any]) -> Any:
-        value = root[name]
-        return Mode(value) if name == "mode" else value
+@strawberry.interface(description="有全局标识的实体")
+class Node:
+    """Whatever can be asked for by its global identifier."""
 
-    return _field(name, annotation, description, resolve)
+    id: strawberry.ID = strawberry.field(description="全局标识，不透明")
+
+
+def _origin_field(name: str, annotation: Any, description: str) -> StrawberryField:
+    def read(root: Mapping[str, Any]) -> Any:
+        return Mode(root[name]) if name == "mode" else root[name]
+
+    return read_field(name, annotation, description, read)
 
 
 def make_types(registry: Registry, enums: Mapping[str, type[enum.Enum]]) -> dict[str, type]:
@@ -84,7 +90,7 @@ def element_type(element: Element, enums: Mapping[str, type[enum.Enum]]) -> Any:
 
 
 def _provenance_type() -> type:
-    return create_type(
+    return make_object(  # type: ignore[no-any-return]
         "Provenance",
         [
             _origin_field("source", str, "来源系统"),
@@ -95,15 +101,16 @@ def _provenance_type() -> type:
             _origin_field("spec_version", str, "数据元规范版本"),
             _origin_field("elements", list[str], "由它提供的数据元"),
         ],
-        description="溯源：一个来源对一个实体提供了什么（数据元稿 E27）",
+        "溯源：一个来源对一个实体提供了什么（数据元稿 E27）",
+        directives=[Shareable()],
     )
 
 
 def _entity_type(entity: Entity, enums: Mapping[str, type[enum.Enum]], provenance: type) -> type:
     fields = [
-        _field(GLOBAL_ID, strawberry.ID, "全局标识，不透明", lambda root: root.id),
+        read_field(GLOBAL_ID, strawberry.ID, "全局标识，不透明", lambda root: root.id),
         *(_element_field(element, enums) for element in entity.elements.values()),
-        _field(
+        read_field(
             PROVENANCE,
             list[provenance],  # type: ignore[valid-type]
             "溯源：一个实体可由多个来源拼成，每个来源一项",
@@ -111,7 +118,14 @@ def _entity_type(entity: Entity, enums: Mapping[str, type[enum.Enum]], provenanc
         ),
     ]
     description = f"{entity.title}。{entity.description}" if entity.description else entity.title
-    return create_type(entity.name, fields, description=description)
+    keys = [Key(fields=fields) for fields in entity_keys(entity)]  # type: ignore[arg-type]
+    return make_object(entity.name, fields, description, (Node,), keys)  # type: ignore[no-any-return]
+
+
+def entity_keys(entity: Entity) -> list[str]:
+    """The keys of the entity in a federated graph: its global identifier, and every combination that names it."""
+    told = (combination for combination in entity.lookups if OWNER not in combination)
+    return [GLOBAL_ID, *(" ".join(camel(name) for name in combination) for combination in told)]
 
 
 def _element_field(element: Element, enums: Mapping[str, type[enum.Enum]]) -> StrawberryField:
@@ -125,7 +139,7 @@ def _element_field(element: Element, enums: Mapping[str, type[enum.Enum]]) -> St
         return [made(member) for member in value] if element.format.many else made(value)
 
     annotation: Any = list[one] | None if element.format.many else one | None
-    field = _field(element.name, annotation, describe(element), read)
+    field = read_field(element.name, annotation, describe(element), read)
     field.directives = [DataElement(id=element.id, version=element.version)]
     return field
 
@@ -143,18 +157,4 @@ def _relation_field(relation: Relation, target: Any) -> StrawberryField:
         return root.several(relation.name, info.path.as_list()) if relation.many else root.one(relation.name)
 
     annotation: Any = list[target] | None if relation.many else target | None
-    return _resolved(relation.name, annotation, relation.title, follow)
-
-
-def _field(name: str, annotation: Any, description: str, read: Callable[[Any], Any]) -> StrawberryField:
-    def resolve(root: strawberry.Parent[Any]) -> Any:
-        return read(root)
-
-    return _resolved(name, annotation, description, resolve)
-
-
-def _resolved(name: str, annotation: Any, description: str, resolve: Any) -> StrawberryField:
-    field: Any = strawberry.field(resolver=resolve, name=camel(name), description=description)
-    field.python_name = name
-    field.type_annotation = StrawberryAnnotation(annotation)
-    return field  # type: ignore[no-any-return]
+    return make_field(relation.name, annotation, relation.title, follow)

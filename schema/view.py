@@ -8,6 +8,11 @@ class EntityView(Protocol):
     """One entity of an answer. Methods raise a GraphQLError where a source failed; nothing here waits."""
 
     @property
+    def type_name(self) -> str:
+        """The name of its entity."""
+        ...
+
+    @property
     def id(self) -> str:
         """Its opaque global identifier."""
         ...
@@ -32,10 +37,6 @@ class EntityView(Protocol):
 class AnswerView(Protocol):
     """The answers to the roots of one operation: the context value of its execution."""
 
-    def entity(self, entity: str, arguments: Mapping[str, Any]) -> EntityView | None:
-        """The entity a root by key asked for, or None when there is none."""
-        ...
-
-    def page(self, entity: str, first: int, after: str | None) -> Mapping[str, Any]:
-        """The page a list root asked for: `nodes`, `edges`, `page_info` and `total_count`."""
+    def root(self, name: str) -> Any:
+        """What was found for the root that stands under `name` in the answer: an EntityView, a list of them, or a mapping."""
         ...

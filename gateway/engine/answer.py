@@ -1,18 +1,16 @@
 """The index as the resolvers see it: values, relations, origins, and failures where an answer should have been."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphql import GraphQLError
 
-from gateway.engine.executor import Execution, RootArguments
+from gateway.engine.executor import Execution
 from gateway.engine.index import Failure, Index, Row, provenance_of
-from gateway.engine.selection import Root
-from schema.doc_numbers import normal_doc_no
-from schema.identity import HashId, key_of
-from schema.names import argument_names
-from schema.query import DEFAULT_PAGE, LARGEST_PAGE, cursor_of, key_of_cursor
-from schema.registry import Entity
+from schema.aggregates import FUNCTIONS
+from schema.cursors import print_cursor
+from schema.names import NODE_FIELD
 
 
 def failure_error(failure: Failure, path: Sequence[str | int] | None = None) -> GraphQLError:
@@ -39,6 +37,11 @@ class View:
 
     def __init__(self, row: Row, answers: "Answers") -> None:
         self.row, self.answers = row, answers
+
+    @property
+    def type_name(self) -> str:
+        """The name of its entity."""
+        return self.row.entity.name
 
     @property
     def id(self) -> str:
@@ -91,22 +94,34 @@ class Answers:
         self.execution = execution
         self.beside: list[GraphQLError] = []
         """Errors that stand beside data: a list that could be answered only in part."""
-        self.places: dict[tuple[str, RootArguments], int] = {}
-        for number, (root, arguments) in enumerate(zip(execution.plan.roots, execution.roots, strict=True)):
-            self.places[root.part.entity.name, arguments] = number
 
     @property
     def index(self) -> Index:
         """The rows of this request."""
         return self.execution.index
 
-    def entity(self, entity: str, arguments: Mapping[str, Any]) -> View | None:
-        """The entity a root by key asked for, or None when there is none. Raises GraphQLError when nobody could tell."""
-        spec = self.index.registry.entities[entity]
-        number = self.places[entity, lookup_arguments(spec, arguments, self.execution.services.hash_id)]
+    def root(self, name: str) -> Any:
+        """What was found for the root that stands under `name` in the answer. Raises GraphQLError when nobody could tell."""
+        number = self.execution.plan.places[name]
+        root = self.execution.plan.roots[number]
         if failure := self.execution.root_failures.get(number):
             raise failure_error(failure)
-        key = self.execution.keys[number]
+        match root.kind:
+            case "list":
+                return self._page(number)
+            case "groups":
+                return self._groups(number)
+        found = [
+            GraphQLError(reference.problem, extensions={"code": "BAD_USER_INPUT"})
+            if reference.problem
+            else self._entity(reference.entity, key)
+            for reference, key in zip(self.execution.roots[number].references, self.execution.keys[number], strict=True)
+        ]
+        is_list = root.kind == "any" and root.node.name.value != NODE_FIELD
+        return found if is_list else found[0]
+
+    def _entity(self, entity: str, key: str | None) -> "View | GraphQLError | None":
+        """The entity, None when there is none, an error when nobody could tell."""
         if key is None:
             return None
         row = self.index.row(entity, key)
@@ -114,57 +129,37 @@ class Answers:
         if not row.is_told and failure is None:
             return None  # who should know it does not, whoever else may name it
         if not row.contributions and failure is not None:
-            raise failure_error(failure)
+            return failure_error(failure)
         return View(row, self)
 
-    def page(self, entity: str, first: int, after: str | None) -> Mapping[str, Any]:
-        """The page a list root asked for."""
-        number = self.places[entity, list_arguments({"first": first, "after": after})]
-        if failure := self.execution.root_failures.get(number):
-            raise failure_error(failure)
-        page = self.execution.pages[number]
-        nodes = [View(self.index.row(entity, key), self) for key in page.keys]
-        cursors = [cursor_of(key) for key in page.keys]
+    def _page(self, number: int) -> Mapping[str, Any]:
+        search, page = self.execution.roots[number].search, self.execution.pages[number]
+        assert search is not None
+        entity = self.index.registry.entities[search.entity]
+        nodes = [View(self.index.row(search.entity, key), self) for key in page.keys]
+        cursors = [print_cursor(entity, search.order, position) for position in page.positions]
         return {
             "nodes": nodes,
             "edges": [{"cursor": cursor, "node": node} for cursor, node in zip(cursors, nodes, strict=True)],
             "page_info": {
                 "has_next_page": page.has_next,
-                "has_previous_page": after is not None,
+                "has_previous_page": page.has_previous,
                 "start_cursor": cursors[0] if cursors else None,
                 "end_cursor": cursors[-1] if cursors else None,
             },
             "total_count": page.total,
         }
 
-
-def root_arguments(root: Root, given: Mapping[str, Any], hash_id: HashId) -> RootArguments:
-    """What a root was called with. Raises GraphQLError for a page size out of bounds or a cursor that is not ours."""
-    if root.kind == "list":
-        return list_arguments(given)
-    names = argument_names(root.part.entity)
-    elements = {names[name]: value for name, value in given.items() if value is not None}
-    return lookup_arguments(root.part.entity, elements, hash_id)
-
-
-def lookup_arguments(entity: Entity, elements: Mapping[str, Any], hash_id: HashId) -> RootArguments:
-    """The key that these elements tell, or the allotted value it has to be found by."""
-    if entity.allotted and set(elements) == {entity.allotted}:
-        return RootArguments(allotted=str(elements[entity.allotted]))
-    normal = {
-        name: normal_doc_no(value) if name in entity.elements and entity.elements[name].normal == "doc_no" else value
-        for name, value in elements.items()
-    }
-    return RootArguments(key=key_of(entity, normal, hash_id))
+    def _groups(self, number: int) -> Mapping[str, Any]:
+        counted = self.execution.counted[number]
+        groups: list[Mapping[str, Any]] = []
+        for group in counted.groups:
+            measured: dict[str, dict[str, Any]] = {function: {} for function in FUNCTIONS}
+            for (function, element), value in group.measured.items():
+                measured[function][element] = value
+            groups.append({"key": defaultdict(_nothing, group.key), "count": group.count, **measured})
+        return {"groups": groups, "has_more": counted.has_more}
 
 
-def list_arguments(given: Mapping[str, Any]) -> RootArguments:
-    """The page a list root was asked for. Raises GraphQLError."""
-    first = given.get("first", DEFAULT_PAGE)
-    if not 1 <= first <= LARGEST_PAGE:
-        raise GraphQLError(f"first 应在 1 至 {LARGEST_PAGE} 之间，实为 {first}", extensions={"code": "BAD_USER_INPUT"})
-    try:
-        after = key_of_cursor(given["after"]) if given.get("after") is not None else None
-    except ValueError as error:
-        raise GraphQLError(str(error), extensions={"code": "BAD_USER_INPUT"}) from None
-    return RootArguments(first=first, after=after)
+def _nothing() -> None:
+    """What a group's key holds for what was not grouped by."""

@@ -8,8 +8,9 @@ import strawberry
 from graphql import GraphQLError
 
 from gateway.context import RequestContext
-from gateway.engine.answer import Answers, describe, root_arguments
-from gateway.engine.executor import Execution, RootArguments, Services
+from gateway.engine.answer import Answers, describe
+from gateway.engine.arguments import RootArguments, root_arguments
+from gateway.engine.executor import Execution, Services
 from gateway.engine.explain import explain
 from gateway.engine.index import Index
 from gateway.engine.preparation import MOST_ERRORS, Preparation, Prepared, Refused
@@ -71,13 +72,10 @@ class Engine:
 
     def _arguments(self, root: Root, prepared: Prepared) -> RootArguments:
         try:
-            given = self.preparation.arguments(root, prepared.values)
-            arguments = root_arguments(root, given, self.services.hash_id)
+            given = self.preparation.arguments(root.node, prepared.values)
+            return root_arguments(root, given, self.services.registry, self.services.hash_id)
         except GraphQLError as error:
             raise Refused([error], "BAD_USER_INPUT") from None
-        if root.kind == "one" and arguments.key is None and arguments.allotted is None:
-            raise Refused([GraphQLError(f"{root.node.name.value} 的参数不能为 null", root.node)], "BAD_USER_INPUT")
-        return arguments
 
     def _extensions(self, execution: Execution, context: RequestContext) -> dict[str, Any]:
         extensions: dict[str, Any] = {}

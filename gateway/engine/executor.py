@@ -11,11 +11,15 @@ from adapters.mapping.model import LookupRole, SourceMapping
 from adapters.mapping.record import HashId, Mapped, key_texts, map_record, rename
 from adapters.source import Page
 from gateway.context import RequestContext
+from gateway.engine.arguments import RootArguments
 from gateway.engine.calls import Calls
 from gateway.engine.index import ASKED, NAMED, RELATED, Failure, Index, Mode, Origin, Row
-from gateway.engine.plan import Identify, Lookup, Plan, StoreLookup, StoreSearch, Use
+from gateway.engine.plan import Identify, Lookup, Plan, Step, StoreCount, StoreLookup, StoreSearch, Use
 from gateway.engine.planner import route_of
-from gateway.engine.storage import MOST_RELATED, ListPage, Storage, StoreUnavailable, TooManyRelated
+from gateway.engine.storage import Storage, StoreUnavailable
+from gateway.engine.store_steps import fail_store_step, run_store_step
+from gateway.store.groups import Groups
+from gateway.store.search import Found
 from gateway.store.store import Stored
 from schema.registry import OWNER, Registry
 
@@ -41,16 +45,6 @@ class WriteBack(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class RootArguments:
-    """What a root was called with: the key of one entity (None while unknown), or a page of a list."""
-
-    key: str | None = None
-    allotted: str | None = None
-    first: int = 0
-    after: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Services:
     """What executing needs besides the plan; one for the process."""
 
@@ -71,8 +65,9 @@ class Execution:
     roots: Sequence[RootArguments]
     context: RequestContext
     index: Index
-    keys: list[str | None] = field(default_factory=list)
-    pages: dict[int, ListPage] = field(default_factory=dict)
+    keys: list[list[str | None]] = field(default_factory=list)
+    pages: dict[int, Found] = field(default_factory=dict)
+    counted: dict[int, Groups] = field(default_factory=dict)
     asked: set[tuple[str, str, str]] = field(default_factory=set)
     failures: list[Failure] = field(default_factory=list)
     stale: dict[tuple[str, str], Failure] = field(default_factory=dict)
@@ -80,41 +75,41 @@ class Execution:
 
     async def run(self) -> None:
         """Fill the index. Never raises for a source: failures stand where the answer would have been."""
-        self.keys = [root.key for root in self.roots]
+        self.keys = [[reference.key for reference in root.references] for root in self.roots]
         for wave in self.plan.waves:
             async with asyncio.TaskGroup() as group:
                 for step in wave:
                     group.create_task(self._step(step))
 
-    async def _step(self, step: Lookup | StoreLookup | StoreSearch | Identify) -> None:
+    async def _step(self, step: Step) -> None:
         try:
             match step:
                 case Lookup():
                     await self._lookup(step)
-                case StoreLookup():
-                    await self._store_lookup(step)
-                case StoreSearch():
-                    await self._search(step)
-                case Identify():
-                    await self._identify(step)
+                case StoreLookup() | StoreSearch() | StoreCount() | Identify():
+                    await run_store_step(self, step)
         except StoreUnavailable as error:
-            self._store_failed(step, Failure("store", error.operation, error))
+            fail_store_step(self, step, Failure("store", error.operation, error))
 
     def members(self, number: int) -> list[Row]:
         """The rows that stand at a part, as far as they are known by now."""
         for index, root in enumerate(self.plan.roots):
-            if root.part.number == number:
-                if root.kind == "list":
-                    page = self.pages.get(index)
-                    return [self.index.row(root.part.entity.name, key) for key in page.keys] if page else []
-                key = self.keys[index]
-                return [] if key is None else [self.index.row(root.part.entity.name, key)]
+            for name, part in root.parts.items():
+                if part.number == number:
+                    return [self.index.row(name, key) for key in self._keys_of(index, name)]
         parent, relation = self._way_to(number)
         name = self.plan.parts[number].entity.name
         found: dict[str, None] = {}
         for row in self.members(parent):
             found.update(dict.fromkeys(self.index.targets(row, relation) or ()))
         return [self.index.row(name, key) for key in found]
+
+    def _keys_of(self, root: int, entity: str) -> list[str]:
+        """The keys of the entities of one kind that a root leads to, as far as they are known by now."""
+        if self.plan.roots[root].kind == "list":
+            return self.pages[root].keys if root in self.pages else []
+        asked = zip(self.roots[root].references, self.keys[root], strict=True)
+        return list(dict.fromkeys(key for reference, key in asked if reference.entity == entity and key is not None))
 
     def _way_to(self, number: int) -> tuple[int, str]:
         for part in self.plan.parts:
@@ -131,8 +126,9 @@ class Execution:
         assert role is not None
         wanted: dict[str, list[tuple[Use, Row]]] = {}
         for use in step.uses:
-            for row in self.members(use.part if use.purpose == "complete" else int(use.parent or 0)):
+            for row in self.asked_from(use):
                 if (text := self._key_text(mapping, role, use, row)) is not None:
+                    row.was_asked |= use.purpose == "complete"
                     wanted.setdefault(text, []).append((use, row))
         fresh = [text for text in wanted if (step.source, step.operation, text) not in self.asked]
         self.asked.update((step.source, step.operation, text) for text in fresh)
@@ -278,91 +274,17 @@ class Execution:
         version = self.services.registry.version
         return Origin(step.source, step.operation, mode, as_of, fetched_at, version)
 
-    # --- the store -----------------------------------------------------------------------------------------------
+    def asked_from(self, use: Use) -> list[Row]:
+        """The entities a step asks for, or asks from when it follows a relation."""
+        if use.purpose == "expand":
+            return self.members(int(use.parent or 0))
+        rows = self.members(use.part)
+        return rows if use.purpose == "complete" else [row for row in rows if _is_left_to_the_store(use, row)]
 
-    async def _store_lookup(self, step: StoreLookup) -> None:
-        for use in step.uses:
-            if use.purpose == "complete":
-                rows = self.members(use.part)
-                await self._load(step.entity, [row.key for row in rows], ASKED)
-                for row in rows:
-                    for name in use.elements:
-                        if row.lacks(name):
-                            row.learn(name, None, NAMED, "")
-                continue
-            parents = self.members(int(use.parent or 0))
-            if not parents:
-                continue
-            relation = parents[0].entity.relations[str(use.relation)]
-            found = await self.services.storage.related(step.entity, str(relation.inverse), [p.key for p in parents])
-            failure = Failure("store", "related", TooManyRelated())
-            for key in [key for key, keys in found.items() if len(keys) > MOST_RELATED]:
-                del found[key]
-                self.index.related_failures[(parents[0].entity.name, key, relation.name)] = failure
-            await self._load(step.entity, list(dict.fromkeys(k for keys in found.values() for k in keys)), RELATED)
-            for parent in parents:
-                keys = found.get(parent.key, ())
-                self.index.relate(parent.entity.name, parent.key, relation.name, keys, step.number)
 
-    def _store_failed(self, step: Lookup | StoreLookup | StoreSearch | Identify, failure: Failure) -> None:
-        self.failures.append(failure)
-        match step:
-            case StoreSearch():
-                self.root_failures[step.root] = failure
-            case StoreLookup():
-                for use in step.uses:
-                    for row in self.members(use.part if use.purpose == "complete" else int(use.parent or 0)):
-                        if use.purpose == "expand":
-                            place = (row.entity.name, row.key, str(use.relation))
-                            self.index.related_failures[place] = failure
-                        row.failures.update(dict.fromkeys(("*", *use.elements), failure))
-            case Identify():
-                allotted = str(self.services.registry.entities[step.entity].allotted)
-                if step.root is not None:
-                    self.root_failures[step.root] = failure
-                for number, relation in step.parts:
-                    for row in self.members(number):
-                        name = str(row.entity.relations[relation].by) if relation else allotted
-                        row.failures[name] = failure
-
-    async def _search(self, step: StoreSearch) -> None:
-        root = self.roots[step.root]
-        page = await self.services.storage.page(step.entity, root.first, root.after)
-        self.pages[step.root] = page
-        await self._load(step.entity, page.keys, RELATED)
-
-    async def _load(self, entity: str, keys: Sequence[str], rank: int) -> None:
-        for stored in await self.services.storage.by_keys(entity, keys):
-            version = self.services.registry.version
-            origin = Origin(stored.source, "", "STORE", stored.as_of, stored.fetched_at, version)
-            mapping = self.services.mappings.get(stored.source)
-            told = mapping.entities.get(entity) if mapping else None
-            provides = told.provides if told else frozenset(stored.mapped.values)
-            row = self.index.add(stored.mapped, origin, rank, provides)
-            for relation in stored.mapped.refs:
-                if row.entity.relations[relation].is_told:
-                    self.index.name_references(row, relation, origin)
-
-    async def _identify(self, step: Identify) -> None:
-        entity = self.services.registry.entities[step.entity]
-        allotted = str(entity.allotted)
-        if step.root is not None:
-            value = str(self.roots[step.root].allotted)
-            found = await self.services.storage.find_identified(step.entity, [value])
-            self.keys[step.root] = found.get(value)
-            return
-        rows: dict[str, Row] = {}
-        holders: list[tuple[Row, str, str]] = []
-        for number, relation in step.parts:
-            for row in self.members(number):
-                if relation is None:
-                    rows[row.key] = row
-                for key in (row.values.get(relation) or ()) if relation else ():
-                    rows[key] = self.index.row(step.entity, key)
-                    holders.append((row, str(row.entity.relations[str(relation)].by), key))
-        real = [key for key, row in rows.items() if row.contributions and not key.startswith("~")]
-        codes = await self.services.storage.identify(step.entity, real)
-        for key, row in rows.items():
-            row.learn(allotted, codes.get(key), ASKED, "")
-        for row, element, key in holders:
-            row.learn(element, codes.get(key), ASKED, "")
+def _is_left_to_the_store(use: Use, row: Row) -> bool:
+    """Whether nobody was asked for the row, and something of it is wanting."""
+    if row.was_asked:
+        return False
+    is_wanting = use.parent is None and not row.is_told
+    return is_wanting or any(row.lacks(name) for name in use.elements)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from adapters.mapping.model import OperationMapping, SourceMapping
-from gateway.engine.plan import Identify, Lookup, Plan, Step, StoreLookup, StoreSearch, Use
+from gateway.engine.plan import Identify, Lookup, Plan, Step, StoreCount, StoreLookup, StoreSearch, Use
 from gateway.engine.planner import route_of
 from schema.names import camel
 from schema.registry import Registry
@@ -34,18 +34,25 @@ def _step(step: Step, plan: Plan, registry: Registry, mappings: Mapping[str, Sou
         case StoreLookup():
             return [f"{front}store -> {step.entity}", *_uses(step.uses, plan, registry, None, None)]
         case StoreSearch():
-            return [f"{front}store page -> {step.entity}", f"      for  {plan.roots[step.root].part.path}"]
+            return [f"{front}store page -> {step.entity}", f"      for  {_path(plan, step.root)}"]
+        case StoreCount():
+            return [f"{front}store groups -> {step.entity}", f"      for  {_path(plan, step.root)}"]
         case Identify():
             allotted = camel(str(registry.entities[step.entity].allotted))
             if step.root is not None:
                 return [
                     f"{front}store identity {allotted} -> {step.entity}",
-                    f"      for  {plan.roots[step.root].part.path}",
+                    f"      for  {_path(plan, step.root)}",
                 ]
             places = (
                 plan.parts[part].path + (f".{camel(relation)}" if relation else "") for part, relation in step.parts
             )
             return [f"{front}store identity {step.entity} -> {allotted}", f"      for  {', '.join(places)}"]
+
+
+def _path(plan: Plan, number: int) -> str:
+    root = plan.roots[number]
+    return ", ".join(part.path for part in root.parts.values()) or root.node.name.value
 
 
 def _limits(mapping: SourceMapping, operation: OperationMapping) -> str:
@@ -65,7 +72,10 @@ def _uses(
     lines = []
     for use in uses:
         part = plan.parts[use.part]
-        origin = part.path if use.purpose == "complete" else plan.parts[int(use.parent or 0)].path
+        origin = plan.parts[int(use.parent or 0)].path if use.purpose == "expand" else part.path
+        if use.purpose == "recall":
+            lines.append(f"      for  {part.path}  whatever no source could be asked for")
+            continue
         line = f"      for  {part.path}"
         if operation and operation.lookup and mapping:
             limited = route_of(operation.lookup, registry)

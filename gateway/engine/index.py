@@ -12,8 +12,9 @@ from schema.names import camel
 from schema.registry import Entity, Registry
 
 Mode = Literal["LIVE", "CACHED", "STORE", "STALE"]
-NAMED, RELATED, ASKED = 0, 1, 2
-"""How well a record knows an entity: it only holds a copy of it, it was found by a relation, it was asked for by key."""
+REMEMBERED, NAMED, RELATED, ASKED = -1, 0, 1, 2
+"""How well a record knows an entity: it is a stored copy beside live ones, it only holds a copy of it, it was found by a
+relation, it was asked for by key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Row:
     ranks: dict[str, tuple[int, str]] = field(default_factory=dict)
     contributions: dict[tuple[str, Mode], Contribution] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
+    was_asked: bool = False
 
     @property
     def id(self) -> str:

@@ -1,17 +1,20 @@
 """A plan: how a query will be answered, known whole before the first call. Plain values, made by the planner, run by the executor."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from gateway.engine.selection import Part, Root
 
-Purpose = Literal["complete", "expand"]
+Purpose = Literal["complete", "expand", "recall"]
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a step is for. `complete`: elements of entities already known at `part`. `expand`: which entities stand at
-    `part`, found from those of `parent` along `relation`. `elements` are those it was chosen for, relations among them.
+    """What a step is for; `elements` are those it was chosen for, relations among them.
+
+    `complete`: elements of entities already known at `part`. `expand`: which entities stand at `part`, found from those of
+    `parent` along `relation`. `recall`: both, for what no source could be asked for by the keys that are known.
     """
 
     purpose: Purpose
@@ -54,10 +57,20 @@ class StoreSearch:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreCount:
+    """Entities counted in groups, by the store."""
+
+    number: int
+    wave: int
+    entity: str
+    root: int
+
+
+@dataclass(frozen=True, slots=True)
 class Identify:
     """The store's identity table turns keys of `entity` into the value the gateway allotted, for the named parts.
 
-    With `root` it goes the other way: the root's argument is an allotted value, and its key is wanted.
+    With `root` it goes the other way: the root asks by allotted values, and their keys are wanted.
     """
 
     number: int
@@ -67,7 +80,7 @@ class Identify:
     root: int | None = None
 
 
-Step = Lookup | StoreLookup | StoreSearch | Identify
+Step = Lookup | StoreLookup | StoreSearch | StoreCount | Identify
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +88,14 @@ class Plan:
     """The steps in order of their waves. Every step of a wave runs at once; a wave starts when the one before has ended.
 
     `unsourced` are the selected elements that neither a source nor the store was found for; they answer null.
+    `places` is name in the answer -> number of its root.
     """
 
     roots: tuple[Root, ...]
     parts: tuple[Part, ...]
     steps: tuple[Step, ...]
     unsourced: tuple[tuple[int, str], ...]
+    places: Mapping[str, int]
 
     @property
     def waves(self) -> list[list[Step]]:

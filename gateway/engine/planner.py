@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from adapters.mapping.model import LookupRole, SourceMapping
-from gateway.engine.plan import Identify, Lookup, Plan, Step, StoreLookup, StoreSearch, Use
+from gateway.engine.plan import Identify, Lookup, Plan, Step, StoreCount, StoreLookup, StoreSearch, Use
 from gateway.engine.selection import Part, Root, Selection
 from gateway.errors import QueryError, QueryTooLarge
 from schema.names import argument_names, complete_lookup, describe_lookups, root_field
 from schema.registry import OWNER, Entity, Registry
 
-MOST_STEPS = 100
+MOST_STEPS = 200
 STORE = ""
 """In place of a source's name: the store."""
 
@@ -30,6 +30,24 @@ class _Arrival:
     source: str | None
     offers: frozenset[str]
     after: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a part is reached: along a relation of `parent`, whose entities may be `recalled` by that draft.
+
+    `is_asked`: sources are asked along the relation, which they can be only for some entities.
+    """
+
+    parent: int
+    relation: str
+    recalled: frozenset[int]
+    is_asked: bool
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether some entities of the part may be told by the store alone."""
+        return bool(self.recalled) or self.is_asked
 
 
 @dataclass(slots=True)
@@ -51,6 +69,7 @@ class _Planning:
     identify: dict[str, list[tuple[int, str | None, frozenset[int]]]] = field(default_factory=dict)
     resolve: list[tuple[int, str]] = field(default_factory=list)
     searches: list[tuple[int, str]] = field(default_factory=list)
+    counts: list[tuple[int, str]] = field(default_factory=list)
     unsourced: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -64,31 +83,48 @@ class Planner:
         """The plan. Raises QueryError for a root whose arguments name no entity, QueryTooLarge for too many steps."""
         planning = _Planning()
         for index, root in enumerate(selection.roots):
-            if root.kind == "list":
-                planning.searches.append((index, root.part.entity.name))
-                after = frozenset({-1 - index})
-                self._plan_part(planning, root.part, [_Arrival(STORE, self._stored(root.part.entity), after)], after)
-            else:
-                self._plan_root(planning, index, root)
+            match root.kind:
+                case "list":
+                    (part,) = root.parts.values()
+                    planning.searches.append((index, part.entity.name))
+                    after = frozenset({-1 - index})
+                    self._plan_part(planning, part, [_Arrival(STORE, self._stored(part.entity), after)], after)
+                case "groups":
+                    planning.counts.append((index, str(root.entity and root.entity.name)))
+                case "one":
+                    self._plan_root(planning, index, root)
+                case "any":
+                    for kind in root.kinds:
+                        self._plan_known(planning, index, root.parts[kind.entity], kind.is_allotted)
         steps = _steps(planning)
         if len(steps) > MOST_STEPS:
             raise QueryTooLarge(f"查询需要 {len(steps)} 步，多于 {MOST_STEPS} 步，请拆分")
-        return Plan(tuple(selection.roots), tuple(selection.parts), steps, tuple(dict.fromkeys(planning.unsourced)))
+        unsourced = tuple(dict.fromkeys(planning.unsourced))
+        return Plan(tuple(selection.roots), tuple(selection.parts), steps, unsourced, selection.places)
 
     def _plan_root(self, planning: _Planning, index: int, root: Root) -> None:
-        entity = root.part.entity
-        names = argument_names(entity)
+        (part,) = root.parts.values()
+        entity, names = part.entity, argument_names(part.entity)
         combination = complete_lookup(entity, {names[given] for given in root.given})
         if combination is None:
             raise QueryError(f"{root_field(entity)} 的参数应为：{describe_lookups(entity)}")
+        self._plan_known(planning, index, part, entity.allotted is not None and combination == (entity.allotted,))
+
+    def _plan_known(self, planning: _Planning, index: int, part: Part, is_allotted: bool) -> None:
+        """Entities whose keys the arguments tell, or the store's identity table when they are asked for by what was allotted."""
         after: frozenset[int] = frozenset()
-        if entity.allotted and combination == (entity.allotted,):
-            planning.resolve.append((index, entity.name))
+        if is_allotted:
+            planning.resolve.append((index, part.entity.name))
             after = frozenset({-1 - index})
-        self._plan_part(planning, root.part, [], after)
+        self._plan_part(planning, part, [], after)
 
     def _plan_part(
-        self, planning: _Planning, part: Part, arrivals: Sequence[_Arrival], known_after: frozenset[int]
+        self,
+        planning: _Planning,
+        part: Part,
+        arrivals: Sequence[_Arrival],
+        known_after: frozenset[int],
+        way: _Way | None = None,
     ) -> None:
         """Complete the entities of `part`, whose keys are known after `known_after`, then follow its relations."""
         entity = part.entity
@@ -98,12 +134,36 @@ class Planner:
         for name in sorted(wanted - frozenset(entity.relations)):
             if not any(name in arrival.offers for arrival in everything):
                 planning.unsourced.append((part.number, name))
+        recalled = self._recall(planning, part, way, wanted, everything, known_after)
         if entity.allotted in part.elements:
             seen = known_after.union(*(arrival.after for arrival in everything))
-            planning.identify.setdefault(entity.name, []).append((part.number, None, seen))
+            named = planning.identify.setdefault(entity.name, [])
+            named += [(part.number, None, after) for after in (seen, recalled) if after or after is seen]
         for relation, inner in part.relations.items():
-            self._plan_relation(planning, part, relation, inner, everything, known_after)
-        self._identify_references(planning, part, everything)
+            self._plan_relation(planning, part, relation, inner, everything, known_after, recalled)
+        self._identify_references(planning, part, everything, recalled)
+
+    def _recall(
+        self,
+        planning: _Planning,
+        part: Part,
+        way: _Way | None,
+        wanted: frozenset[str],
+        arrivals: Sequence[_Arrival],
+        known_after: frozenset[int],
+    ) -> frozenset[int]:
+        """The store answers for entities that no source can be asked for by the key they have, and for what hangs on them.
+
+        Nothing else waits for it, so that it costs nothing where it is not needed.
+        """
+        is_needed = bool(self._own_lookups(part.entity)) or (way is not None and way.is_uncertain)
+        if not is_needed:
+            return frozenset()
+        before = known_after.union(*(arrival.after for arrival in arrivals))
+        before |= way.recalled if way else frozenset()
+        use = Use("recall", part.number, wanted, way.parent if way else None, way.relation if way else None)
+        planning.drafts.append(_Draft(STORE, "", part.entity.name, use, before))
+        return frozenset({len(planning.drafts) - 1})
 
     def _wanted(self, part: Part) -> frozenset[str]:
         """The elements to be had from somewhere, and the relations that only a record can tell."""
@@ -118,12 +178,15 @@ class Planner:
         refers = entity.elements[element].refers
         return refers is not None and self.registry.entities[refers[0]].allotted == refers[1]
 
-    def _identify_references(self, planning: _Planning, part: Part, arrivals: Sequence[_Arrival]) -> None:
+    def _identify_references(
+        self, planning: _Planning, part: Part, arrivals: Sequence[_Arrival], recalled: frozenset[int]
+    ) -> None:
         """`PenaltyDecision.caseCode` is allotted to the case it refers to."""
         for relation in part.entity.relations.values():
             if relation.by in part.elements and self._is_allotted_reference(part.entity, str(relation.by)):
-                after = frozenset(number for arrival in arrivals for number in arrival.after)
-                planning.identify.setdefault(relation.to, []).append((part.number, relation.name, after))
+                told = frozenset(number for arrival in arrivals for number in arrival.after)
+                named = planning.identify.setdefault(relation.to, [])
+                named += [(part.number, relation.name, after) for after in (told, recalled) if after or after is told]
 
     def _complete(
         self,
@@ -176,13 +239,17 @@ class Planner:
         inner: Part,
         arrivals: Sequence[_Arrival],
         known_after: frozenset[int],
+        recalled: frozenset[int],
     ) -> None:
         relation = part.entity.relations[name]
         reached: list[_Arrival] = []
         for arrival in arrivals:
             reached.extend(self._carried(part, name, inner, arrival))
+        is_asked = False
         if relation.inverse is not None:
+            carried = len(reached)
             reached.extend(self._expanded(planning, part, name, inner, known_after))
+            is_asked = len(reached) > carried
         if not reached and relation.is_told:
             planning.unsourced.append((part.number, name))
             return
@@ -191,7 +258,7 @@ class Planner:
             offers = self._stored(inner.entity)
             reached.append(self._draft(planning, STORE, "", inner.entity.name, use, known_after, offers))
         after = frozenset(number for arrival in reached for number in arrival.after)
-        self._plan_part(planning, inner, reached, after)
+        self._plan_part(planning, inner, reached, after, _Way(part.number, name, recalled, is_asked))
 
     def _carried(self, part: Part, name: str, inner: Part, arrival: _Arrival) -> Iterable[_Arrival]:
         """What a record of this arrival itself says of a relation: embedded entities, or only their keys."""
@@ -267,6 +334,7 @@ def _steps(planning: _Planning) -> tuple[Step, ...]:
     for number, draft in enumerate(planning.drafts):
         waves[number] = 1 + max((waves[before] for before in draft.after), default=0)
     steps: list[Step] = [StoreSearch(0, 1, entity, index) for index, entity in planning.searches]
+    steps += [StoreCount(0, 1, entity, index) for index, entity in planning.counts]
     steps += [Identify(0, 1, entity, root=index) for index, entity in planning.resolve]
     grouped: dict[tuple[int, str, str, str], list[Use]] = {}
     for number, draft in enumerate(planning.drafts):

@@ -8,6 +8,7 @@ from typing import Any
 import strawberry
 from graphql import (
     DocumentNode,
+    FieldNode,
     GraphQLError,
     OperationDefinitionNode,
     get_argument_values,
@@ -18,9 +19,10 @@ from graphql import (
 from graphql.execution.values import VariableValues, get_variable_values
 
 from adapters.mapping.model import SourceMapping
+from gateway.engine.arguments import kinds_of, references_of
 from gateway.engine.plan import Plan
 from gateway.engine.planner import Planner
-from gateway.engine.selection import Root, boolean_variables, read_selection
+from gateway.engine.selection import Kind, any_entity_nodes, boolean_variables, read_selection
 from gateway.errors import QueryError
 from schema.registry import Registry
 
@@ -47,11 +49,12 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """A text that parsed and validated. `booleans` are the variables its plan depends on."""
+    """A text that parsed and validated. Its plan depends on the variables `booleans` and on what the roots `any_entity` ask for."""
 
     document: DocumentNode
     operation: OperationDefinitionNode
     booleans: tuple[str, ...]
+    any_entity: tuple[FieldNode, ...]
 
 
 class Preparation:
@@ -80,11 +83,11 @@ class Preparation:
             raise Refused(values, "BAD_USER_INPUT")
         return Prepared(self._plan(text, operation_name, known, values), values)
 
-    def arguments(self, root: Root, values: VariableValues) -> dict[str, Any]:
-        """What a root was called with, coerced as its resolver will see it. Raises GraphQLError."""
+    def arguments(self, node: FieldNode, values: VariableValues) -> dict[str, Any]:
+        """What a root was called with, coerced. Raises GraphQLError."""
         query = self.schema.query_type
         assert query is not None
-        return get_argument_values(query.fields[root.node.name.value], root.node, values)
+        return get_argument_values(query.fields[node.name.value], node, values)
 
     def _text(self, text: str, operation_name: str | None) -> _Text:
         key = (text, operation_name)
@@ -104,21 +107,36 @@ class Preparation:
         if operation is None:
             what = f"没有名为 “{operation_name}” 的操作" if operation_name else "有多个操作，请给出 operationName"
             raise Refused([GraphQLError(what)], "OPERATION_RESOLUTION_FAILURE")
-        found = _Text(document, operation, boolean_variables(document))
+        found = _Text(document, operation, boolean_variables(document), any_entity_nodes(document, operation))
         _remember(self.texts, key, found, self.plans_kept)
         return found
 
     def _plan(self, text: str, name: str | None, known: _Text, values: VariableValues) -> Plan:
-        key = (text, name, *(values.coerced.get(variable) for variable in known.booleans))
+        try:
+            kinds = {id(node): self._kinds(node, values) for node in known.any_entity}
+        except GraphQLError as error:
+            raise Refused([error], "BAD_USER_INPUT") from None
+        key = (text, name, *(values.coerced.get(variable) for variable in known.booleans), *kinds.values())
         if plan := self.plans.get(key):
             self.plans.move_to_end(key)
             return plan
         try:
-            plan = self.planner.plan(read_selection(known.document, known.operation, values.coerced, self.registry))
+            selection = read_selection(
+                known.document, known.operation, values.coerced, self.registry, lambda node: kinds[id(node)]
+            )
+            plan = self.planner.plan(selection)
         except QueryError as error:
             raise Refused([GraphQLError(str(error))], error.code) from None
         _remember(self.plans, key, plan, self.plans_kept)
         return plan
+
+    def _kinds(self, node: FieldNode, values: VariableValues) -> tuple[Kind, ...]:
+        """Which entities a root that may ask for any entity asks for: part of what its plan depends on."""
+        try:
+            given = self.arguments(node, values)
+            return kinds_of(references_of(node.name.value, given, self.registry, hash_id=str))
+        except ValueError as error:
+            raise GraphQLError(f"{node.name.value}：{error}", node) from None
 
 
 def _remember(kept: OrderedDict[Any, Any], key: object, value: object, most: int) -> None:

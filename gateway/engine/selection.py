@@ -4,7 +4,7 @@ Aliases, fragments and repeated fields fold together; @skip and @include are dec
 therefore belong to the key of a cached plan (`boolean_variables`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     InlineFragmentNode,
+    NamedTypeNode,
     OperationDefinitionNode,
     SelectionNode,
     SelectionSetNode,
@@ -22,7 +23,17 @@ from graphql import (
 from graphql.language import BooleanValueNode, print_ast
 
 from gateway.errors import QueryTooLarge
-from schema.names import element_names, list_field, relation_names, root_field
+from schema.aggregates import FUNCTIONS, Function
+from schema.names import (
+    ENTITIES_FIELD,
+    NODE_FIELD,
+    NODES_FIELD,
+    element_names,
+    groups_field,
+    list_field,
+    relation_names,
+    root_field,
+)
 from schema.registry import Entity, Registry
 
 MOST_PARTS = 200
@@ -40,22 +51,44 @@ class Part:
     relations: dict[str, "Part"] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """An entity that a root which may ask for any entity does ask for; `is_allotted`: also by what the gateway allotted."""
+
+    entity: str
+    is_allotted: bool = False
+
+
 @dataclass(slots=True)
 class Root:
-    """A root field with one set of arguments. All response keys that ask the same are one root."""
+    """A root field with one set of arguments. All response keys that ask the same are one root.
 
-    kind: Literal["one", "list"]
+    `any` may ask for any entity: `node`, `nodes` and `_entities`; it has a part for each of its kinds, the others have
+    one, `groups` none. `totals`: whether the list is to be counted; `measures`: (function, element) of groups.
+    """
+
+    kind: Literal["one", "list", "groups", "any"]
     node: FieldNode
-    part: Part
+    entity: Entity | None
+    parts: dict[str, Part] = field(default_factory=dict)
     given: frozenset[str] = frozenset()
+    kinds: tuple[Kind, ...] = ()
+    totals: bool = False
+    measures: dict[tuple[Function, str], None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Selection:
-    """Everything one operation asks of entities, in the order it is written."""
+    """Everything one operation asks of entities, in the order it is written. `places`: name in the answer -> root."""
 
     roots: list[Root] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
+    places: dict[str, int] = field(default_factory=dict)
+
+
+KindsOf = Callable[[FieldNode], tuple[Kind, ...]]
+"""Which entities a root that may ask for any entity asks for, by its arguments."""
+ANY_ENTITY = (NODE_FIELD, NODES_FIELD, ENTITIES_FIELD)
 
 
 def boolean_variables(document: DocumentNode) -> tuple[str, ...]:
@@ -75,20 +108,47 @@ def boolean_variables(document: DocumentNode) -> tuple[str, ...]:
     return tuple(names)
 
 
+def any_entity_nodes(document: DocumentNode, operation: OperationDefinitionNode) -> tuple[FieldNode, ...]:
+    """The roots that may ask for any entity, skipped ones among them."""
+    fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+    found: dict[int, FieldNode] = {}
+    waiting: list[SelectionNode] = list(operation.selection_set.selections)
+    opened: set[str] = set()
+    while waiting:
+        node = waiting.pop(0)
+        if isinstance(node, FieldNode):
+            if node.name.value in ANY_ENTITY:
+                found[id(node)] = node
+        elif isinstance(node, InlineFragmentNode):
+            waiting += node.selection_set.selections
+        elif isinstance(node, FragmentSpreadNode) and node.name.value not in opened:
+            opened.add(node.name.value)
+            fragment = fragments.get(node.name.value)
+            waiting += fragment.selection_set.selections if fragment else ()
+    return tuple(found.values())
+
+
 def read_selection(
-    document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any], registry: Registry
+    document: DocumentNode,
+    operation: OperationDefinitionNode,
+    variables: Mapping[str, Any],
+    registry: Registry,
+    kinds_of: KindsOf = lambda _: (),
 ) -> Selection:
     """The selection of a *validated* document. Raises QueryTooLarge before fragments can blow it up."""
-    return _Reader(document, variables, registry).read(operation)
+    return _Reader(document, variables, registry, kinds_of).read(operation)
 
 
 class _Reader:
-    def __init__(self, document: DocumentNode, variables: Mapping[str, Any], registry: Registry) -> None:
+    def __init__(
+        self, document: DocumentNode, variables: Mapping[str, Any], registry: Registry, kinds_of: KindsOf
+    ) -> None:
         self.fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
         self.variables = variables
         self.singles = {root_field(e): e for e in registry.entities.values()}
         self.lists = {list_field(e): e for e in registry.entities.values()}
-        self.registry = registry
+        self.groups = {groups_field(e): e for e in registry.entities.values()}
+        self.registry, self.kinds_of = registry, kinds_of
         self.selection = Selection()
         self.roots: dict[str, Root] = {}
         self.visited = 0
@@ -96,26 +156,37 @@ class _Reader:
     def read(self, operation: OperationDefinitionNode) -> Selection:
         for node in self._fields(operation.selection_set):
             name = node.name.value
-            entity = self.singles.get(name) or self.lists.get(name)
-            if entity is None:
-                continue
-            root = self._root(node, "one" if name in self.singles else "list", entity)
-            if root.kind == "one":
-                self._read_entity(root.part, node.selection_set, 1)
-            else:
-                self._read_list(root.part, node)
+            if name in ANY_ENTITY:
+                self._read_any(self._root(node, "any", None), node)
+            elif name in self.singles:
+                root = self._root(node, "one", self.singles[name])
+                self._read_entity(self._part_of(root, self.singles[name]), node.selection_set, 1)
+            elif name in self.lists:
+                root = self._root(node, "list", self.lists[name])
+                self._read_list(root, self._part_of(root, self.lists[name]), node)
+            elif name in self.groups:
+                self._read_groups(self._root(node, "groups", self.groups[name]), node)
         return self.selection
 
-    def _root(self, node: FieldNode, kind: Literal["one", "list"], entity: Entity) -> Root:
+    def _root(self, node: FieldNode, kind: Literal["one", "list", "groups", "any"], entity: Entity | None) -> Root:
         name = node.name.value
         arguments = sorted(print_ast(argument) for argument in node.arguments or ())
         asked = f"{name}({', '.join(arguments)})"
         if asked not in self.roots:
             given = frozenset(a.name.value for a in node.arguments or () if a.value.kind != "null_value")
-            path = name if not any(r.node.name.value == name for r in self.selection.roots) else asked
-            self.roots[asked] = Root(kind, node, self._part(path, entity), given)
+            self.roots[asked] = Root(kind, node, entity, given=given)
             self.selection.roots.append(self.roots[asked])
-        return self.roots[asked]
+        root = self.roots[asked]
+        self.selection.places[node.alias.value if node.alias else name] = self.selection.roots.index(root)
+        return root
+
+    def _part_of(self, root: Root, entity: Entity) -> Part:
+        if entity.name not in root.parts:
+            name = root.node.name.value
+            asked = next(text for text, known in self.roots.items() if known is root)
+            path = asked if any(part.path.split(".")[0] == name for part in self.selection.parts) else name
+            root.parts[entity.name] = self._part(f"{path}.{entity.name}" if root.kind == "any" else path, entity)
+        return root.parts[entity.name]
 
     def _part(self, path: str, entity: Entity) -> Part:
         if len(self.selection.parts) >= MOST_PARTS:
@@ -124,9 +195,27 @@ class _Reader:
         self.selection.parts.append(part)
         return part
 
-    def _read_list(self, part: Part, node: FieldNode) -> None:
+    def _read_any(self, root: Root, node: FieldNode) -> None:
+        root.kinds = self.kinds_of(root.node)
+        for kind in root.kinds:
+            entity = self.registry.entities[kind.entity]
+            self._read_entity(self._part_of(root, entity), node.selection_set, 1)
+
+    def _read_groups(self, root: Root, node: FieldNode) -> None:
+        assert root.entity is not None
+        elements = element_names(root.entity)
+        for listed in self._fields(node.selection_set):
+            for group in self._fields(listed.selection_set):
+                if group.name.value in FUNCTIONS:
+                    for measured in self._fields(group.selection_set):
+                        if measured.name.value in elements:
+                            root.measures[group.name.value, elements[measured.name.value]] = None  # type: ignore[index]
+
+    def _read_list(self, root: Root, part: Part, node: FieldNode) -> None:
         for inner in self._fields(node.selection_set):
-            if inner.name.value == "nodes":
+            if inner.name.value == "totalCount":
+                root.totals = True
+            elif inner.name.value == "nodes":
                 self._read_entity(part, inner.selection_set, 2)
             elif inner.name.value == "edges":
                 for edge in self._fields(inner.selection_set):
@@ -137,7 +226,7 @@ class _Reader:
         if depth > DEEPEST:
             raise QueryTooLarge(f"查询嵌套超过 {DEEPEST} 层")
         elements, relations = element_names(part.entity), relation_names(part.entity)
-        for node in self._fields(selections):
+        for node in self._fields(selections, part.entity.name):
             name = node.name.value
             if name in elements:
                 part.elements.add(elements[name])
@@ -148,12 +237,12 @@ class _Reader:
                     part.relations[relation] = self._part(f"{part.path}.{name}", target)
                 self._read_entity(part.relations[relation], node.selection_set, depth + 1)
 
-    def _fields(self, selections: SelectionSetNode | None) -> Iterator[FieldNode]:
-        """The fields of a selection set, fragments opened once each."""
+    def _fields(self, selections: SelectionSetNode | None, entity: str | None = None) -> Iterator[FieldNode]:
+        """The fields of a selection set, fragments opened once each, those on other entities than `entity` not at all."""
         opened: set[str] = set()
-        yield from self._open(selections, opened)
+        yield from self._open(selections, opened, entity)
 
-    def _open(self, selections: SelectionSetNode | None, opened: set[str]) -> Iterator[FieldNode]:
+    def _open(self, selections: SelectionSetNode | None, opened: set[str], entity: str | None) -> Iterator[FieldNode]:
         for node in selections.selections if selections else ():
             self.visited += 1
             if self.visited > 20_000:
@@ -163,11 +252,18 @@ class _Reader:
             if isinstance(node, FieldNode):
                 yield node
             elif isinstance(node, InlineFragmentNode):
-                yield from self._open(node.selection_set, opened)
+                if self._applies(node.type_condition, entity):
+                    yield from self._open(node.selection_set, opened, entity)
             elif isinstance(node, FragmentSpreadNode) and node.name.value not in opened:
                 opened.add(node.name.value)
-                if fragment := self.fragments.get(node.name.value):
-                    yield from self._open(fragment.selection_set, opened)
+                fragment = self.fragments.get(node.name.value)
+                if fragment and self._applies(fragment.type_condition, entity):
+                    yield from self._open(fragment.selection_set, opened, entity)
+
+    def _applies(self, condition: NamedTypeNode | None, entity: str | None) -> bool:
+        if condition is None or entity is None:
+            return True
+        return condition.name.value == entity or condition.name.value not in self.registry.entities
 
     def _is_included(self, node: SelectionNode) -> bool:
         for directive in node.directives or ():

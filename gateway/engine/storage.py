@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -10,7 +9,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from adapters.errors import SourceError
 from adapters.mapping.model import LookupRole, SourceMapping
 from gateway.log import logger
+from gateway.store.groups import Grouped, Groups
 from gateway.store.identity import CodesExhausted
+from gateway.store.search import Found, Search
 from gateway.store.store import Store, Stored
 
 MOST_RELATED = 1000
@@ -27,15 +28,6 @@ class StoreUnavailable(SourceError):
 
 class TooManyRelated(SourceError):
     """关联的记录过多，请改用列表查询"""
-
-
-@dataclass(frozen=True, slots=True)
-class ListPage:
-    """A page of a list root: keys in order, whether there are more, and how many there are in all."""
-
-    keys: list[str]
-    has_next: bool
-    total: int
 
 
 class Storage:
@@ -69,9 +61,13 @@ class Storage:
         """
         return await self._ask(self.store.related, entity, relation, targets, MOST_RELATED + 1) if targets else {}
 
-    async def page(self, entity: str, first: int, after: str | None) -> ListPage:
-        """A page of all stored entities in the order of their keys. Raises StoreUnavailable."""
-        return ListPage(*await self._ask(self.store.page, entity, first, after))
+    async def search(self, search: Search) -> Found:
+        """A page of a list. Raises StoreUnavailable."""
+        return await self._ask(self.store.search, search)
+
+    async def count(self, grouped: Grouped) -> Groups:
+        """Groups of entities. Raises StoreUnavailable."""
+        return await self._ask(self.store.count, grouped)
 
     async def identify(self, entity: str, keys: Sequence[str]) -> dict[str, str]:
         """The value allotted to each key, allotting it now if it has none. Raises StoreUnavailable."""

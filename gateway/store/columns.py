@@ -93,6 +93,11 @@ def column_type(form: Format) -> TypeEngine[Any]:
             return PLAIN
 
 
+def current_type(form: Format) -> TypeEngine[Any]:
+    """The type that keeps such values where they are filtered and ordered by: texts have one order everywhere."""
+    return KEY if form.kind == "text" and not form.many else column_type(form)
+
+
 def write_json(value: object) -> str:
     """JSON that every database takes: ASCII, so that no half of a surrogate pair and no NUL stands in it by itself."""
     return json.dumps(value, separators=(",", ":"), default=str)

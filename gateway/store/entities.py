@@ -10,7 +10,6 @@ from adapters.mapping.model import PROVENANCE_FIELDS
 from adapters.mapping.record import Mapped
 from gateway.store.database import key_chunks
 from gateway.store.tables import Tables, element_column
-from schema.formats import UNSTORABLE
 from schema.registry import OWNER, Registry
 
 
@@ -79,9 +78,9 @@ def related(
     limit: int,
     source: str | None = None,
 ) -> dict[str, list[str]]:
-    """For every target the keys of the entities that refer to it (as `source` tells), in order, at most `limit` of each."""
+    """For every target the keys of at most `limit` entities that refer to it, in order: as all tell, or as one source does."""
     found: dict[str, list[str]] = {target: [] for target in targets}
-    table = tables.link
+    table = tables.current_link if source is None else tables.link
     by_source = () if source is None else (table.c.source == source,)
     for some in key_chunks(found):
         pairs = (
@@ -96,20 +95,6 @@ def related(
         for target, key in connection.execute(query.order_by(ranked.c.target, ranked.c.key)):
             found[target].append(key)
     return found
-
-
-def page(
-    connection: Connection, tables: Tables, entity: str, first: int, after_key: str | None
-) -> tuple[list[str], bool, int]:
-    """Keys in order, whether there are more behind them, and how many there are in all; anonymous entities are not listed."""
-    table = tables.entities[entity]
-    listed = (table.c.deleted_at.is_(None), table.c.key.not_like("~%"))
-    total = connection.execute(select(func.count(table.c.key.distinct())).where(*listed)).scalar_one()
-    query = select(table.c.key).where(*listed).distinct().order_by(table.c.key).limit(first + 1)
-    if after_key is not None:
-        query = query.where(table.c.key > UNSTORABLE.split(after_key)[0])
-    keys = list(connection.execute(query).scalars())
-    return keys[:first], len(keys) > first, total
 
 
 def told_by(

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from adapters.mapping.record import Mapped, record_digest
 from adapters.source import Record
+from gateway.store.current import refresh
 from gateway.store.database import key_chunks, lock
 from gateway.store.identity import CodesExhausted, allot
 from gateway.store.issues import record_issues, storable
@@ -71,7 +72,7 @@ def land(
     tops, page = _page(connection, tables, landing, {refusal.position for refusal in refused})
     latest = judge(page, landing.received_at)
     arrival = Arrival(landing.source, landing.received_at, raw_digest, registry.version, landing.mapping_version)
-    write(connection, tables, registry, page, latest, arrival)
+    changed = write(connection, tables, registry, page, latest, arrival)
     _record_issues(connection, tables, landing, tops, refused)
     _quarantine(connection, tables, landing, refused, run_id)
     _record_answers(connection, tables, landing)
@@ -79,6 +80,8 @@ def land(
     if progress:
         record_progress(connection, tables, progress, len(landing.mapped) + len(landing.deleted), landed, moment)
     _allot(connection, tables, registry, latest, moment)
+    for entity in sorted({entity for entity, _ in changed}):
+        refresh(connection, tables, registry, entity, [key for of, key in changed if of == entity])
     return landed
 
 

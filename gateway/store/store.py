@@ -3,12 +3,17 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
+from sqlalchemy import Connection
+
 from gateway.store import entities, identity, runs
+from gateway.store.current import refresh, renew
 from gateway.store.database import Database
 from gateway.store.entities import Stored
+from gateway.store.groups import Grouped, Groups, count_groups
 from gateway.store.issues import OpenIssue, open_issues
 from gateway.store.landing import Landing, land
 from gateway.store.runs import Begun, Landed, Progress
+from gateway.store.search import Found, Search, find
 from gateway.store.tables import make_tables
 from schema.formats import CHINA_TIME
 from schema.registry import Registry
@@ -31,7 +36,9 @@ class Store:
 
     def create(self) -> None:
         """Make what is missing; safe to repeat and to race."""
-        self.database.create(self.tables)
+        self.database.create(
+            self.tables, lambda connection, changed: renew(connection, self.tables, self.registry, changed)
+        )
 
     def close(self) -> None:
         """Let go of all connections; may be called twice."""
@@ -84,9 +91,13 @@ class Store:
         """Whether one of these streams was ever run to its end, so that the store has all that the source had then."""
         return self.database.read(lambda connection: runs.has_run(connection, self.tables, source, operations))
 
-    def page(self, entity: str, first: int, after_key: str | None) -> tuple[list[str], bool, int]:
-        """Keys in order, whether there are more behind them, and how many there are in all."""
-        return self.database.read(lambda connection: entities.page(connection, self.tables, entity, first, after_key))
+    def search(self, search: Search) -> Found:
+        """A page of a list: what fulfils the condition, in the order asked for."""
+        return self.database.read(lambda connection: find(connection, self.tables, self.registry, search))
+
+    def count(self, grouped: Grouped) -> Groups:
+        """Groups of what fulfils the condition, the largest first."""
+        return self.database.read(lambda connection: count_groups(connection, self.tables, self.registry, grouped))
 
     def identify(self, entity: str, keys: Sequence[str]) -> dict[str, str]:
         """Key -> allotted value, allotting it now where there is none. Raises CodesExhausted."""
@@ -97,9 +108,13 @@ class Store:
         what = self.registry.entities[entity]
         if what.allotted is None:
             raise ValueError(f"{entity} 没有由网关编发的数据元")
-        return known | self.database.write(
-            lambda connection: identity.allot(connection, self.tables, self.registry, what, missing, self.clock())
-        )
+
+        def allot(connection: Connection) -> dict[str, str]:
+            given = identity.allot(connection, self.tables, self.registry, what, missing, self.clock())
+            refresh(connection, self.tables, self.registry, entity, missing)
+            return given
+
+        return known | self.database.write(allot)
 
     def find_identified(self, entity: str, values: Sequence[str]) -> dict[str, str]:
         """Allotted value -> key."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import (
@@ -19,8 +20,11 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from gateway.store.columns import KEY, PLAIN, Instant, column_type
+from gateway.store.columns import KEY, PLAIN, Instant, column_type, current_type
 from schema.registry import OWNER, Entity, Registry
+
+LONGEST_NAME = 63
+"""Characters PostgreSQL keeps of a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class Tables:
     metadata: MetaData
     entities: Mapping[str, Table]
     link: Table
+    current: Mapping[str, Table]
+    current_link: Table
     landing: Table
     answer: Table
     identity: Table
@@ -49,6 +55,8 @@ def make_tables(registry: Registry) -> Tables:
         metadata,
         {entity.name: _entity(metadata, entity) for entity in registry.entities.values()},
         link=_link(metadata),
+        current={entity.name: _current(metadata, registry, entity) for entity in registry.entities.values()},
+        current_link=_current_link(metadata),
         landing=_landing(metadata),
         answer=_answer(metadata),
         identity=_identity(metadata),
@@ -125,6 +133,41 @@ def _link(metadata: MetaData) -> Table:
         Column("target", KEY, primary_key=True),
         Index("link_target", "entity", "relation", "target"),
         Index("link_of_source", "source", "target"),
+    )
+
+
+def _current(metadata: MetaData, registry: Registry, entity: Entity) -> Table:
+    """One row for each entity, put together from all its tellings, with an index for everything lists are filtered by."""
+    name = f"current_{table_name(entity.name)}"
+    table = Table(
+        name,
+        metadata,
+        Column("key", KEY, primary_key=True),
+        Column(OWNER, KEY, nullable=False),
+        *(Column(element_column(e.name), current_type(e.format)) for e in entity.elements.values()),
+        Index(f"{name}_owner", OWNER),
+    )
+    for element in registry.filterable(entity.name).values():
+        Index(index_name(name, element.name), table.c[element_column(element.name)], table.c.key)
+    return table
+
+
+def index_name(table: str, element: str) -> str:
+    """The name of an element's index, cut to what PostgreSQL takes, and still its own."""
+    name = f"{table}_by_{element}"
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 9] + "_" + sha256(name.encode()).hexdigest()[:8]
+
+
+def _current_link(metadata: MetaData) -> Table:
+    """Where the relations that records tell lead, for every entity as it holds now."""
+    return Table(
+        "current_link",
+        metadata,
+        Column("entity", KEY, primary_key=True),
+        Column("key", KEY, primary_key=True),
+        Column("relation", KEY, primary_key=True),
+        Column("target", KEY, primary_key=True),
+        Index("current_link_target", "entity", "relation", "target", "key"),
     )
 
 

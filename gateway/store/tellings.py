@@ -131,8 +131,8 @@ def judge(page: Page, received_at: datetime) -> list[Telling]:
 
 def write(
     connection: Connection, tables: Tables, registry: Registry, page: Page, latest: Sequence[Telling], arrival: Arrival
-) -> None:
-    """Bring rows and links to what the latest tellings say."""
+) -> set[Place]:
+    """Bring rows and links to what the latest tellings say; returns what it changed."""
     applied = [telling for telling in latest if telling.verdict == "applied"]
     confirmed = [telling for telling in latest if telling.verdict == "confirmed"]
     for entity in {telling.mapped.entity for telling in applied}:
@@ -142,7 +142,8 @@ def write(
         _link(connection, tables, entity, mine, arrival.source)
     for entity in {telling.mapped.entity for telling in confirmed}:
         _confirm(connection, tables, entity, [t for t in confirmed if t.mapped.entity == entity], arrival)
-    _forget_anonymous(connection, tables, registry, page, applied, arrival.source)
+    forgotten = _forget_anonymous(connection, tables, registry, page, applied, arrival.source)
+    return {telling.place for telling in applied} | forgotten
 
 
 def _buries(telling: Telling, page: Page) -> bool:
@@ -286,8 +287,9 @@ def _forget_anonymous(
     page: Page,
     applied: Sequence[Telling],
     source: str,
-) -> None:
+) -> set[Place]:
     """Drop entities without an identity that stood in a record which has them no longer, when they stand in no other."""
+    forgotten: set[Place] = set()
     dropped: dict[str, set[str]] = {}
     for telling in applied:
         known = page.known.get(telling.place)
@@ -313,3 +315,5 @@ def _forget_anonymous(
             connection.execute(
                 delete(link).where(link.c.source == source, link.c.entity == entity, link.c.key.in_(lost))
             )
+            forgotten.update((entity, key) for key in lost)
+    return forgotten

@@ -1,0 +1,211 @@
+"""Pages of lists: conditions and orders as SQL over what holds now, and places in a list found again by their values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Table,
+    and_,
+    case,
+    cast,
+    exists,
+    false,
+    func,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import GenericFunction
+from sqlalchemy.sql.selectable import FromClause
+
+from gateway.store.tables import Tables, element_column
+from schema.conditions import All, Compare, Condition, Not, Order, Some, Through
+from schema.cursors import Position
+from schema.registry import Entity, Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A page of a list: `limit` entities from the front (or, `backwards`, from the end), between two places."""
+
+    entity: str
+    limit: int
+    where: Condition | None = None
+    order: tuple[Order, ...] = ()
+    after: Position | None = None
+    before: Position | None = None
+    backwards: bool = False
+    counts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The places of the entities of a page, in order; whether there are more beyond; how many in all, when counted."""
+
+    positions: list[Position]
+    has_next: bool
+    has_previous: bool
+    total: int | None = None
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the entities."""
+        return [position.key for position in self.positions]
+
+
+class _place(GenericFunction[int]):
+    """Where one text stands in another, letter by letter: 1 is the front, 0 is nowhere."""
+
+    type = Integer()
+    name = "instr"
+    inherit_cache = True
+
+
+@compiles(_place, "postgresql")
+def _place_in_postgresql(element: Any, compiler: Any, **words: Any) -> str:
+    return f"strpos({compiler.process(element.clauses, **words)})"
+
+
+def find(connection: Connection, tables: Tables, registry: Registry, search: Search) -> Found:
+    """The page. Entities without an identity are not listed."""
+    table = tables.current[search.entity]
+    entity = registry.entities[search.entity]
+    sorts = [(_sortable(table, registry, entity, item), item.descending) for item in search.order]
+    sorts.append((table.c.key, False))
+    listed: list[ColumnElement[bool]] = [table.c.key.not_like("~%")]
+    if search.where is not None:
+        listed.append(condition(table, tables, registry, entity, search.where))
+    bounds = list(listed)
+    for position, is_after in ((search.after, True), (search.before, False)):
+        if position is not None:
+            bounds.append(_beyond(sorts, position, is_after))
+    order = [
+        part for sort, descending in sorts for part in _ordered(sort, descending != search.backwards, search.backwards)
+    ]
+    columns = [sort.label(f"sort_{number}") for number, (sort, _) in enumerate(sorts)]
+    rows = connection.execute(select(*columns).where(*bounds).order_by(*order).limit(search.limit + 1)).all()
+    positions = [Position(tuple(row[:-1]), row[-1]) for row in rows[: search.limit]]
+    is_more = len(rows) > search.limit
+    if search.backwards:
+        positions.reverse()
+    beyond = search.before if search.backwards else search.after
+    is_other = beyond is not None and _is_any(
+        connection, table, [*listed, _beyond(sorts, beyond, search.backwards, True)]
+    )
+    total = (
+        connection.execute(select(func.count()).select_from(table).where(*listed)).scalar_one()
+        if search.counts
+        else None
+    )
+    return Found(positions, is_other if search.backwards else is_more, is_more if search.backwards else is_other, total)
+
+
+def condition(
+    table: FromClause, tables: Tables, registry: Registry, entity: Entity, what: Condition
+) -> ColumnElement[bool]:
+    """The condition on a row of `table`, which is (an alias of) what holds now of `entity`."""
+    match what:
+        case Compare():
+            return _test(table.c[element_column(what.element)], what)
+        case All():
+            return and_(true(), *(condition(table, tables, registry, entity, part) for part in what.parts))
+        case Some():
+            return or_(false(), *(condition(table, tables, registry, entity, part) for part in what.parts))
+        case Not():
+            return condition(table, tables, registry, entity, what.part).is_not(true())
+        case Through():
+            return _through(table, tables, registry, entity, what)
+
+
+def _through(
+    table: FromClause, tables: Tables, registry: Registry, entity: Entity, what: Through
+) -> ColumnElement[bool]:
+    relation = entity.relations[what.relation]
+    target = registry.entities[relation.to]
+    other, link = tables.current[target.name].alias(), tables.current_link.alias()
+    if relation.is_told:
+        way = (link.c.entity == entity.name, link.c.relation == relation.name, link.c.key == table.c.key)
+        joined = other.c.key == link.c.target
+    else:
+        way = (link.c.entity == target.name, link.c.relation == relation.inverse, link.c.target == table.c.key)
+        joined = other.c.key == link.c.key
+    return exists().where(*way, joined, condition(other, tables, registry, target, what.part))
+
+
+def _test(column: ColumnElement[Any], test: Compare) -> ColumnElement[bool]:
+    value: Any = test.value
+    found: Any
+    match test.operator:
+        case "eq":
+            found = column == value
+        case "in":
+            found = column.in_(value)
+        case "gte":
+            found = column >= value
+        case "lte":
+            found = column <= value
+        case "prefix":
+            found = _starts_with(column, value)
+        case "contains":
+            found = _place(column, value) > 0
+        case "isNull":
+            found = column.is_(None) if value else column.is_not(None)
+    return found  # type: ignore[no-any-return]
+
+
+def _starts_with(column: ColumnElement[Any], prefix: str) -> ColumnElement[bool]:
+    """As a range, which every database answers from its index: texts are compared code point by code point."""
+    if not prefix:
+        return column.is_not(None)
+    end = prefix.rstrip("\U0010ffff")
+    if not end:
+        return column >= prefix
+    last = ord(end[-1]) + 1
+    following = end[:-1] + chr(0xE000 if 0xD800 <= last <= 0xDFFF else last)
+    return and_(column >= prefix, column < following)
+
+
+def _sortable(table: Table, registry: Registry, entity: Entity, order: Order) -> ColumnElement[Any]:
+    """What an element is ordered by: its value, or for a member of a code table its code, no before yes."""
+    element = entity.elements[order.element]
+    column = table.c[element_column(order.element)]
+    if element.format.kind == "boolean":
+        return cast(column, Integer)
+    codes = registry.codes[element.codes] if element.codes else None
+    if codes is None or codes.type is None:
+        return column
+    return case({code.member: code.code for code in codes.members.values()}, value=column)
+
+
+def _ordered(sort: ColumnElement[Any], descending: bool, nulls_first: bool) -> Sequence[ColumnElement[Any]]:
+    """What has no value comes last, read from the front; so it comes first when the list is read from its end."""
+    nothing = sort.is_(None)
+    return (nothing.desc() if nulls_first else nothing.asc(), sort.desc() if descending else sort.asc())
+
+
+def _beyond(
+    sorts: Sequence[tuple[ColumnElement[Any], bool]], position: Position, is_after: bool, or_at: bool = False
+) -> ColumnElement[bool]:
+    """Behind (or before) a position in the order; with `or_at` the position itself counts as well."""
+    choices: list[ColumnElement[bool]] = []
+    same: list[ColumnElement[bool]] = []
+    for (sort, descending), value in zip(sorts, (*position.values, position.key), strict=True):
+        choices.append(and_(*same, _strictly(sort, value, descending, is_after)))
+        same.append(sort.is_(None) if value is None else sort == value)
+    return or_(*choices, and_(*same)) if or_at else or_(*choices)
+
+
+def _strictly(sort: ColumnElement[Any], value: Any, descending: bool, is_after: bool) -> ColumnElement[bool]:
+    if value is None:
+        return false() if is_after else sort.is_not(None)
+    beyond = sort > value if descending != is_after else sort < value
+    return or_(beyond, sort.is_(None)) if is_after else beyond
+
+
+def _is_any(connection: Connection, table: Table, conditions: Sequence[ColumnElement[bool]]) -> bool:
+    return connection.execute(select(table.c.key).where(*conditions).limit(1)).first() is not None

@@ -1,0 +1,118 @@
+"""Counting in groups: for each entity a root that counts, sums and finds extremes, by codes, divisions, agencies and months."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import strawberry
+from strawberry.types.field import StrawberryField
+
+from schema.making import answered_field, argument, item_field, make_enum, make_object, many, read_field
+from schema.names import groups_field
+from schema.registry import Element, Entity, Registry
+from schema.scalars import Date, DateTime, Long, Money
+from schema.types import element_type
+
+LARGEST_GROUPING = 1000
+MOST_LEVELS = 4
+Unit = Literal["value", "city", "month", "year"]
+Function = Literal["sum", "min", "max"]
+UNITS: Mapping[Unit, str] = {"value": "", "city": "所在设区市", "month": "的月份", "year": "的年份"}
+FUNCTIONS: Mapping[Function, str] = {"sum": "合计", "min": "最小", "max": "最大"}
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """One level of grouping: the value of an element, the month or year of a date, the city of a division."""
+
+    element: str
+    unit: Unit
+
+    @property
+    def name(self) -> str:
+        """Its snake_case name, as a field of a group's key: `filed_date_month`."""
+        return self.element if self.unit == "value" else f"{self.element}_{self.unit}"
+
+
+def groupings(registry: Registry, entity: Entity) -> dict[str, Grouping]:
+    """What an entity may be grouped by, by the name of the enum's member."""
+    found = (g for e in registry.filterable(entity.name).values() for g in _groupings(e))
+    return {grouping.name.upper(): grouping for grouping in found}
+
+
+def measures(registry: Registry, entity: Entity, function: Function) -> dict[str, Element]:
+    """The elements a function may be applied to: sums of money and numbers, extremes of these and of dates."""
+    kinds = ("money", "number") if function == "sum" else ("money", "number", "date", "datetime")
+    found = registry.filterable(entity.name).values()
+    return {e.name: e for e in found if e.format.kind in kinds and e.codes is None}
+
+
+def make_groups(
+    registry: Registry, enums: Mapping[str, type[enum.Enum]], filters: Mapping[str, type]
+) -> dict[str, StrawberryField]:
+    """The root that groups, for each entity."""
+    return {e.name: _root(registry, e, enums, filters[e.name]) for e in registry.entities.values()}
+
+
+def _groupings(element: Element) -> list[Grouping]:
+    name = element.name
+    if element.codes == "division":
+        return [Grouping(name, "value"), Grouping(name, "city")]
+    if element.codes or element.refers or element.format.kind == "boolean":
+        return [Grouping(name, "value")]
+    if element.format.kind in ("date", "datetime"):
+        return [Grouping(name, "month"), Grouping(name, "year")]
+    return []
+
+
+def _root(registry: Registry, entity: Entity, enums: Mapping[str, type[enum.Enum]], where: Any) -> StrawberryField:
+    levels = groupings(registry, entity)
+    fields = [item_field("count", int, "个数")]
+    for function, word in FUNCTIONS.items():
+        if found := measures(registry, entity, function):
+            title = f"{entity.title}的{word}值"
+            values = [item_field(e.name, _measured(e, function, enums), f"{e.title}{word}") for e in found.values()]
+            fields.append(item_field(function, make_object(f"{entity.name}{function.title()}", values, title), title))
+    arguments = [argument("where", where, "筛选条件")]
+    if levels:
+        by, key = _levels(entity, levels, enums)
+        fields.append(item_field("key", key, "本组的共同之处；没有作为分组依据的为 null"))
+        arguments.append(argument("group_by", many(by), f"分组依据，至多 {MOST_LEVELS} 级；不写则全部为一组"))
+    arguments.append(argument("first", int, f"最多几组，1 至 {LARGEST_GROUPING}，不写为 100；个数多的在前"))
+    group = make_object(f"{entity.name}Group", fields, f"一组{entity.title}")
+    listed = [item_field("groups", many(group), "各组"), item_field("has_more", bool, "是否还有没列出的组")]
+    grouped = make_object(f"{entity.name}Groups", listed, f"{entity.title}的分组统计")
+    description = f"{entity.title}分组统计，取自本地存储（数据回流）"
+
+    return answered_field(groups_field(entity), grouped, description, arguments)
+
+
+def _levels(entity: Entity, levels: Mapping[str, Grouping], enums: Mapping[str, type[enum.Enum]]) -> tuple[Any, Any]:
+    members: Any = {
+        name: strawberry.enum_value(name, description=entity.elements[level.element].title + UNITS[level.unit])
+        for name, level in levels.items()
+    }
+    by = make_enum(f"{entity.name}GroupBy", members, f"{entity.title}的分组依据")
+    fields = [_level_field(level, entity.elements[level.element], enums) for level in levels.values()]
+    return by, make_object(f"{entity.name}GroupKey", fields, f"一组{entity.title}的共同之处")
+
+
+def _level_field(level: Grouping, element: Element, enums: Mapping[str, type[enum.Enum]]) -> StrawberryField:
+    """Codes come out of the store as member names."""
+    made = enums.get(str(element.codes))
+    kind: Any = str if level.unit in ("month", "year") else element_type(element, enums)
+
+    def read(root: Mapping[str, Any]) -> Any:
+        value = root[level.name]
+        return value if value is None or made is None else made(value)
+
+    return read_field(level.name, kind | None, element.title + UNITS[level.unit], read)
+
+
+def _measured(element: Element, function: Function, enums: Mapping[str, type[enum.Enum]]) -> Any:
+    """Sums may grow past what one value may be."""
+    if element.format.kind == "number" and function == "sum":
+        return Long | None
+    kinds: Mapping[str, Any] = {"money": Money, "date": Date, "datetime": DateTime}
+    return (kinds.get(element.format.kind) or element_type(element, enums)) | None
