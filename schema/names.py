@@ -18,12 +18,22 @@ def camel(name: str) -> str:
 
 def root_field(entity: Entity) -> str:
     """The root that looks one entity up by key: `enforcementCase`."""
-    return entity.name[0].lower() + entity.name[1:]
+    return field_of_one(entity.name)
 
 
 def list_field(entity: Entity) -> str:
     """The root that lists entities: `enforcementCases`, `parties`, `legalBases`."""
-    name = root_field(entity)
+    return field_of_list(entity.name)
+
+
+def field_of_one(entity: str) -> str:
+    """`root_field` of the entity with this name."""
+    return entity[0].lower() + entity[1:]
+
+
+def field_of_list(entity: str) -> str:
+    """`list_field` of the entity with this name."""
+    name = field_of_one(entity)
     if name.endswith("is"):
         return name[:-2] + "es"
     return name[:-1] + "ies" if name.endswith("y") else name + "s"

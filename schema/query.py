@@ -11,6 +11,7 @@ from strawberry.tools import create_type
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 
+from schema.metadata import make_metadata
 from schema.names import argument_names, camel, describe_lookups, list_field, root_field
 from schema.registry import OWNER, Entity, Registry
 from schema.scalars import Cursor, Uscc
@@ -37,6 +38,7 @@ def make_query(registry: Registry, types: Mapping[str, type], enums: Mapping[str
     for entity in registry.entities.values():
         fields.append(_single(entity, types[entity.name], enums))
         fields.append(_list(entity, _connection(entity, types[entity.name], page_info)))
+    fields.extend(make_metadata(registry, page_info))
     return create_type("Query", fields, description="查询入口：按键查一个，或逐页列出")
 
 
