@@ -9,6 +9,7 @@ from pathlib import Path
 from schema.problems import Problems
 
 MAPPINGS = Path(__file__).parents[1] / "mappings"
+SCHEMA = Path(__file__).parents[1] / "schema"
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -65,6 +66,10 @@ def _parser() -> argparse.ArgumentParser:
     issues.add_argument("--limit", type=int, default=100)
 
     add("sdl", _sdl, "打印统一 schema（SDL）")
+    changes = add(
+        "changes", _changes, "统一 schema 与上次记录相比改了什么；--record 重写 schema.graphql 并记入 CHANGES.md"
+    )
+    changes.add_argument("--record", metavar="说明", help="一句话说明改了什么")
     add("names", _names, "打印名称对照：草案与规范")
     add("mapping-schema", _mapping_schema, "打印映射语言的 JSON Schema")
 
@@ -169,6 +174,27 @@ def _sdl(_arguments: argparse.Namespace) -> int:
     from schema.load import load_registry
 
     print(print_schema(build_schema(load_registry())), end="")
+    return 0
+
+
+def _changes(arguments: argparse.Namespace) -> int:
+    from datetime import date
+
+    from schema.build import build_schema, print_schema
+    from schema.changes import Unrecorded, describe_changes, last_recorded, record
+    from schema.load import load_registry
+
+    registry = load_registry()
+    printed, folder = print_schema(build_schema(registry)), SCHEMA
+    try:
+        if arguments.record:
+            lines = record(folder, printed, registry.version, arguments.record, date.today())
+        else:
+            lines = describe_changes(last_recorded(folder) or "type Query", printed)
+    except Unrecorded as error:
+        print(error, file=sys.stderr)
+        return 1
+    print("\n".join(lines) or "没有变化")
     return 0
 
 
