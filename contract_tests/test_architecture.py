@@ -18,9 +18,7 @@ LONGEST_FILE = 400
 
 def test_the_committed_schema_is_the_one_the_specification_gives() -> None:
     printed = print_schema(build_schema(load_registry()))
-    assert (ROOT / "schema" / "schema.graphql").read_text("utf-8") == printed, (
-        "run: gateway changes --record 说明"
-    )
+    assert (ROOT / "schema" / "schema.graphql").read_text("utf-8") == printed, "run: gateway changes --record 说明"
 
 
 def test_the_committed_mapping_language_is_the_one_the_code_reads() -> None:
