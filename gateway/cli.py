@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     add("names", _names, "打印名称对照：草案与规范")
     add("mapping-schema", _mapping_schema, "打印映射语言的 JSON Schema")
 
-    docs = add("docs", _docs, "由规范生成数据字典（静态网页）")
+    docs = add("docs", _docs, "由规范生成数据字典与 schema 参考（静态网页，可离线搜索）")
     docs.add_argument("--out", type=Path, default=Path("docs/site"))
 
     demo = add("demo", _demo, "六个模拟来源、一次数据回流、网关和查询页面，一条命令")
@@ -200,7 +200,7 @@ def _changes(arguments: argparse.Namespace) -> int:
 
 def _names(_arguments: argparse.Namespace) -> int:
     from schema.load import load_registry
-    from schema.reference import names_table
+    from schema.reference.names import names_table
 
     print(names_table(load_registry()), end="")
     return 0
@@ -214,10 +214,17 @@ def _mapping_schema(_arguments: argparse.Namespace) -> int:
 
 
 def _docs(arguments: argparse.Namespace) -> int:
+    from adapters.mapping.load import load_mappings
     from schema.load import load_registry
     from schema.reference import write_reference
 
-    print(write_reference(load_registry(), arguments.out))
+    registry = load_registry()
+    sources: dict[tuple[str, str], list[str]] = {}
+    for mapping in load_mappings(registry, MAPPINGS).values():
+        for entity, written in mapping.entities.items():
+            for name in written.fields:
+                sources.setdefault((entity, name), []).append(mapping.title)
+    print(write_reference(registry, arguments.out, sources))
     return 0
 
 
