@@ -22,7 +22,7 @@ from graphql import (
 from graphql.language import print_ast
 from lxml import etree
 
-from schema.reference.html import Page, Piece, code, facts, joined, link, row, table, tag
+from schema.reference.html import Page, Piece, code, facts, joined, link, prose, row, table, tag
 from schema.registry import Registry
 
 OVERVIEW = "schema/index.html"
@@ -39,6 +39,7 @@ STANDARD = {
     "Float": "双精度浮点数",
     "Boolean": "真或假",
     "ID": "标识，以文本传输",
+    "JSON": "任意 JSON 值",
 }
 
 
@@ -46,7 +47,7 @@ def schema_pages(registry: Registry, schema: GraphQLSchema) -> Iterator[Page]:
     """The overview with the roots, and a page for each kind of type."""
     yield Page(OVERVIEW, "GraphQL 参考", OVERVIEW, list(_overview(registry, schema)))
     for name, title in PAGES.items():
-        body = [tag("p", link(OVERVIEW, "GraphQL 参考"), class_="up"), *_kind(name, registry, schema)]
+        body = [tag("p", link(OVERVIEW, "← GraphQL 参考"), class_="up"), *_kind(name, registry, schema)]
         yield Page(f"schema/{name}.html", title, OVERVIEW, body)
 
 
@@ -89,7 +90,7 @@ def field_rows(fields: Mapping[str, GraphQLField], registry: Registry) -> Iterat
     """Rows of field, type and description, arguments below the name."""
     for name, field in fields.items():
         arguments = [tag("li", *_input(key, argument, registry)) for key, argument in field.args.items()]
-        described: list[Piece] = [tag("p", field.description or "")]
+        described: list[Piece] = [tag("p", *prose(field.description))]
         if field.deprecation_reason:
             described.append(tag("p", f"已弃用：{field.deprecation_reason}", class_="deprecated"))
         listed = tag("ul", *arguments, class_="arguments") if arguments else None
@@ -115,16 +116,23 @@ def _kind(name: str, registry: Registry, schema: GraphQLSchema) -> Iterator[Piec
         return
     if name == "enums":
         rows = (
-            row(code(listed.type), link(f"codes/{listed.name}.html", listed.title), str(len(listed.members)))
-            for listed in registry.codes.values()
-            if listed.type
+            row(code(one.type), link(f"codes/{one.name}.html", one.title), str(len(one.members)))
+            for one in registry.codes.values()
+            if one.type
         )
         yield table(("代码表枚举", "代码表", "成员数"), rows)
-    for made, path in sorted(named_types(schema, registry), key=lambda pair: pair[0].name):
-        if path.startswith(f"schema/{name}.html"):
-            yield tag("h2", code(made.name), id=made.name)
-            yield tag("p", made.description or STANDARD.get(made.name, ""))
-            yield _contents(made, registry)
+    ordered = sorted(named_types(schema, registry), key=lambda pair: pair[0].name)
+    listed = [made for made, path in ordered if path.startswith(f"schema/{name}.html")]
+    if name == "scalars":
+        described = (
+            row(code(made.name), prose(STANDARD.get(made.name, made.description)), id=made.name) for made in listed
+        )
+        yield table(("标量", "说明"), described)
+        return
+    for made in listed:
+        yield tag("h2", code(made.name), id=made.name)
+        yield tag("p", *prose(made.description))
+        yield _contents(made, registry)
 
 
 def _contents(made: GraphQLNamedType, registry: Registry) -> etree._Element | None:
@@ -133,12 +141,12 @@ def _contents(made: GraphQLNamedType, registry: Registry) -> etree._Element | No
             return table(("字段", "类型", "说明与参数"), _without_ids(field_rows(made.fields, registry)))
         case GraphQLInputObjectType():
             rows = (
-                row(code(key), type_links(one.type, registry), one.description or "")
+                row(code(key), type_links(one.type, registry), prose(one.description))
                 for key, one in made.fields.items()
             )
             return table(("字段", "类型", "说明"), rows)
         case GraphQLEnumType():
-            return table(("值", "说明"), (row(code(key), v.description or "") for key, v in made.values.items()))
+            return table(("值", "说明"), (row(code(key), prose(v.description)) for key, v in made.values.items()))
         case GraphQLUnionType():
             return tag("p", "其一：", *joined(link(type_path(one, registry), one.name) for one in made.types))
     return None
@@ -153,7 +161,7 @@ def _without_ids(rows: Iterator[etree._Element]) -> Iterator[etree._Element]:
 
 def _directive(directive: GraphQLDirective, registry: Registry) -> Iterator[Piece]:
     yield tag("h2", code(f"@{directive.name}"), id=directive.name)
-    yield tag("p", directive.description or "")
+    yield tag("p", *prose(directive.description))
     yield facts(
         ("位置", "、".join(location.name for location in directive.locations)),
         ("可重复", "是" if directive.is_repeatable else "否"),
@@ -169,7 +177,7 @@ def _directives(schema: GraphQLSchema) -> list[GraphQLDirective]:
 def _input(name: str, given: GraphQLArgument, registry: Registry) -> list[Piece]:
     default = given.ast_node.default_value if given.ast_node else None
     shown = f" = {print_ast(default)}" if default else ""
-    return [code(name), "：", *type_links(given.type, registry), shown, f" {given.description or ''}"]
+    return [code(name), "：", *type_links(given.type, registry), shown, " ", *prose(given.description)]
 
 
 def _page_of(made: GraphQLNamedType) -> str:

@@ -46,6 +46,12 @@ def code(text: str) -> etree._Element:
     return tag("code", text)
 
 
+def prose(text: str | None) -> list[Piece]:
+    """A description, what stands between backticks set as code."""
+    parts = (text or "").split("`")
+    return [code(part) if place % 2 else part for place, part in enumerate(parts)] if len(parts) % 2 else [text]
+
+
 def badge(text: str, kind: str = "") -> etree._Element:
     """A word in a box."""
     return tag("span", text, class_=f"badge {kind}".strip())
