@@ -19,7 +19,7 @@ bench: setup      ## make bench NAME=<name>: a table, and as its last line one J
 	@test -n "$(NAME)" || { echo "usage: make bench NAME=<name>; one of:"; ls contract_tests/benchmarks/*.py | xargs -n1 basename | sed 's/\.py$$//'; exit 2; }
 	@$(PYTHON) -m contract_tests.benchmarks.$(NAME)
 
-docs: setup       ## the schema reference, from the specification
+docs: setup       ## data dictionary and schema reference, from the specification, into docs/site
 	@.venv/bin/gateway docs --out docs/site
 
 lock:             ## pin every dependency again, with hashes and without any registry's address

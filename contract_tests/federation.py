@@ -1,15 +1,20 @@
 """A whole federation for tests: every mapped source simulated on a real socket, and a gateway over them."""
 
 import shutil
+import socket
+import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import uvicorn
+
 from adapters.mapping.load import load_mapping
 from adapters.simulator.serve import Simulator, address_variable, invent_secrets, start
-from gateway.app import Gateway, load_definitions
+from gateway.app import Gateway, create_app, load_definitions, prove
 from gateway.context import Deadline, RequestContext
 from gateway.settings import PROJECT, Settings, read_settings
 from schema.load import load_registry
@@ -57,6 +62,23 @@ class Federation:
         settings = self.settings
         async with Gateway(load_definitions(settings), settings).running() as gateway:
             yield Asking(gateway)
+
+    @contextmanager
+    def served(self) -> Iterator[str]:
+        """A gateway over the simulators on a real socket; its address."""
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            app = create_app(*prove(self.settings.secrets))
+            server = uvicorn.Server(uvicorn.Config(app, log_level="error", loop="asyncio"))
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+            thread.start()
+            try:
+                while not server.started:
+                    assert thread.is_alive()
+                    time.sleep(0.01)
+                yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+            finally:
+                server.should_exit = True
+                thread.join()
 
 
 @dataclass(frozen=True, slots=True)

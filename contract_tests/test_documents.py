@@ -39,7 +39,9 @@ def test_every_command_is_in_the_readme(readme: str) -> None:
     assert [command for command in commands if f"gateway {command}" not in text] == []
 
 
-@pytest.mark.parametrize("readme", ["README.md", "README.zh.md", "mappings/README.md"])
+@pytest.mark.parametrize(
+    "readme", ["README.md", "README.zh.md", "mappings/README.md", "contract_tests/clients/README.md"]
+)
 def test_every_link_leads_somewhere(readme: str) -> None:
     text = (ROOT / readme).read_text("utf-8")
     targets = [t for t in re.findall(r"\]\(([^)]+)\)", text) if "://" not in t]

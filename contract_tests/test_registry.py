@@ -3,7 +3,7 @@
 from adapters.mapping.model import PROVENANCE_FIELDS
 from schema.load import load_registry
 from schema.names import list_field
-from schema.reference import names_table
+from schema.reference.names import names_table
 from schema.registry import OWNER, SPEC_FOLDER
 
 REGISTRY = load_registry()

@@ -9,6 +9,7 @@ from pathlib import Path
 from schema.problems import Problems
 
 MAPPINGS = Path(__file__).parents[1] / "mappings"
+SCHEMA = Path(__file__).parents[1] / "schema"
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -64,11 +65,16 @@ def _parser() -> argparse.ArgumentParser:
     issues.add_argument("--source")
     issues.add_argument("--limit", type=int, default=100)
 
-    add("sdl", _sdl, "打印统一 schema（SDL）")
+    sdl = add("sdl", _sdl, "打印统一 schema（SDL）")
+    sdl.add_argument("--subgraph", action="store_true", help="带 Apollo Federation v2 指令，供组合")
+    changes = add(
+        "changes", _changes, "统一 schema 与上次记录相比改了什么；--record 重写 schema.graphql 并记入 CHANGES.md"
+    )
+    changes.add_argument("--record", metavar="说明", help="一句话说明改了什么")
     add("names", _names, "打印名称对照：草案与规范")
     add("mapping-schema", _mapping_schema, "打印映射语言的 JSON Schema")
 
-    docs = add("docs", _docs, "由规范生成数据字典（静态网页）")
+    docs = add("docs", _docs, "由规范生成数据字典与 schema 参考（静态网页，可离线搜索）")
     docs.add_argument("--out", type=Path, default=Path("docs/site"))
 
     demo = add("demo", _demo, "六个模拟来源、一次数据回流、网关和查询页面，一条命令")
@@ -164,17 +170,39 @@ def _issues(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _sdl(_arguments: argparse.Namespace) -> int:
-    from schema.build import build_schema, print_schema
+def _sdl(arguments: argparse.Namespace) -> int:
+    from schema.build import build_schema, print_schema, print_subgraph
     from schema.load import load_registry
 
-    print(print_schema(build_schema(load_registry())), end="")
+    schema = build_schema(load_registry())
+    print(print_subgraph(schema) if arguments.subgraph else print_schema(schema), end="")
+    return 0
+
+
+def _changes(arguments: argparse.Namespace) -> int:
+    from datetime import date
+
+    from schema.build import build_schema, print_schema
+    from schema.changes import Unrecorded, describe_changes, last_recorded, record
+    from schema.load import load_registry
+
+    registry = load_registry()
+    printed, folder = print_schema(build_schema(registry)), SCHEMA
+    try:
+        if arguments.record:
+            lines = record(folder, printed, registry.version, arguments.record, date.today())
+        else:
+            lines = describe_changes(last_recorded(folder) or "type Query", printed)
+    except Unrecorded as error:
+        print(error, file=sys.stderr)
+        return 1
+    print("\n".join(lines) or "没有变化")
     return 0
 
 
 def _names(_arguments: argparse.Namespace) -> int:
     from schema.load import load_registry
-    from schema.reference import names_table
+    from schema.reference.names import names_table
 
     print(names_table(load_registry()), end="")
     return 0
@@ -188,10 +216,17 @@ def _mapping_schema(_arguments: argparse.Namespace) -> int:
 
 
 def _docs(arguments: argparse.Namespace) -> int:
+    from adapters.mapping.load import load_mappings
     from schema.load import load_registry
     from schema.reference import write_reference
 
-    print(write_reference(load_registry(), arguments.out))
+    registry = load_registry()
+    sources: dict[tuple[str, str], list[str]] = {}
+    for mapping in load_mappings(registry, MAPPINGS).values():
+        for entity, written in mapping.entities.items():
+            for name in written.fields:
+                sources.setdefault((entity, name), []).append(mapping.title)
+    print(write_reference(registry, arguments.out, sources))
     return 0
 
 

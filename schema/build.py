@@ -1,5 +1,8 @@
 """The GraphQL schema, derived from the registry and nothing else."""
 
+import re
+from functools import cache
+
 import strawberry
 import strawberry.federation
 from graphql import GraphQLError
@@ -27,14 +30,28 @@ def build_schema(registry: Registry) -> strawberry.Schema:
     """The schema of everything the specification defines; resolvers read from an `AnswerView` given as context."""
     enums = make_enums(registry)
     types = make_types(registry, enums)
-    return QuietSchema(
-        query=make_query(registry, types, enums),
+
+    @cache
+    def subgraph() -> str:
+        return print_subgraph(schema)
+
+    schema = QuietSchema(
+        query=make_query(registry, types, enums, subgraph),
         types=list(types.values()),
         config=StrawberryConfig(scalar_map=SCALARS),
         extensions=[lambda: ParserCache(DOCUMENTS_KEPT), lambda: ValidationCache(DOCUMENTS_KEPT)],
     )
+    return schema
 
 
 def print_schema(schema: strawberry.Schema) -> str:
-    """The schema as SDL, ending in one newline: what `schema/schema.graphql` holds."""
+    """The schema as SDL for clients, ending in one newline: what `schema/schema.graphql` holds."""
+    sdl = re.sub(r"^schema @link\(.*\) \{\n  query: Query\n\}\n\n", "", print_subgraph(schema), flags=re.MULTILINE)
+    return re.sub(
+        r"^(type \w+(?: implements \w+)?)(?: @(?:key|shareable)(?:\([^)]*\))?)+ \{$", r"\1 {", sdl, flags=re.MULTILINE
+    )
+
+
+def print_subgraph(schema: strawberry.Schema) -> str:
+    """The schema as SDL for those who compose graphs, with what Apollo Federation v2 wants to know: `_service { sdl }`."""
     return schema.as_str().rstrip() + "\n"

@@ -23,6 +23,7 @@ from schema.registry import (
     Sensitivity,
     Status,
 )
+from schema.reserved import check_reserved
 from schema.written import Document, check_shape, read_yaml
 
 NORMAL_FORMS = ("doc_no",)
@@ -166,6 +167,7 @@ def load_registry(folder: Path = SPEC_FOLDER) -> Registry:
     _check_unique(
         ((e.id, d, ("elements", name, "id")) for w, d in entities for name, e in w.elements.items()), "数据元标识"
     )
+    check_reserved(((w.entity, d) for w, d in entities), ((w.type, d) for w, d in tables if w.type))
     for table, document in tables:
         _check_codes(table, document)
     frozen = {w.entity: _entity(w, d, spec, codes) for w, d in entities}

@@ -9,6 +9,7 @@ PROVENANCE = "provenance"
 GLOBAL_ID = "id"
 NODE_FIELD, NODES_FIELD, ENTITIES_FIELD = "node", "nodes", "_entities"
 """The roots that may ask for any entity."""
+SERVICE_FIELD = "_service"
 
 
 @cache
@@ -20,12 +21,22 @@ def camel(name: str) -> str:
 
 def root_field(entity: Entity) -> str:
     """The root that looks one entity up by key: `enforcementCase`."""
-    return entity.name[0].lower() + entity.name[1:]
+    return field_of_one(entity.name)
 
 
 def list_field(entity: Entity) -> str:
     """The root that lists entities: `enforcementCases`, `parties`, `legalBases`."""
-    name = root_field(entity)
+    return field_of_list(entity.name)
+
+
+def field_of_one(entity: str) -> str:
+    """`root_field` of the entity with this name."""
+    return entity[0].lower() + entity[1:]
+
+
+def field_of_list(entity: str) -> str:
+    """`list_field` of the entity with this name."""
+    name = field_of_one(entity)
     if name.endswith("is"):
         return name[:-2] + "es"
     return name[:-1] + "ies" if name.endswith("y") else name + "s"
@@ -33,7 +44,12 @@ def list_field(entity: Entity) -> str:
 
 def groups_field(entity: Entity) -> str:
     """The root that counts entities in groups: `enforcementCaseGroups`."""
-    return root_field(entity) + "Groups"
+    return field_of_groups(entity.name)
+
+
+def field_of_groups(entity: str) -> str:
+    """`groups_field` of the entity with this name."""
+    return field_of_one(entity) + "Groups"
 
 
 @cache

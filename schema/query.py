@@ -1,6 +1,6 @@
 """The roots: every entity by key, as a list with relay cursors, counted in groups; `node`, and what a federated graph asks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import strawberry
@@ -12,11 +12,13 @@ from strawberry.types.union import StrawberryUnion
 
 from schema.aggregates import make_groups
 from schema.filters import make_filters, make_orders
-from schema.making import answered_field, argument, item_field, make_object, many
+from schema.making import answered_field, argument, item_field, make_field, make_object, many, read_field
+from schema.metadata import make_metadata
 from schema.names import (
     ENTITIES_FIELD,
     NODE_FIELD,
     NODES_FIELD,
+    SERVICE_FIELD,
     argument_names,
     describe_lookups,
     list_field,
@@ -30,8 +32,10 @@ LARGEST_PAGE = 200
 DEFAULT_PAGE = 20
 
 
-def make_query(registry: Registry, types: Mapping[str, type], enums: Mapping[str, Any]) -> type:
-    """The Query type. Every root reads what the engine found for it, by its name in the answer."""
+def make_query(
+    registry: Registry, types: Mapping[str, type], enums: Mapping[str, Any], subgraph: Callable[[], str]
+) -> type:
+    """The Query type. Every root reads what the engine found for it, by its name in the answer; `subgraph` prints the SDL."""
     page_info = make_object(
         "PageInfo",
         [
@@ -51,7 +55,7 @@ def make_query(registry: Registry, types: Mapping[str, type], enums: Mapping[str
         fields.append(_single(entity, target, enums))
         fields.append(_list(entity, _connection(entity, target, page_info), filters[entity.name], orders[entity.name]))
         fields.append(groups[entity.name])
-    fields += [_node(), _nodes(), _entities(types)]
+    fields += [_node(), _nodes(), _entities(types), _service(subgraph), *make_metadata(registry, page_info)]
     return make_object("Query", fields, "查询入口：按键查一个，逐页列出，或分组统计")  # type: ignore[no-any-return]
 
 
@@ -105,6 +109,14 @@ def _node() -> StrawberryField:
 def _nodes() -> StrawberryField:
     ids = [argument("ids", list[strawberry.ID], f"全局标识，最多 {LARGEST_PAGE} 个", is_required=True)]
     return answered_field(NODES_FIELD, list[Node | None], "按全局标识查多个实体，次序与 ids 相同", ids)
+
+
+def _service(subgraph: Callable[[], str]) -> StrawberryField:
+    sdl = read_field("sdl", str, "SDL，带联邦指令", lambda root: root)
+    service = make_object("_Service", [sdl], "联邦子图的说明（Apollo Federation）")
+    field = make_field("_service", service, "联邦子图的说明（Apollo Federation）", lambda: subgraph())
+    field.graphql_name = SERVICE_FIELD
+    return field
 
 
 def _entities(types: Mapping[str, type]) -> StrawberryField:

@@ -157,9 +157,10 @@ class Registry:
 
     def filterable(self, entity: str) -> dict[str, Element]:
         """The elements the store keeps an index of: one plain value that is short, not sensitive, and in the record."""
-        return {name: e for name, e in self.entities[entity].elements.items() if self._is_filterable(e)}
+        return {name: e for name, e in self.entities[entity].elements.items() if self.is_filterable(e)}
 
-    def _is_filterable(self, element: Element) -> bool:
+    def is_filterable(self, element: Element) -> bool:
+        """Whether lists may be filtered, ordered and grouped by it."""
         form = element.format
         is_plain = not form.many and form.kind != "structure"
         is_short = form.kind != "text" or max(form.lengths, default=LONGEST_INDEXED) <= LONGEST_INDEXED
