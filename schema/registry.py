@@ -122,6 +122,7 @@ class Entity:
     derived: Mapping[str, tuple[str, ...]]
     elements: Mapping[str, Element]
     relations: Mapping[str, Relation]
+    draft: str = ""
 
     @cached_property
     def lookups(self) -> tuple[tuple[str, ...], ...]:
@@ -142,6 +143,8 @@ class Registry:
     version: str
     entities: Mapping[str, Entity]
     codes: Mapping[str, CodeTable]
+    title: str = ""
+    note: str = ""
 
     def target_of(self, entity: str, relation: str) -> Entity:
         """The entity a relation leads to."""
