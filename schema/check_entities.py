@@ -100,9 +100,12 @@ def _check_attributes(path: Path, written: WrittenElement, entity: WrittenEntity
     if written.representation_term and written.representation_term not in REPRESENTATIONS:
         term = written.representation_term
         document.unknown((*path, "representation_term"), term, "不认识的表示词", REPRESENTATIONS)
+    for index, synonym in enumerate(written.synonyms):
+        if not synonym or re.search("[；\n]", synonym):
+            document.problem((*path, "synonyms", index), f"“{synonym}” 不能作别名", "每个别名单列一项，不含分号和换行")
     if written.need == "C" and not written.condition:
         document.problem((*path, "need"), "条件必备（C）而没有写条件", "补写 condition")
-    if written.core and written.need == "O":
+    if written.core and written.need == "O" and not document.is_repaired((*path, "need")):
         document.problem((*path, "core"), "核心数据元不能是可选（O）")
 
 
@@ -124,7 +127,11 @@ def _check_format(
         document.problem((*path, "check"), f"校验 {written.check} 不适用于格式 {form.text}", f"格式应为 {lengths}")
     table = tables.get(written.codes or "")
     if table is not None:
-        codes = [value_of(member, code) for member, code in table[0].members.items()]
+        codes = [
+            value_of(member, code)
+            for member, code in table[0].members.items()
+            if not table[1].is_repaired(("members", member, "code"))
+        ]
         if wrong := [code for code in codes if len(code) not in form.lengths]:
             document.problem((*path, "format"), f"格式 {form.text} 容不下代码表 {table[0].codes} 的 “{wrong[0]}”")
 
@@ -154,11 +161,9 @@ def check_references(written: WrittenEntity, document: Document, files: Files, u
                 document.unknown(path, entity, "规范中没有实体", files)
             elif target not in files[entity][0].elements:
                 document.unknown(path, target, f"{entity} 没有数据元", files[entity][0].elements)
-            elif _body(element.format) != _body(files[entity][0].elements[target].format):
-                there = files[entity][0].elements[target].format
-                if not files[entity][1].is_repaired(("elements", target, "format")):
-                    what = f"格式 {element.format} 与所引用的 {element.refers}（{there}）不一致"
-                    document.problem(("elements", name, "format"), what)
+            elif not _same_values(element.format, there := files[entity][0].elements[target].format):
+                what = f"格式 {element.format} 与所引用的 {element.refers}（{there}）不一致"
+                document.problem(("elements", name, "format"), what)
     for name in written.relations:
         _check_relation(name, written, document, files, unread)
 
@@ -193,8 +198,13 @@ def _check_relation(name: str, written: WrittenEntity, document: Document, files
             document.problem((*path, "inverse"), what, did_you_mean(relation.inverse, known))
 
 
-def _body(format_text: str) -> str:
-    return format_text.removesuffix("[]")
+def _same_values(one: str, other: str) -> bool:
+    """Whether two formats differ in nothing but being a list; formats that are none are told elsewhere."""
+    try:
+        forms = [parse_format(text) for text in (one, other)]
+    except ValueError:
+        return True
+    return len({(form.kind, tuple(form.lengths)) for form in forms}) == 1
 
 
 def check_identities(files: Files) -> None:

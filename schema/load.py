@@ -1,6 +1,7 @@
 """Reads `schema/spec/` into a Registry, or says everything that is wrong with it at once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,16 +21,43 @@ ESSENTIAL = ("entity", "identity", "elements", "relations")
 """Without one of these an entity is taken as unread: others may refer to anything in it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Specification:
+    """The files of a specification as they are written, before anything is checked."""
+
+    head: Document
+    tables: Sequence[Document]
+    entities: Sequence[Document]
+
+    @property
+    def documents(self) -> Sequence[Document]:
+        """All files, the head first."""
+        return (self.head, *self.tables, *self.entities)
+
+
 def load_registry(folder: Path = SPEC_FOLDER) -> Registry:
     """The specification in `folder`. Raises Problems with every mistake in every file."""
+    return make_registry(read_specification(folder))
+
+
+def read_specification(folder: Path) -> Specification:
+    """The files in `folder`, unchecked."""
+
+    def read(kind: str) -> list[Document]:
+        return [read_yaml(file, _shown(folder, file)) for file in sorted((folder / kind).glob("*.yaml"))]
+
     head = read_yaml(folder / "spec.yaml", _shown(folder, folder / "spec.yaml"))
-    spec = read_shape(head, WrittenSpec)
-    tables, table_files = _read(folder, "codes", WrittenCodes)
-    entities, entity_files = _read(folder, "entities", WrittenEntity)
+    return Specification(head, read("codes"), read("entities"))
+
+
+def make_registry(files: Specification) -> Registry:
+    """What the files say. Raises Problems with every mistake in every file."""
+    spec = read_shape(files.head, WrittenSpec)
+    tables, entities = _shaped(files.tables, WrittenCodes), _shaped(files.entities, WrittenEntity)
     if spec is not None:
-        check_dates(head, (), spec.effective_from, spec.effective_to, ("effective_from", "effective_to"))
-    _check_all(tables, _stems(table_files) - _stems(d for _, d in tables), entities, entity_files)
-    problems = [problem for d in (head, *table_files, *entity_files) for problem in d.problems]
+        check_dates(files.head, (), spec.effective_from, spec.effective_to, ("effective_from", "effective_to"))
+    _check_all(tables, _stems(files.tables) - _stems(d for _, d in tables), entities, files.entities)
+    problems = [problem for document in files.documents for problem in document.problems]
     if problems or spec is None:
         raise Problems(problems)
     return Registry(
@@ -46,10 +74,8 @@ def _shown(folder: Path, file: Path) -> str:
     return str(file.relative_to(root)) if file.is_relative_to(root) else str(file)
 
 
-def _read(folder: Path, kind: str, model: type[T]) -> tuple[list[tuple[T, Document]], list[Document]]:
-    documents = [read_yaml(file, _shown(folder, file)) for file in sorted((folder / kind).glob("*.yaml"))]
-    read = [(written, d) for d in documents if (written := read_shape(d, model)) is not None]
-    return read, documents
+def _shaped(documents: Iterable[Document], model: type[T]) -> list[tuple[T, Document]]:
+    return [(written, d) for d in documents if (written := read_shape(d, model)) is not None]
 
 
 def _stems(files: Iterable[Document]) -> set[str]:
@@ -65,7 +91,7 @@ def _check_all(
     tables: list[Table],
     unread_tables: set[str],
     entities: list[tuple[WrittenEntity, Document]],
-    entity_files: list[Document],
+    entity_files: Sequence[Document],
 ) -> None:
     _check_unique(((w.codes, d, ("codes",)) for w, d in tables), "代码表")
     _check_unique(((w.id, d, ("id",)) for w, d in tables), "代码表标识")
@@ -84,6 +110,7 @@ def _check_all(
     hurt = {d.file for _, d in entities if any((word,) in d.repaired for word in ESSENTIAL)}
     whole = {d.file for _, d in entities} - hurt
     unread = {_camel(Path(d.file).stem) for d in entity_files if d.file not in whole}
+    unread |= {written.entity for written, d in entities if d.file in hurt}
     files = {entity.entity: (entity, document) for entity, document in entities if entity.entity}
     for entity, document in entities:
         check_references(entity, document, files, unread)
