@@ -75,7 +75,7 @@ def test_a_data_element_is_told_with_all_it_has() -> None:
 def test_every_attribute_of_an_element_can_be_asked_for() -> None:
     fields = set(SCHEMA._schema.type_map["ElementDefinition"].fields)  # type: ignore[attr-defined]
     hidden = {"name", "check", "normal"}
-    renamed = {"core": "isCore", "codes": "codeTable", "indexed": "isFilterable"}
+    renamed = {"core": "isCore", "codes": "codeTable", "unindexed": "isFilterable"}
     for slot in type(SPECIFICATION.entities["Party"].elements["uscc"]).__slots__:
         first, *rest = slot.split("_")
         name = renamed.get(slot, first + "".join(map(str.capitalize, rest)))

@@ -86,7 +86,7 @@ class Element:
     effective_from: date | None = None
     effective_to: date | None = None
     submitting_agency: str = ""
-    indexed: bool = True
+    unindexed: bool = False
 
     @property
     def is_sensitive(self) -> bool:
@@ -130,6 +130,7 @@ class Entity:
     derived: Mapping[str, tuple[str, ...]]
     elements: Mapping[str, Element]
     relations: Mapping[str, Relation]
+    draft: str = ""
 
     @cached_property
     def lookups(self) -> tuple[tuple[str, ...], ...]:
@@ -150,6 +151,8 @@ class Registry:
     version: str
     entities: Mapping[str, Entity]
     codes: Mapping[str, CodeTable]
+    title: str = ""
+    note: str = ""
 
     def is_allotted_reference(self, element: Element) -> bool:
         """Whether its value is what the gateway allotted to another entity, so that no record ever holds it."""
@@ -165,7 +168,7 @@ class Registry:
         is_plain = not form.many and form.kind != "structure"
         is_short = form.kind != "text" or max(form.lengths, default=LONGEST_INDEXED) <= LONGEST_INDEXED
         is_known = not element.is_sensitive and not self.is_allotted_reference(element)
-        return element.indexed and is_plain and is_short and is_known
+        return not element.unindexed and is_plain and is_short and is_known
 
     def target_of(self, entity: str, relation: str) -> Entity:
         """The entity a relation leads to."""
