@@ -112,7 +112,7 @@ def test_all_elements_come_page_by_page_in_the_order_of_the_specification() -> N
         ('{entity: "Party", sensitivity: MEDIUM}', ["ZF06017"]),
         ('{entity: "Party", need: MANDATORY, isCore: true}', ["ZF06002", "ZF06003"]),
         ('{entity: "Party", name: ["legal_rep_name", "idType"]}', ["ZF06010", "ZF06013"]),
-        ('{entity: "Party", text: "信用代码"}', ["ZF06004"]),
+        ('{entity: "Party", text: "18 位全国唯一代码"}', ["ZF06004"]),
         ('{entity: "Nobody"}', []),
         ("{id: []}", []),
         ('{entity: "Party", status: RETIRED}', []),
@@ -128,8 +128,8 @@ def test_text_is_looked_for_in_definitions_and_synonyms_too(tmp_path: Path) -> N
     copy = Copy(tmp_path)
     copy.replace(
         "party",
-        "title: 统一社会信用代码,",
-        "title: 统一社会信用代码, definition: 赋予法人的终身代码, synonyms: [USCI 码],",
+        "    synonyms: [CF_XDR_SHXYM, 社会信用代码]\n    definition: ",
+        "    synonyms: [USCI 码]\n    definition: 赋予法人的终身代码，",
     )
     schema = build_schema(load_registry(copy.folder))
     for text in ("终身代码", "usci"):

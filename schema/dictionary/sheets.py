@@ -92,8 +92,8 @@ ELEMENTS = (
     Column("生效日期", "effective_from", 12),
     Column("失效日期", "effective_to", 12),
     Column("提交机构", "submitting_agency", 16),
-    Column("官方标识", "sf_ref", 12),
     Column("不索引", "unindexed", 9, (YES,)),
+    Column("官方标识", "sf_ref", 12),
 )
 RELATIONS = (
     Column("实体", "entity", 20),
