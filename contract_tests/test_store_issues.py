@@ -95,7 +95,7 @@ def test_issues_are_listed_latest_first_by_source_and_so_many(store):
     assert [seen.issue.key for seen in store.issues("market", 1)] == [f"{AGENCY}/2"]
     assert store.issues("police") == []
     assert str(store.issues()[1]) == (
-        f"market EnforcementCase {AGENCY}/1 的 filed_date：不合格式"
+        f"错误 market EnforcementCase {AGENCY}/1 的 filed_date：不合格式"
         "（2024-06-05T16:00:00+08:00 至 2024-06-05T16:00:00+08:00，1 次）"
     )
 

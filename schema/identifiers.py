@@ -1,10 +1,12 @@
-"""Check digits of the numbers that identify parties: GB 32100 (统一社会信用代码) and GB 11643 (公民身份号码)."""
+"""Check digits of the numbers that identify parties: GB 32100 (统一社会信用代码), GB 11714 (组织机构代码) within it, and
+GB 11643 (公民身份号码)."""
 
 import re
 from datetime import date
 
 USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 USCC_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
+ORG_CODE_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
 ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 ID_CHECK_DIGITS = "10X98765432"
 
@@ -26,6 +28,20 @@ def check_uscc(text: str) -> str:
     if code[17] != expected:
         raise ValueError(f"统一社会信用代码校验位应为 {expected}，实为 {code[17]}")
     return code
+
+
+def org_code_check_digit(body: str) -> str:
+    """The ninth character of a 组织机构代码 (GB 11714) for its first eight."""
+    total = sum(int(letter, 36) * weight for letter, weight in zip(body, ORG_CODE_WEIGHTS, strict=True))
+    return "X" if total % 11 == 1 else str(-total % 11)
+
+
+def doubt_uscc(code: str) -> str | None:
+    """What is doubtful about a code that `check_uscc` accepted: the 组织机构代码 within it (9–17) may be none. Else None."""
+    expected = org_code_check_digit(code[8:16])
+    if code[16] == expected:
+        return None
+    return f"第 9–17 位不是组织机构代码（GB 11714）：校验位应为 {expected}，实为 {code[16]}"
 
 
 def id_check_digit(body: str) -> str:

@@ -23,6 +23,7 @@ from schema.registry import (
     Sensitivity,
     Status,
 )
+from schema.rules import WrittenConditionalCheck, conditional_checks, fact_date
 from schema.written import Document, check_shape, read_yaml
 
 NORMAL_FORMS = ("doc_no",)
@@ -111,6 +112,8 @@ class WrittenEntity(Written):
     identity: list[list[Snake]]
     allotted: Snake | None = None
     derived: dict[Snake, list[Snake]] = {}
+    fact_date: list[Snake] = []
+    conditional_checks: dict[Snake, WrittenConditionalCheck] = {}
     elements: dict[Snake, WrittenElement]
     relations: dict[Snake, WrittenRelation] = {}
 
@@ -134,6 +137,8 @@ class WrittenCodes(Written):
     type: Camel | None = None
     basis: str = ""
     version: str = ""
+    judged_length: Annotated[int, Field(strict=False, ge=1)] | None = None
+    foreign_prefixes: list[str] = []
     members: dict[Annotated[str, _like(UPPER, " UPPER_CASE 成员名或区划代码")], WrittenCode]
 
 
@@ -206,7 +211,17 @@ def _code_table(written: WrittenCodes) -> CodeTable:
         member: Code(member, c.code or member, c.title, _date(c.valid_from), _date(c.valid_to), tuple(c.successors))
         for member, c in written.members.items()
     }
-    return CodeTable(written.codes, written.id, written.title, written.type, members, written.basis, written.version)
+    return CodeTable(
+        written.codes,
+        written.id,
+        written.title,
+        written.type,
+        members,
+        written.basis,
+        written.version,
+        written.judged_length,
+        tuple(written.foreign_prefixes),
+    )
 
 
 def _date(text: str | None) -> date | None:
@@ -243,7 +258,16 @@ def _entity(written: WrittenEntity, document: Document, spec: WrittenSpec, codes
     identity = tuple(tuple(i) for i in written.identity)
     derived = {name: tuple(sources) for name, sources in written.derived.items()}
     return Entity(
-        written.entity, written.title, written.description, identity, written.allotted, derived, elements, relations
+        written.entity,
+        written.title,
+        written.description,
+        identity,
+        written.allotted,
+        derived,
+        elements,
+        relations,
+        fact_date(written.fact_date, elements, document),
+        conditional_checks(written.conditional_checks, elements, codes, document),
     )
 
 

@@ -96,6 +96,7 @@ class Engine:
                     "id": global_id(issue.entity, issue.key or ""),
                     "element": issue.element,
                     "elementId": issue.element_id,
+                    "severity": issue.severity,
                     "reason": issue.reason,
                 }
                 for issue in list(execution.index.issues)[:MOST_ISSUES]

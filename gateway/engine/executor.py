@@ -17,6 +17,7 @@ from gateway.engine.plan import Identify, Lookup, Plan, StoreLookup, StoreSearch
 from gateway.engine.planner import route_of
 from gateway.engine.storage import MOST_RELATED, ListPage, Storage, StoreUnavailable, TooManyRelated
 from gateway.store.store import Stored
+from schema.formats import CHINA_TIME
 from schema.registry import OWNER, Registry
 
 
@@ -166,8 +167,9 @@ class Execution:
             return
         mapped: list[Mapped] = []
         deleted: list[tuple[str, str]] = []
+        told_on = page.received_at.astimezone(CHINA_TIME).date()
         for record in page.records:
-            entity = map_record(mapping, role.entity, record, self.services.hash_id)
+            entity = map_record(mapping, role.entity, record, self.services.hash_id, told_on)
             if role.relation is None:
                 self._name_as_asked(mapping, entity, key_texts(record, role.field), wanted)
             if role.deleted and role.deleted.values & {str(v) for v in role.deleted.path.find(record)}:
