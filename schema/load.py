@@ -23,7 +23,7 @@ from schema.registry import (
     Sensitivity,
     Status,
 )
-from schema.rules import WrittenConditionalCheck, conditional_checks, fact_date
+from schema.rules import WrittenConditionalCheck, check_fronts, conditional_checks, fact_date
 from schema.written import Document, check_shape, read_yaml
 
 NORMAL_FORMS = ("doc_no",)
@@ -229,6 +229,7 @@ def _date(text: str | None) -> date | None:
 
 
 def _check_codes(written: WrittenCodes, document: Document) -> None:
+    check_fronts(written.judged_length, written.foreign_prefixes, written.type, document)
     seen: dict[str, str] = {}
     all_codes = {c.code or member for member, c in written.members.items()}
     for member, code in written.members.items():

@@ -29,6 +29,16 @@ def fact_date(names: Sequence[str], elements: Mapping[str, Element], document: D
     return tuple(names)
 
 
+def check_fronts(
+    judged_length: int | None, foreign_prefixes: Sequence[str], type_name: str | None, document: Document
+) -> None:
+    """A table that lists only the front of its codes is no enum, and says how long the front is."""
+    if judged_length and type_name:
+        document.problem(("judged_length",), "枚举（有 type）的代码表没有更长的代码")
+    if foreign_prefixes and not judged_length:
+        document.problem(("foreign_prefixes",), "只与 judged_length 同用")
+
+
 def conditional_checks(
     written: Mapping[str, WrittenConditionalCheck],
     elements: Mapping[str, Element],

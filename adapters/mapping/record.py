@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -113,11 +113,13 @@ def map_record(
 
 
 def rename(source: SourceMapping, mapped: Mapped, key: str) -> None:
-    """Give the entity another key; what is inside it and points back follows."""
+    """Give the entity another key; what is inside it and points back follows, and so do its issues."""
     relations = source.entities[mapped.entity].entity.relations
     for name, children in mapped.embedded.items():
         for child in children if relations[name].inverse else ():
             child.refs[str(relations[name].inverse)] = (key,)
+    named = (mapped.entity, mapped.key)
+    mapped.issues = [replace(i, key=key) if (i.entity, i.key) == named else i for i in mapped.issues]
     mapped.key = key
 
 

@@ -1,0 +1,61 @@
+"""What may be written about a whole entity, and what is told of mistakes in it: dates of facts, conditional checks."""
+
+from contract_tests.test_registry_mistakes import Copy, meant, spec
+from schema.load import load_registry
+from schema.registry import ConditionalCheck
+
+__all__ = ["spec"]
+
+
+def test_an_entity_says_which_dates_its_facts_have_and_what_is_checked_under_a_condition():
+    entities = load_registry().entities
+    assert entities["EnforcementCase"].fact_date == ("violation_start_date", "filed_date")
+    assert entities["Party"].conditional_checks == (
+        ConditionalCheck("id_no", "id_no", {"id_type": ("RESIDENT_IDENTITY_CARD",)}),
+        ConditionalCheck("legal_rep_id_no", "id_no", {"legal_rep_id_type": ("RESIDENT_IDENTITY_CARD",)}),
+    )
+
+
+def test_divisions_are_judged_by_six_digits_and_those_of_other_provinces_are_taken():
+    table = load_registry().codes["division"]
+    taken = ["350102", "350102001", "350182", "110101", "710000"]
+    refused = ["359999", "352101", "350102ABC", "11O101", "990101", "3501", ""]
+    assert [table.takes(code) for code in taken] == [True] * len(taken)
+    assert [table.takes(code) for code in refused] == [False] * len(refused)
+
+
+def test_mistakes_in_the_rules_of_an_entity_are_all_told_at_once(spec: Copy):
+    spec.replace("enforcement_case", "[violation_start_date, filed_date]", "[violation_start, case_name]")
+    spec.replace(
+        "party",
+        "  id_no: {check: id_no, when: {id_type: [RESIDENT_IDENTITY_CARD]}}",
+        "  id_number: {check: id_no, when: {id_type: [RESIDENT_CARD]}}\n"
+        "  party_name: {check: name, when: {phone: [X], id_typ: [X]}}\n"
+        "  birth_date: {check: id_no, when: {}}",
+    )
+    case, party = "enforcement_case", "party"
+    assert spec.problems() == [
+        f"{spec.at(case, 'violation_start,')}: fact_date[0]: 本实体没有数据元 “violation_start” — "
+        f"{meant('violation_start_date', 'violation_fact')}",
+        f"{spec.at(case, 'case_name]')}: fact_date[1]: case_name 不是单个日期或时间，不能说明事实发生在哪天",
+        f"{spec.at(party, 'id_number')}: conditional_checks.id_number: 本实体没有数据元 “id_number”",
+        f"{spec.at(party, 'RESIDENT_CARD')}: conditional_checks.id_number.when.id_type[0]: "
+        f"代码表 id_type 没有成员 “RESIDENT_CARD” — {meant('RESIDENT_IDENTITY_CARD')}",
+        f"{spec.at(party, 'check: name')}: conditional_checks.party_name.check: 不认识的词 “name” — 可用：id_no、uscc",
+        f"{spec.at(party, 'phone: [X]')}: conditional_checks.party_name.when.phone: "
+        "phone 不是取一个代码的数据元，不能作条件",
+        f"{spec.at(party, 'id_typ: [X]')}: conditional_checks.party_name.when.id_typ: "
+        f"本实体没有数据元 “id_typ” — {meant('id_type')}",
+        f"{spec.at(party, 'birth_date: {check')}: conditional_checks.birth_date: birth_date 不是单个文本，不能校验",
+        f"{spec.at(party, 'when: {}')}: conditional_checks.birth_date.when: "
+        "至少写一个条件；总是要查的写在数据元的 check",
+    ]
+
+
+def test_only_a_table_of_numbers_may_list_the_front_of_its_codes(spec: Copy):
+    spec.replace("division", "judged_length: 6 #", "#")
+    spec.replace("sex", "type: Sex", "type: Sex\njudged_length: 1")
+    assert spec.problems() == [
+        f"{spec.at('division', 'foreign_prefixes')}: foreign_prefixes: 只与 judged_length 同用",
+        f"{spec.at('sex', 'judged_length')}: judged_length: 枚举（有 type）的代码表没有更长的代码",
+    ]
