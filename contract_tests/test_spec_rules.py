@@ -59,3 +59,20 @@ def test_only_a_table_of_numbers_may_list_the_front_of_its_codes(spec: Copy):
         f"{spec.at('division', 'foreign_prefixes')}: foreign_prefixes: 只与 judged_length 同用",
         f"{spec.at('sex', 'judged_length')}: judged_length: 枚举（有 type）的代码表没有更长的代码",
     ]
+
+
+def test_every_document_number_of_the_specification_has_the_normal_form():
+    numbers = {
+        f"{entity.name}.{name}"
+        for entity in load_registry().entities.values()
+        for name, element in entity.elements.items()
+        if element.normal == "doc_no"
+    }
+    assert numbers == {
+        "Agency.exemption_approval_no",
+        "ElectronicMaterial.doc_no",
+        "EnforcementMatter.delegation_doc_no",
+        "License.license_doc_no",
+        "PenaltyDecision.decision_doc_no",
+        "RemedyCase.target_doc_no",
+    }
