@@ -94,14 +94,16 @@ def sync(province: Federation, source: str) -> None:
     assert return_data(province.settings, load_definitions(province.settings), source, None, print)
 
 
-async def ask(gateway: Asking, number: str) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
-    """The case and its party, and what is told beside them: (element, severity, reason)."""
+async def ask(gateway: Asking, number: str) -> tuple[dict[str, Any], list[tuple[str, str, str, str]]]:
+    """The case and its party, and what is told beside them: (element, CV44, severity, reason)."""
     query = f"""{{ enforcementCase(agencyCode: "{AGENCY}", sourceCaseNo: "{number}") {{
         violationDivisionCode parties {{ partyName uscc idType idNo }} }} }}"""
     answer = await gateway.ask(query)
     assert "errors" not in answer
     issues = answer.get("extensions", {}).get("dataIssues", [])
-    return answer["data"]["enforcementCase"], [(i["element"], i["severity"], i["reason"]) for i in issues]
+    return answer["data"]["enforcementCase"], [
+        (i["element"], i["checkType"], i["severity"], i["reason"]) for i in issues
+    ]
 
 
 def recorded(gateway: Asking) -> dict[str, list[tuple[str, str, str, str, str | None]]]:
@@ -131,7 +133,7 @@ async def test_a_retired_county_code_used_for_a_later_fact_stays_with_a_warning_
         stored = recorded(gateway)
     reason = RETIRED.format(day)
     assert told["violationDivisionCode"] == COUNTY_UNTIL_2017
-    assert issues == [("violation_division_code", "warning", reason)]
+    assert issues == [("violation_division_code", "04", "warning", reason)]
     assert stored == {number: [("violation_division_code", "04", "warning", reason, "350182")]}
 
 
@@ -142,7 +144,7 @@ async def test_a_county_that_never_was_is_null_with_an_issue_and_one_of_another_
         unknown = await ask(gateway, "no-such-county")
         elsewhere, issues = await ask(gateway, "elsewhere")
     assert unknown[0]["violationDivisionCode"] is None
-    assert unknown[1] == [("violation_division_code", "error", "不在代码表“行政区划代码”中")]
+    assert unknown[1] == [("violation_division_code", "04", "error", "不在代码表“行政区划代码”中")]
     assert (elsewhere["violationDivisionCode"], issues) == ("330106", [])
 
 
@@ -167,7 +169,7 @@ async def test_a_wrong_identity_card_number_is_null_and_shown_nowhere(province: 
     assert told["parties"] == [
         {"partyName": PARTY_OF_A_WRONG_CARD, "uscc": None, "idType": "RESIDENT_IDENTITY_CARD", "idNo": None}
     ]
-    assert issues == [("id_no", "error", "公民身份号码校验位不符")]
+    assert issues == [("id_no", "05", "error", "公民身份号码校验位不符")]
     assert stored == [("id_no", "05", "error", "公民身份号码校验位不符", None)]
     assert party.startswith("~binhai_market:")
     assert known.mapped.values == {
@@ -190,7 +192,7 @@ async def test_a_credit_code_without_an_organisation_code_inside_stays_with_a_wa
         stored = recorded(gateway)
     reason = "第 9–17 位不是组织机构代码（GB 11714）：校验位应为 2，实为 3"
     assert [party["uscc"] for party in told["parties"]] == [NO_ORG_CODE_INSIDE]
-    assert issues == [("uscc", "warning", reason)]
+    assert issues == [("uscc", "05", "warning", reason)]
     assert stored == {NO_ORG_CODE_INSIDE: [("uscc", "05", "warning", reason, NO_ORG_CODE_INSIDE)]}
 
 

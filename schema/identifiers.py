@@ -6,6 +6,8 @@ from datetime import date
 
 USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 USCC_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
+USCC_REGISTRARS = "123456789ANY"
+"""登记管理部门 (domain.md 2.4): the first character."""
 ORG_CODE_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
 ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 ID_CHECK_DIGITS = "10X98765432"
@@ -37,7 +39,9 @@ def org_code_check_digit(body: str) -> str:
 
 
 def doubt_uscc(code: str) -> str | None:
-    """What is doubtful about a code that `check_uscc` accepted: the 组织机构代码 within it (9–17) may be none. Else None."""
+    """What is doubtful about a code that `check_uscc` accepted, or None: its registrar, the 组织机构代码 within it (9–17)."""
+    if code[0] not in USCC_REGISTRARS:
+        return f"首位 {code[0]} 不是登记管理部门代码（GB 32100）"
     expected = org_code_check_digit(code[8:16])
     if code[16] == expected:
         return None

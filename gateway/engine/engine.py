@@ -96,6 +96,7 @@ class Engine:
                     "id": global_id(issue.entity, issue.key or ""),
                     "element": issue.element,
                     "elementId": issue.element_id,
+                    "checkType": issue.check_type,
                     "severity": issue.severity,
                     "reason": issue.reason,
                 }
