@@ -10,6 +10,7 @@ import pytest
 from adapters.mapping.load import MAPPINGS_FOLDER, load_mapping, load_mappings
 from adapters.mapping.record import Mapped, map_record
 from contract_tests.expectations import hash_id
+from contract_tests.federation import copy_mappings
 from schema.identifiers import id_check_digit, uscc_check_digit
 from schema.load import load_registry
 from schema.registry import SPEC_FOLDER, Registry
@@ -107,8 +108,8 @@ def dated_kinds(tmp_path: Path) -> Registry:
     return load_registry(spec)
 
 
-def decided(registry: Registry, day: str) -> Mapped:
-    mapping = load_mapping(registry, MAPPINGS_FOLDER / "binhai_exchange")
+def decided(registry: Registry, day: str, folder: Path = MAPPINGS_FOLDER / "binhai_exchange") -> Mapped:
+    mapping = load_mapping(registry, folder)
     record = {"cf_wsh": "闽罚〔2021〕1号", "cf_cflb": "1,2,4", "cf_jdrq": day}
     return map_record(mapping, "PenaltyDecision", record, hash_id, TODAY)
 
@@ -120,6 +121,28 @@ def test_each_code_of_a_list_is_judged_and_named_as_the_source_wrote_it(dated_ki
     assert issues_of(before) == [("penalty_kinds", "04", "warning", early, "2")]
     assert issues_of(after) == [("penalty_kinds", "04", "warning", late, "4")]
     assert before.values["penalty_kinds"] == after.values["penalty_kinds"] == ("WARNING", "FINE", "SUSPEND_OPERATION")
+
+
+@pytest.mark.parametrize(
+    ("day", "issues"),
+    [
+        ("2021/07/14", []),
+        (
+            "2021/07/15",
+            [
+                "代码 03（没收违法所得、没收非法财物（旧类））有效至 2021-07-14，不适用于 2021-07-15，"
+                "承接代码 22（没收违法所得）、23（没收非法财物）"
+            ],
+        ),
+    ],
+)
+def test_an_old_class_of_penalty_counts_for_old_decisions_only(tmp_path: Path, day: str, issues: list[str]) -> None:
+    mapping = copy_mappings(tmp_path, "binhai_exchange") / "binhai_exchange" / "mapping.yaml"
+    text = mapping.read_text("utf-8")
+    mapping.write_text(text.replace('    "4": SUSPEND_OPERATION\n', '    "4": OLD_CONFISCATION\n'), "utf-8")
+    told = decided(REGISTRY, day, mapping.parent)
+    assert told.values["penalty_kinds"] == ("WARNING", "FINE", "OLD_CONFISCATION")
+    assert [issue.reason for issue in told.issues] == issues
 
 
 def test_what_is_inside_a_record_is_of_the_day_of_that_record(dated_kinds: Registry) -> None:

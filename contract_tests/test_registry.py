@@ -319,4 +319,62 @@ def test_a_retired_division_names_its_successor():
         "龙海市": ("2021-12-31", ("350604",)),
         "建阳市": ("2014-12-31", ("350703",)),
         "永定县": ("2014-12-31", ("350803",)),
+        "建阳地区（南平地区）": ("1994-12-31", ("350700",)),
+        "宁德地区": ("1999-12-31", ("350900",)),
+        "莆田地区": ("1983-12-31", ("350300",)),
+        "晋江地区": ("1985-12-31", ("350500",)),
+        "龙溪地区": ("1985-12-31", ("350600",)),
+        "龙岩地区": ("1996-12-31", ("350800",)),
     }
+
+
+def test_the_penalty_kinds_of_the_old_law_end_the_day_before_the_new_one_and_name_what_follows():
+    old = {
+        c.code: (str(c.valid_to), c.successors) for c in REGISTRY.codes["penalty_kind"].members.values() if c.valid_to
+    }
+    new = [c.code for c in REGISTRY.codes["penalty_kind"].members.values() if str(c.valid_from) == "2021-07-15"]
+    assert (old, new) == (
+        {
+            "01": ("2021-07-14", ("11",)),
+            "02": ("2021-07-14", ("21",)),
+            "03": ("2021-07-14", ("22", "23")),
+            "04": ("2021-07-14", ("42",)),
+            "05": ("2021-07-14", ("31", "33")),
+            "06": ("2021-07-14", ("51",)),
+            "07": ("2021-07-14", ("99",)),
+        },
+        ["12", "32", "41", "43", "44"],
+    )
+
+
+def test_every_element_has_the_attributes_of_a_data_element():
+    wanted = ("english_name", "definition", "object_class_term", "property_term", "representation_term")
+    assert [f"{e.name}.{x.name}" for e, x in ELEMENTS if not all(getattr(x, word) for word in wanted)] == []
+
+
+def test_no_definition_is_said_twice():
+    definitions = [element.definition for _, element in ELEMENTS]
+    assert len(set(definitions)) == len(definitions) == 366
+
+
+def test_what_an_element_means_fits_how_it_is_written():
+    kinds = {"日期": "date", "时间": "datetime", "金额": "money", "标志": "boolean", "结构": "structure"}
+    assert [
+        f"{e.name}.{x.name}" for e, x in ELEMENTS if kinds.get(x.representation_term, x.format.kind) != x.format.kind
+    ] == []
+    assert {kinds[x.representation_term] for _, x in ELEMENTS if x.representation_term in kinds} == set(kinds.values())
+
+
+def test_the_draft_has_no_submitter_and_no_dates_and_says_so():
+    told = {(x.status, x.submitting_agency, x.effective_from, x.effective_to) for _, x in ELEMENTS}
+    assert told == {("candidate", "待定（草案）", None, None)}
+
+
+def test_elements_are_found_by_the_names_of_the_double_publicity_template():
+    names = {synonym: x.id for _, x in ELEMENTS for synonym in x.synonyms}
+    assert (names["CF_WFXW"], names["CF_WSH"], names["CF_FR_SFZH"]) == ("ZF10004", "ZF15001", "ZF06012")
+
+
+def test_every_code_table_says_which_version_it_is():
+    versions = {t.name: t.version for t in REGISTRY.codes.values() if t.version != REGISTRY.version}
+    assert versions == {"division": "2022-10"}

@@ -1,53 +1,17 @@
 """Every mistake in a specification is told with its place and the way out."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
+from contract_tests.specification import Copy, meant
 from schema.load import load_registry
 from schema.problems import Problems
-from schema.registry import SPEC_FOLDER
-
-
-class Copy:
-    """A copy of the specification that a test may spoil."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = Path(shutil.copytree(SPEC_FOLDER, folder / "schema" / "spec"))
-
-    def file(self, stem: str) -> Path:
-        (file,) = self.folder.rglob(f"{stem}.yaml")
-        return file
-
-    def replace(self, stem: str, right: str, wrong: str) -> None:
-        """Puts `wrong` where `right` stands; it stands there once."""
-        text = self.file(stem).read_text(encoding="utf-8")
-        assert text.count(right) == 1, f"{stem}: {right}"
-        self.file(stem).write_text(text.replace(right, wrong), encoding="utf-8")
-
-    def at(self, stem: str, *texts: str) -> str:
-        """Where the last of `texts` stands, each looked for behind the one before: `schema/spec/…:line:col`."""
-        whole, found = self.file(stem).read_text(encoding="utf-8"), 0
-        for text in texts:
-            found = whole.index(text, found)
-        before = whole[:found]
-        shown = self.file(stem).relative_to(self.folder.parents[1])
-        return f"{shown}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
-
-    def problems(self) -> list[str]:
-        with pytest.raises(Problems) as caught:
-            load_registry(self.folder)
-        return [str(problem) for problem in caught.value.problems]
 
 
 @pytest.fixture
 def spec(tmp_path: Path) -> Copy:
     return Copy(tmp_path)
-
-
-def meant(*words: str) -> str:
-    return f"是否应为 {' / '.join(words)}？（did you mean {' / '.join(words)}?）"
 
 
 def test_an_unspoilt_copy_is_the_same_specification(spec: Copy):
@@ -63,7 +27,7 @@ def test_every_mistake_in_every_file_is_told_at_once(spec: Copy):
     spec.replace("sex", "title: 男", "titel: 男")
     spec.replace("agency", "  is_app_unit:", "  app_unit_flag:")
     spec.replace("agency", "to: Officer, many: true, inverse: agency", "to: Officer, many: true, inverse: agensy")
-    spec.replace("enforcement_matter", "format: C..500, need: M", "format: C..500, need: must")
+    spec.replace("enforcement_matter", "need: M", "need: must", behind="  matter_name:")
     spec.replace("inspection", "refers: Party.party_key", "refers: Party.partyy_key")
     spec.replace("inspection", "format: C..2000", "format: C...2000")
     spec.replace("inspection", "agency: {to: Agency", "agency: {to: Agensy")
@@ -92,7 +56,7 @@ def test_every_mistake_in_every_file_is_told_at_once(spec: Copy):
             ),
             (
                 at("revoke_type", "type: P"),
-                "type: 枚举类型 “PenaltyKind” 已在 schema/spec/codes/penalty_kind.yaml 中定义",
+                "type: 实体或枚举类型 “PenaltyKind” 已在 schema/spec/codes/penalty_kind.yaml 中定义",
             ),
             (
                 at("sex", "MALE"),

@@ -1,10 +1,17 @@
 """What may be written about a whole entity, and what is told of mistakes in it: dates of facts, conditional checks."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 from contract_tests.test_registry_mistakes import Copy, meant, spec
+from contract_tests.test_spec_exchange import changed, exported, refused
+from schema.dictionary.taking import take_workbook
 from schema.load import load_registry
 from schema.registry import ConditionalCheck
 
-__all__ = ["spec"]
+__all__ = ["changed", "exported", "spec"]
+Changed = Callable[[Callable[[Any], None]], Path]
 
 
 def test_an_entity_says_which_dates_its_facts_have_and_what_is_checked_under_a_condition():
@@ -76,3 +83,56 @@ def test_every_document_number_of_the_specification_has_the_normal_form():
         "PenaltyDecision.decision_doc_no",
         "RemedyCase.target_doc_no",
     }
+
+
+def party_row(book: Any) -> dict[str, Any]:
+    """The cells of Party in the workbook by the titles of their columns."""
+    header, *rows = book["实体"].iter_rows()
+    (row,) = [row for row in rows if row[0].value == "Party"]
+    return {title.value: cell for title, cell in zip(header, row, strict=True)}
+
+
+def test_rules_are_edited_in_the_workbook(changed: Changed):
+    def edit(book: Any) -> None:
+        cells = party_row(book)
+        assert cells["条件校验"].value == (
+            "id_no = id_no | id_type = RESIDENT_IDENTITY_CARD\n"
+            "legal_rep_id_no = id_no | legal_rep_id_type = RESIDENT_IDENTITY_CARD"
+        )
+        cells["事实日期"].value = "birth_date"
+        cells["条件校验"].value = "id_no = id_no | id_type = ORDINARY_PASSPORT；TAIWAN_PERMIT | sex = MALE"
+
+    taken = take_workbook(changed(edit))
+    assert list(taken.refusals) == []
+    assert taken.registry is not None
+    party = taken.registry.entities["Party"]
+    assert party.fact_date == ("birth_date",)
+    when = {"id_type": ("ORDINARY_PASSPORT", "TAIWAN_PERMIT"), "sex": ("MALE",)}
+    assert party.conditional_checks == (ConditionalCheck("id_no", "id_no", when),)
+
+
+def test_rules_that_cannot_be_taken_are_told_with_their_cell(changed: Changed):
+    written = (
+        "id_no",
+        "phone = id_no | sex",
+        "legal_rep_id_no = id_no | id_type = X",
+        "legal_rep_id_no = uscc | sex = MALE",
+    )
+
+    def spoil(book: Any) -> None:
+        cells = party_row(book)
+        cells["事实日期"].value = "birth_date；sex"
+        cells["条件校验"].value = "\n".join(written)
+
+    file = changed(spoil)
+    dates, checks = (refused(file)[n].split("：")[0] for n in (0, 1))
+    how = "Party 的条件校验应写作：数据元 = 校验 | 条件数据元 = 成员；成员，每个数据元一行"
+    assert sorted(refused(file)) == sorted(
+        [
+            f"{dates}：“sex”：sex 不是单个日期或时间，不能说明事实发生在哪天",
+            *(f"{checks}：“{line}”：{how}" for line in (written[0], written[1], written[3])),
+            f"{checks}：“{written[2]}”：代码表 id_type 没有成员 “X” — 可用：FOREIGN_PERMANENT_RESIDENT_CARD、"
+            "HONG_KONG_MACAO_PERMIT、ORDINARY_PASSPORT、RESIDENT_IDENTITY_CARD、TAIWAN_PERMIT",
+        ]
+    )
+    assert (dates[:3], checks[:3]) == ("实体!", "实体!")

@@ -155,6 +155,7 @@ class Entity:
     relations: Mapping[str, Relation]
     fact_date: tuple[str, ...] = ()
     conditional_checks: tuple[ConditionalCheck, ...] = ()
+    draft: str = ""
 
     @cached_property
     def lookups(self) -> tuple[tuple[str, ...], ...]:
@@ -175,6 +176,8 @@ class Registry:
     version: str
     entities: Mapping[str, Entity]
     codes: Mapping[str, CodeTable]
+    title: str = ""
+    note: str = ""
 
     def target_of(self, entity: str, relation: str) -> Entity:
         """The entity a relation leads to."""

@@ -1,5 +1,6 @@
 """YAML as its author wrote it: every scalar is text, and every value knows its line and column."""
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -27,14 +28,24 @@ class Document:
     tree: Any = None
     marks: dict[Path, tuple[int, int]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    repaired: set[Path] = field(default_factory=set)
 
     def problem(self, path: Path, what: str, suggestion: str = "") -> None:
-        """Record a mistake at `path`, or at its nearest ancestor that is written in the file."""
+        """Record a mistake at `path`, or at its nearest ancestor that is written in the file.
+
+        Where a mistake was already told and the value read as empty, there is nothing more to say.
+        """
+        if self.is_repaired(path):
+            return
         written = path
         while written not in self.marks and written:
             written = written[:-1]
         line, column = self.marks.get(written, (1, 1))
         self.problems.append(Problem(self.file, line, column, dotted(path), what, suggestion))
+
+    def is_repaired(self, path: Path) -> bool:
+        """Whether what stands at `path` could not be read as it is written."""
+        return any(path[:length] in self.repaired for length in range(1, len(path) + 1))
 
     def unknown(self, path: Path, word: str, what: str, known: Iterable[str]) -> None:
         """Record a word that is not in the vocabulary, with what was probably meant."""
@@ -48,7 +59,7 @@ def read_yaml(file: FilePath, shown_as: str | None = None) -> Document:
         data = file.read_bytes()
         if len(data) > LARGEST_FILE:
             raise ValueError(f"文件超过 {LARGEST_FILE} 字节")
-        node = yaml.compose(data.decode("utf-8"), Loader=yaml.BaseLoader)
+        node = _compose(data.decode("utf-8"))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -69,6 +80,29 @@ def read_yaml(file: FilePath, shown_as: str | None = None) -> Document:
         else:
             document.tree = _tree(document, node, (), set())
     return document
+
+
+def _compose(text: str) -> Node | None:
+    """The nodes of a YAML text, by the fast parser where it is safe; the other one also words mistakes better."""
+    if _is_shallow(text):
+        with contextlib.suppress(yaml.YAMLError):
+            return yaml.compose(text, Loader=yaml.CBaseLoader)
+    return yaml.compose(text, Loader=yaml.BaseLoader)
+
+
+def _is_shallow(text: str) -> bool:
+    """Whether libyaml may compose a text; it does so recursively, and ends the process when nesting is too deep."""
+    if not hasattr(yaml, "CBaseLoader"):
+        return False
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=yaml.CBaseLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST_NESTING:
+                return False
+    except yaml.YAMLError:
+        return False
+    return True
 
 
 def _tree(document: Document, node: Node, path: Path, seen: set[int]) -> Any:
@@ -105,7 +139,7 @@ def _scalar(document: Document, node: ScalarNode, path: Path) -> Any:
     """Text, unless the author put an explicit `!!int`, `!!bool` or `!!null` in front."""
     text = str(node.value)
     match str(node.tag).removeprefix(TAG):
-        case "str" | "null" if text == "" and node.style is None:
+        case "str" | "null" if text == "" and not node.style:
             return None
         case "str":
             return text
@@ -127,12 +161,13 @@ def check_shape(document: Document, model: type[Model]) -> Model | None:
         return model.model_validate(document.tree)
     except ValidationError as error:
         for item in error.errors(include_url=False, include_input=True):
-            _shape_problem(document, model, item)
+            shape_problem(document, model, document.tree, item)
     return None
 
 
-def _shape_problem(document: Document, model: type[BaseModel], item: Mapping[str, Any]) -> None:
-    path = _written_path(document.tree, item["loc"])
+def shape_problem(document: Document, model: type[BaseModel], tree: Any, item: Mapping[str, Any]) -> None:
+    """Record one of pydantic's mistakes about `tree` where the author can mend it."""
+    path = written_path(tree, item["loc"])
     context = item.get("ctx", {})
     match item["type"]:
         case "extra_forbidden":
@@ -163,7 +198,7 @@ def _shape_problem(document: Document, model: type[BaseModel], item: Mapping[str
             document.problem(path, str(item["msg"]))
 
 
-def _written_path(tree: Any, location: tuple[str | int, ...]) -> Path:
+def written_path(tree: Any, location: tuple[str | int, ...]) -> Path:
     """Pydantic's location without the parts it adds for tagged unions, wrapped short forms and keys."""
     path: list[str | int] = []
     location = location[:-1] if location[-1:] == ("[key]",) else location
