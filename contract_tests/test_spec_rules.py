@@ -6,6 +6,7 @@ from typing import Any
 
 from contract_tests.test_registry_mistakes import Copy, meant, spec
 from contract_tests.test_spec_exchange import changed, exported, refused
+from schema.dictionary.diff import compare
 from schema.dictionary.taking import take_workbook
 from schema.load import load_registry
 from schema.registry import ConditionalCheck
@@ -136,3 +137,28 @@ def test_rules_that_cannot_be_taken_are_told_with_their_cell(changed: Changed):
         ]
     )
     assert (dates[:3], checks[:3]) == ("实体!", "实体!")
+
+
+def test_a_stricter_check_is_told_as_breaking_and_one_that_goes_as_a_change(spec: Copy):
+    registry = load_registry()
+    spec.replace("party", "when: {legal_rep_id_type: [RESIDENT_IDENTITY_CARD]}", "when: {id_type: [TAIWAN_PERMIT]}")
+    spec.replace("officer", "fact_date: [cert_valid_from]", "fact_date: [last_training_date]")
+    spec.replace("division", '"81", "82"]', '"81"]')
+    changed = load_registry(spec.folder)
+    was = "id_no = id_no（id_type = RESIDENT_IDENTITY_CARD）；legal_rep_id_no = id_no（"
+    dates = "事实日期：{} → {}"
+    there = [(c.kind, c.at, c.what) for c in compare(registry, changed) if c.thing == "entity"]
+    back = [(c.kind, c.at, c.what) for c in compare(changed, registry) if c.thing == "table"]
+    assert there == [
+        (
+            "breaking",
+            "Party",
+            f"条件校验：{was}legal_rep_id_type = RESIDENT_IDENTITY_CARD） → {was}id_type = TAIWAN_PERMIT）",
+        ),
+        ("change", "Officer", dates.format("cert_valid_from", "last_training_date")),
+    ]
+    assert [kind for kind, _, _ in back] == ["change"]
+    assert [c.kind for c in compare(registry, changed) if c.thing == "table"] == ["breaking"]
+    spec.replace("party", "  id_no: {check: id_no, when: {id_type: [RESIDENT_IDENTITY_CARD]}}\n", "")
+    gone = compare(changed, load_registry(spec.folder))
+    assert [(c.kind, c.at, c.word) for c in gone] == [("change", "Party", "conditional_checks")]

@@ -22,6 +22,16 @@ def add_spec_commands(commands: Any) -> None:
     check = add("check", _check, "检查一个规范文件夹，一次列出全部问题")
     check.add_argument("folder", nargs="?", type=Path, help="规范文件夹，缺省为本网关的")
 
+    diff = add("diff", _diff, "比较两个规范：新增、变化、破坏性变化，以及各破坏性变化涉及的映射和查询")
+    diff.epilog = "返回值：0 没有破坏性变化；1 有；2 规范或修订版无法读取"
+    diff.add_argument("old", help="规范文件夹，或 git:修订版（如 git:HEAD~1）")
+    diff.add_argument("new", nargs="?", help="同上，缺省为本网关的规范")
+    diff.add_argument("--json", action="store_true", help="以 JSON 输出")
+    diff.add_argument("--mappings", type=Path, help="映射文件夹，缺省为本网关的")
+    diff.add_argument(
+        "--documents", type=Path, action="append", default=[], help="记录的查询（*.graphql 文件或文件夹），可多次"
+    )
+
     export = add("export", _export, "导出数据字典：XLSX（可改可读回）、JSON Schema（每实体一份）、ODCS 数据契约")
     export.add_argument("--format", choices=FORMATS, required=True)
     export.add_argument("--out", type=Path, required=True, help="文件；json-schema 为文件夹")
@@ -44,6 +54,37 @@ def _check(arguments: argparse.Namespace) -> int:
     counts += f"，{sum(len(entity.relations) for entity in entities)} 个关系，{len(registry.codes)} 个代码表"
     print(f"规范 {registry.version}：{counts}。没有问题")
     return 0
+
+
+def _diff(arguments: argparse.Namespace) -> int:
+    from adapters.mapping.load import MAPPINGS_FOLDER
+    from gateway.impact import impacts
+    from gateway.spec_report import report_json, report_text
+    from gateway.spec_revision import NoRevision, specification_at
+    from schema.dictionary.diff import compare
+    from schema.load import load_imperfect
+    from schema.problems import Problems
+    from schema.registry import SPEC_FOLDER
+
+    try:
+        with specification_at(arguments.old) as folder:
+            old, imperfections = load_imperfect(folder)
+        with specification_at(arguments.new or str(SPEC_FOLDER)) as folder:
+            new, others = load_imperfect(folder)
+    except (NoRevision, Problems) as error:
+        print(error, file=sys.stderr)
+        return 2
+    for which, problems in (("旧", imperfections), ("新", others)):
+        if problems:
+            print(
+                f"提示：{which}规范按现行规则有 {len(problems)} 个问题（gateway spec check），仍作比较", file=sys.stderr
+            )
+    mappings = arguments.mappings or MAPPINGS_FOLDER
+    documents = [SPEC_FOLDER.parent / "examples", *arguments.documents]
+    found, rest = impacts(compare(old, new), old, new, mappings, documents)
+    tell = report_json if arguments.json else report_text
+    print(tell(old.version, new.version, found, rest))
+    return 1 if rest or any(impact.change.kind == "breaking" for impact in found) else 0
 
 
 def _export(arguments: argparse.Namespace) -> int:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from schema.check_codes import Table, check_codes, check_dates
-from schema.check_entities import check_entity, check_identities, check_references
+from schema.check_entities import EntityFile, check_entity, check_identities, check_references
 from schema.check_rules import check_rules
 from schema.formats import parse_format
 from schema.problems import Path as Place
-from schema.problems import Problems
+from schema.problems import Problem, Problems
 from schema.registry import SPEC_FOLDER, Code, CodeTable, ConditionalCheck, Element, Entity, Registry, Relation
 from schema.repair import read_shape
 from schema.shape import Written, WrittenCodes, WrittenElement, WrittenEntity, WrittenSpec
@@ -61,6 +61,27 @@ def make_registry(files: Specification) -> Registry:
     problems = [problem for document in files.documents for problem in document.problems]
     if problems or spec is None:
         raise Problems(problems)
+    return _registry(spec, tables, entities)
+
+
+def load_imperfect(folder: Path) -> tuple[Registry, Sequence[Problem]]:
+    """The specification in `folder` in spite of its mistakes, and those: one of the past that today's rules are too
+    strict for. Raises Problems when something cannot be read at all."""
+    try:
+        return load_registry(folder), ()
+    except Problems as error:
+        files = read_specification(folder)
+        spec = read_shape(files.head, WrittenSpec)
+        tables, entities = _shaped(files.tables, WrittenCodes), _shaped(files.entities, WrittenEntity)
+        if spec is None or len(tables) + len(entities) < len(files.tables) + len(files.entities):
+            raise
+        try:
+            return _registry(spec, tables, entities), error.problems
+        except ValueError:
+            raise error from None
+
+
+def _registry(spec: WrittenSpec, tables: Iterable[Table], entities: Iterable[EntityFile]) -> Registry:
     return Registry(
         spec.version,
         {written.entity: _entity(written, spec) for written, _ in entities},
@@ -91,7 +112,7 @@ def _camel(stem: str) -> str:
 def _check_all(
     tables: list[Table],
     unread_tables: set[str],
-    entities: list[tuple[WrittenEntity, Document]],
+    entities: list[EntityFile],
     entity_files: Sequence[Document],
 ) -> None:
     _check_unique(((w.codes, d, ("codes",)) for w, d in tables), "代码表")
