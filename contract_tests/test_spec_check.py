@@ -300,6 +300,16 @@ def test_whatever_stands_where_something_else_should_is_told_and_never_ends_the_
     assert any(line.endswith(f"members.MALE.titel: 不认识的词 “titel” — {meant('title')}") for line in told)
 
 
+def test_a_text_that_a_spreadsheet_could_not_hold_is_told(tmp_path: Path):
+    copy = Copy(tmp_path)
+    copy.replace("party", "title: 相对人名称", 'title: "相对\\x07人"')
+    copy.replace("sex", "title: 男", 'title: "男 "')
+    assert copy.problems() == [
+        f"{copy.at('sex', 'MALE', 'title')}: members.MALE.title: 首尾有空白",
+        f"{copy.at('party', 'party_name:', 'title')}: elements.party_name.title: 含有控制字符或 _xHHHH_ 形式的转义",
+    ]
+
+
 def test_the_specification_itself_has_no_problem(capsys: pytest.CaptureFixture[str]):
     assert main(["spec", "check"]) == 0
     assert capsys.readouterr().out == "规范 draft-2024.1：28 个实体，366 个数据元，71 个关系，67 个代码表。没有问题\n"

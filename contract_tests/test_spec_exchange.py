@@ -146,7 +146,7 @@ def test_every_cell_that_cannot_be_taken_is_told_at_once_and_nothing_is_written(
     assert not folder.exists()
     assert told[:-2] == [
         "代码!C2：“10”：数字单元格，可能已丢失前导零；请设为文本",
-        "代码!A3：“agency_natur”：“代码表”表中没有；是否应为 agency_nature？（did you mean agency_nature?）",
+        "代码!A3：“agency_natur”：“代码表”表中没有 — 是否应为 agency_nature？（did you mean agency_nature?）",
         "代码!E5：“AUTHORIZED_ORGANIZATION”：前面已有同名的一行",
         "代码!G6：“2020-01-01 12:30:00”：日期单元格；请设为文本",
         "关系!G2：“parent_agency”：本实体没有数据元 “parent_agency” — 是否应为 parent_agency_code？（did you mean parent_agency_code?）",
@@ -202,6 +202,9 @@ def test_a_folder_that_holds_something_is_left_alone(
         (lambda book: book["代码"].__setitem__("J1", "代码"), ["代码!J1：“代码”：这一列出现了两次"]),
         (lambda book: book["数据元"].__setitem__("B3", book["数据元"]["B2"].value), ["数据元!B3：“执法主体统一社会信用代码”：中文名"]),
         (lambda book: book["数据元"].__setitem__("E3", "agency_code"), ["数据元!E3：“agency_code”：前面已有同名的一行"]),
+        (lambda book: book["实体"].__setitem__("D2", "agency_code +"), ["实体!D2：本实体没有数据元 “”"]),
+        (lambda book: book["实体"].__setitem__("F4", "nothing"), ["实体!F4：“nothing”：EnforcementMatter 的推导应写作"]),
+        (lambda book: book["代码"].__setitem__("XFD1048576", "x"), ["代码!XFD1048576：“x”：这一列没有认识的表头，不会被采用"]),
         (lambda book: book["实体"].__setitem__("A3", "Agency"), ["实体!A3：“Agency”：前面已有同名的一行"]),
     ],
 )  # fmt: skip

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date
+from typing import Any
 
 from schema.problems import Path
 from schema.shape import CAMEL, SNAKE, UPPER, WrittenCode, WrittenCodes
 from schema.written import Document
 
 FOREVER = date.max
+UNPRINTABLE = re.compile("[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ufffe\\uffff]|_x[0-9A-Fa-f]{4}_")
 Table = tuple[WrittenCodes, Document]
 
 
@@ -40,6 +42,21 @@ def check_name(document: Document, path: Path, name: str, pattern: str, what: st
     """Tell a name that is not written as its kind is."""
     if not re.fullmatch(pattern, name):
         document.problem(path, f"“{name}” 不是{what}")
+
+
+def check_texts(document: Document) -> None:
+    """Tell texts that a spreadsheet could not hold as they are: control characters, and blanks at either end."""
+    waiting: list[tuple[Path, Any]] = [((), document.tree)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [((*path, key), item) for key, item in value.items()]
+        elif isinstance(value, list):
+            waiting += [((*path, index), item) for index, item in enumerate(value)]
+        elif isinstance(value, str) and UNPRINTABLE.search(value):
+            document.problem(path, "含有控制字符或 _xHHHH_ 形式的转义")
+        elif isinstance(value, str) and value != value.strip():
+            document.problem(path, "首尾有空白")
 
 
 def check_dates(

@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
-from schema.check_codes import Table, check_codes, check_dates
+from schema.check_codes import Table, check_codes, check_dates, check_texts
 from schema.check_entities import EntityFile, check_entity, check_identities, check_references
 from schema.check_rules import check_rules
 from schema.formats import parse_format
@@ -56,6 +56,7 @@ def make_registry(files: Specification) -> Registry:
     spec = read_shape(files.head, WrittenSpec)
     tables, entities = _shaped(files.tables, WrittenCodes), _shaped(files.entities, WrittenEntity)
     if spec is not None:
+        check_texts(files.head)
         check_dates(files.head, (), spec.effective_from, spec.effective_to, ("effective_from", "effective_to"))
     _check_all(tables, _stems(files.tables) - _stems(d for _, d in tables), entities, files.entities)
     problems = [problem for document in files.documents for problem in document.problems]
@@ -123,6 +124,8 @@ def _check_all(
     _check_unique(
         ((e.id, d, ("elements", name, "id")) for w, d in entities for name, e in w.elements.items()), "数据元标识"
     )
+    for _, document in (*tables, *entities):
+        check_texts(document)
     for written, document in tables:
         check_codes(written, document)
     known: dict[str, Table | None] = {written.codes: (written, document) for written, document in tables}

@@ -70,11 +70,16 @@ class Reading:
         self.refusals.add(Refusal(place, str(value), reason))
 
 
+def give_reason(what: str, suggestion: str) -> str:
+    """A reason with its suggestion, if there is one."""
+    return f"{what} — {suggestion}" if suggestion else what
+
+
 def read_rows(workbook: Mapping[str, Sequence[Sequence[Given]]]) -> Reading:
     """The rows of every sheet of the dictionary, columns in any order, with every cell refused that is not plain text."""
     reading = Reading()
     for title in workbook.keys() - SHEETS.keys():
-        reading.refuse(Place(title, 0, 0), "", f"不认识的工作表，不会被采用；{did_you_mean(title, SHEETS)}")
+        reading.refuse(Place(title, 0, 0), "", give_reason("不认识的工作表，不会被采用", did_you_mean(title, SHEETS)))
     for title, columns in SHEETS.items():
         reading.sheets[title] = []
         if title not in workbook:
@@ -113,7 +118,7 @@ def _read_header(title: str, columns: Sequence[Column], cells: Sequence[Given], 
         if cell.place.row != HEADER_ROW:
             reading.refuse(cell.place, cell.value, f"表头应在第 {HEADER_ROW} 行")
         elif cell.value not in known:
-            reading.refuse(cell.place, cell.value, f"不认识的列；{did_you_mean(str(cell.value), known)}".rstrip("；"))
+            reading.refuse(cell.place, cell.value, give_reason("不认识的列", did_you_mean(str(cell.value), known)))
         elif known[cell.value] in found.values():
             reading.refuse(cell.place, cell.value, "这一列出现了两次")
         else:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from schema.dictionary.cells import Reading, Refusal, Row, read_rows
+from schema.dictionary.cells import Reading, Refusal, Row, give_reason, read_rows
 from schema.dictionary.sheets import HEAD_WORDS, JOINED, LISTED, SHEETS, WHEN, Column
 from schema.dictionary.xlsx import Place, Unreadable, read_workbook
 from schema.load import Specification, make_registry
@@ -54,12 +54,8 @@ def _check(reading: Reading) -> Registry | None:
         return make_registry(files)
     except Problems as problems:
         for p in problems.problems:
-            reading.refuse(places[p.line], texts[p.line], _reason(p.what, p.suggestion))
+            reading.refuse(places[p.line], texts[p.line], give_reason(p.what, p.suggestion))
     return None
-
-
-def _reason(what: str, suggestion: str) -> str:
-    return f"{what} — {suggestion}" if suggestion else what
 
 
 def _leave_out(rows: list[Row], places: set[Place]) -> int:
@@ -159,8 +155,8 @@ def _owners(builder: Builder, title: str, word: str) -> dict[str, Document]:
 def _spell_out(builder: Builder, document: Document, name: str) -> None:
     """The cells of an entity that hold a structure: its identity, what is derived, and its conditional checks."""
     place = builder.places[document.marks[("identity",)][0]]
-    combinations = str(document.tree.pop("identity", "")).split("\n")
-    document.tree["identity"] = [[p.strip() for p in c.split(JOINED.strip()) if p.strip()] for c in combinations]
+    combinations = [line for line in str(document.tree.pop("identity", "")).split("\n") if line]
+    document.tree["identity"] = [[part.strip() for part in c.split(JOINED.strip())] for c in combinations]
     for i, combination in enumerate(document.tree["identity"]):
         builder.mark(document, ("identity", i), place, combinations[i])
         for j, part in enumerate(combination):
@@ -211,7 +207,9 @@ def _members(builder: Builder, title: str, owners: Mapping[str, Document], keys:
         if row.refused & set(keys):
             continue
         if owner not in owners:
-            builder.reading.refuse(row.at(keys[0]), owner, f"“{OWNERS[title]}”表中没有；{did_you_mean(owner, owners)}")
+            builder.reading.refuse(
+                row.at(keys[0]), owner, give_reason(f"“{OWNERS[title]}”表中没有", did_you_mean(owner, owners))
+            )
         elif not name:
             builder.reading.refuse(row.at(keys[1]), "", "必须填写")
         elif _once(owners[owner].tree[word], name, row, keys[1], builder.reading):
