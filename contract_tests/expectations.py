@@ -45,7 +45,10 @@ def as_plain(mapped: Mapped) -> dict[str, Any]:
         "key": mapped.key,
         "values": _plain(mapped.values),
         "refs": _plain(mapped.refs),
-        "issues": [{"element": i.element, "check_type": i.check_type, "reason": i.reason} for i in mapped.issues],
+        "issues": [
+            {"element": i.element, "check_type": i.check_type, "severity": i.severity, "reason": i.reason}
+            for i in mapped.issues
+        ],
     }
     if mapped.provenance:
         plain["provenance"] = _plain(mapped.provenance)

@@ -120,6 +120,8 @@ def federation(folder: Path, mappings: Path | None = None) -> Iterator[Federatio
         yield Federation(simulators, environment, folder)
 
 
-def copy_mappings(folder: Path) -> Path:
-    """A copy of the mappings that a test may spoil."""
-    return Path(shutil.copytree(PROJECT / "mappings", folder / "mappings"))
+def copy_mappings(folder: Path, *sources: str) -> Path:
+    """A copy of the mappings, or of those of some sources only, that a test may spoil."""
+    for source in sources:
+        shutil.copytree(PROJECT / "mappings" / source, folder / "mappings" / source)
+    return folder / "mappings" if sources else Path(shutil.copytree(PROJECT / "mappings", folder / "mappings"))

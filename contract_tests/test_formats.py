@@ -7,8 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schema.formats import CHECKS, CHINA_TIME, Format, check_value, parse_format, print_datetime, print_money
-from schema.identifiers import USCC_ALPHABET, check_id_no, check_uscc, id_check_digit, uscc_check_digit
+from schema.doc_numbers import normal_doc_no
+from schema.formats import CHECKS, CHINA_TIME, DOUBTS, Format, check_value, parse_format, print_datetime, print_money
+from schema.identifiers import (
+    USCC_ALPHABET,
+    check_id_no,
+    check_uscc,
+    doubt_uscc,
+    id_check_digit,
+    org_code_check_digit,
+    uscc_check_digit,
+)
 
 
 def exactly(reason: str) -> str:
@@ -73,6 +82,9 @@ def test_what_is_no_format_is_refused_with_examples(text: str):
     [
         ("C2", "汉字"),
         ("C..4", "𠮷野家屋"),
+        ("C4", "𠮷𠮷𠮷𠮷"),
+        ("C2", "e\u0301\U00020bb7\ufe00"),
+        ("C3", "ＡＢ（"),
         ("C6|C9", "350102"),
         ("C6|C9", "350102001"),
         ("N..3", 0),
@@ -99,6 +111,7 @@ def test_a_value_that_fits_its_format_is_accepted(form: str, value: object):
         ("C2", "一", "长度 1 字符，格式要求 C2"),
         ("C..2[]", "一二三", "长度 3 字符，格式要求 C..2"),
         ("C..2", "", "长度 0 字符，格式要求 C..2"),
+        ("C2", "e\u0301", "长度 1 字符，格式要求 C2"),
         ("C6|C9", "3501020", "长度 7 字符，格式要求 C6|C9"),
         ("C..9", 12, "应为文本"),
         ("C..9", "a\0", "含有无法保存的字符"),
@@ -238,6 +251,25 @@ def test_one_wrong_character_is_always_noticed(body: str, at: int, other: str):
     assert (uscc_check_digit(spoilt) == uscc_check_digit(body)) == (spoilt == body)
 
 
+@pytest.mark.parametrize("code", ["600037341", "MA1B3N1N2", "001755309", "00000006X", "001000010"])
+def test_the_check_digit_of_an_organisation_code(code: str):
+    assert org_code_check_digit(code[:8]) == code[8]
+
+
+@pytest.mark.parametrize(
+    ("body", "doubt"),
+    [
+        ("91110000600037341", None),
+        ("N2350128MA1B3N1N2", None),
+        ("91110000600037340", "第 9–17 位不是组织机构代码（GB 11714）：校验位应为 1，实为 0"),
+        ("B1110000600037341", "首位 B 不是登记管理部门代码（GB 32100）"),
+        ("9111000000000006A", "第 9–17 位不是组织机构代码（GB 11714）：校验位应为 X，实为 A"),
+    ],
+)
+def test_a_code_is_doubted_when_no_organisation_code_is_inside(body: str, doubt: str | None):
+    assert doubt_uscc(check_uscc(uscc(body))) == doubt
+
+
 # 公民身份号码 (GB 11643)
 
 
@@ -282,3 +314,42 @@ def test_a_wrong_number_is_refused_with_the_reason(number: str, reason: str):
 
 def test_the_checks_elements_may_ask_for():
     assert {"uscc": check_uscc, "id_no": check_id_no} == CHECKS
+    assert {"uscc": doubt_uscc} == DOUBTS
+
+
+# Document numbers 文号
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "闽滨市监罚〔2024〕12号",
+        "闽滨市监罚［2024］12号",
+        "闽滨市监罚【2024】12号",
+        "闽滨市监罚[2024]12号",
+        "闽滨市监罚(2024)12号",
+        "闽滨市监罚（2024）12号",
+        "闽滨市监罚﹝2024﹞12号",
+        "闽滨市监罚〖2024〗12号",
+        "闽滨市监罚（２０２４）１２号",
+        " 闽滨市监罚 [ 2024 ]\u300012\u00a0号\n",
+        "闽滨市监罚\u200b〔2024〕12号\ufeff",
+    ],
+)
+def test_one_document_number_has_one_normal_form(written: str):
+    assert normal_doc_no(written) == "闽滨市监罚〔2024〕12号"
+
+
+@pytest.mark.parametrize(
+    ("written", "normal"),
+    [
+        ("闽市监(特)罚(2024)1-2号", "闽市监(特)罚〔2024〕1-2号"),
+        ("闽市监（特）罚〔2024〕１－２号", "闽市监（特）罚〔2024〕1-2号"),
+        ("ＭＳ２０２４－１", "MS2024-1"),
+        ("[12]号", "[12]号"),
+    ],
+    ids=["brackets around a word", "full width hyphen", "full width letters", "no year"],
+)
+def test_only_the_writing_of_a_number_is_made_one(written: str, normal: str):
+    assert normal_doc_no(written) == normal
+    assert normal_doc_no(normal) == normal

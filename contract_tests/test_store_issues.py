@@ -51,6 +51,14 @@ def test_the_same_page_again_is_not_seen_again(store):
     assert [seen.times for seen in store.issues()] == [1]
 
 
+def test_an_issue_is_as_severe_and_has_the_reason_as_it_was_last_told(store):
+    store.land(page(having(case("1", 1), bad_date()), received=100))
+    later = bad_date(reason="已停用", severity="warning")
+    store.land(page(having(case("1", 2), later), received=101))
+    assert [(seen.issue, seen.times) for seen in store.issues()] == [(later, 2)]
+    assert str(store.issues()[0]).startswith("警告 market EnforcementCase")
+
+
 def test_an_issue_is_resolved_by_a_later_telling_without_it_and_opened_again_by_one_with_it(store):
     store.land(page(having(case("1", 1), bad_date()), having(case("2", 1), bad_date("2")), received=100))
     store.land(page(case("1", 2, case_name="改"), received=101))
@@ -95,7 +103,7 @@ def test_issues_are_listed_latest_first_by_source_and_so_many(store):
     assert [seen.issue.key for seen in store.issues("market", 1)] == [f"{AGENCY}/2"]
     assert store.issues("police") == []
     assert str(store.issues()[1]) == (
-        f"market EnforcementCase {AGENCY}/1 的 filed_date：不合格式"
+        f"错误 market EnforcementCase {AGENCY}/1 的 filed_date：不合格式"
         "（2024-06-05T16:00:00+08:00 至 2024-06-05T16:00:00+08:00，1 次）"
     )
 

@@ -21,6 +21,10 @@ def check_codes(written: WrittenCodes, document: Document) -> None:
         check_name(document, ("type",), written.type, CAMEL, " CamelCase 名称")
     if not written.version:
         document.problem(("version",), "必须填写", "值域的版本")
+    if written.judged_length and written.type:
+        document.problem(("judged_length",), "枚举（有 type）的代码表没有更长的代码")
+    if written.foreign_prefixes and not written.judged_length and not document.is_repaired(("judged_length",)):
+        document.problem(("foreign_prefixes",), "只与 judged_length 同用")
     if not written.members:
         document.problem(("members",), "代码表没有代码")
     for member, code in written.members.items():

@@ -1,7 +1,8 @@
 """Data element formats (表示格式): `C18`, `C..200`, `N..3`, `N4`, `D10`, `DT`, `B`, `Money`, `J` (a
 JSON object or list), `URI`; with `[]` a list of them.
 
-Lengths count characters, not bytes (domain/data_elements.md). `C6|C9` allows either length.
+Lengths count characters, not bytes (domain/data_elements.md): 𠮷 is one, and a combining accent or a variation selector
+belongs to the character before it. `C6|C9` allows either length.
 """
 
 import re
@@ -10,15 +11,22 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from typing import Literal
 
-from schema.identifiers import check_id_no, check_uscc
+from schema.identifiers import check_id_no, check_uscc, doubt_uscc
 
 Kind = Literal["text", "number", "date", "datetime", "boolean", "money", "structure"]
 UNSTORABLE = re.compile("[\0\ufffd\ud800-\udfff]")
 """NUL, the mark of a failed decoding, and halves of surrogate pairs: no database keeps them as they are."""
+MARKS = re.compile(
+    "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u302a-\u302f\u3099\u309a"
+    "\ufe00-\ufe0f\ufe20-\ufe2f\U000e0100-\U000e01ef]"
+)
+"""Combining marks and variation selectors: part of the character they follow."""
 LONGEST_URI = 2000
 CHINA_TIME = timezone(timedelta(hours=8), "Asia/Shanghai")
 CHECKS: dict[str, Callable[[str], str]] = {"uscc": check_uscc, "id_no": check_id_no}
 """Named checks an element may ask for; each returns the value in its normal form or raises ValueError."""
+DOUBTS: dict[str, Callable[[str], str | None]] = {"uscc": doubt_uscc}
+"""What a named check cannot refuse and still has to point out: the value stands, the reason becomes a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,8 @@ def check_value(form: Format, value: object) -> None:
             _expect(isinstance(value, str), "应为文本")
             assert isinstance(value, str)
             _expect(not UNSTORABLE.search(value), "含有无法保存的字符")
-            _check_length(form, len(value), "字符")
+            if not (isinstance(form.lengths, range) and len(value) in form.lengths):  # marks only make it shorter
+                _check_length(form, characters_in(value), "字符")
         case "number":
             _expect(isinstance(value, int) and not isinstance(value, bool), "应为整数")
             _check_length(form, len(str(abs(value))), "位数字")  # type: ignore[arg-type]
@@ -74,6 +83,11 @@ def check_value(form: Format, value: object) -> None:
         case "structure":
             _expect(isinstance(value, (dict, list)), "应为 JSON 对象或列表")
             _expect(not any(UNSTORABLE.search(text) for text in _texts_in(value)), "含有无法保存的字符")
+
+
+def characters_in(text: str) -> int:
+    """How many characters a reader sees: `characters_in("𠮷") == characters_in("e\u0301") == 1`."""
+    return len(text) - len(MARKS.findall(text)) if not text.isascii() else len(text)
 
 
 def _texts_in(value: object) -> Iterator[str]:

@@ -1,19 +1,27 @@
-"""Check digits of the numbers that identify parties: GB 32100 (统一社会信用代码) and GB 11643 (公民身份号码)."""
+"""Check digits of the numbers that identify parties: GB 32100 (统一社会信用代码), GB 11714 (组织机构代码) within it, and
+GB 11643 (公民身份号码)."""
 
 import re
+import string
 from datetime import date
+from operator import mul
 
 USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+USCC_VALUES = {letter: value for value, letter in enumerate(USCC_ALPHABET)}
 USCC_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
+USCC_REGISTRARS = "123456789ANY"
+"""登记管理部门 (domain.md 2.4): the first character."""
+ORG_CODE_VALUES = {letter: value for value, letter in enumerate(string.digits + string.ascii_uppercase)}
+ORG_CODE_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
 ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 ID_CHECK_DIGITS = "10X98765432"
 
 
 def uscc_check_digit(body: str) -> str:
     """The 18th character of a 统一社会信用代码 (GB 32100). Raises ValueError on a letter outside its alphabet."""
-    if len(body) != 17 or any(letter not in USCC_ALPHABET for letter in body):
+    if len(body) != 17 or not USCC_VALUES.keys() >= set(body):
         raise ValueError("统一社会信用代码只含数字和大写字母（不含 I、O、Z、S、V）")
-    total = sum(USCC_ALPHABET.index(letter) * weight for letter, weight in zip(body, USCC_WEIGHTS, strict=True))
+    total = sum(map(mul, map(USCC_VALUES.__getitem__, body), USCC_WEIGHTS))
     return USCC_ALPHABET[(31 - total % 31) % 31]
 
 
@@ -26,6 +34,22 @@ def check_uscc(text: str) -> str:
     if code[17] != expected:
         raise ValueError(f"统一社会信用代码校验位应为 {expected}，实为 {code[17]}")
     return code
+
+
+def org_code_check_digit(body: str) -> str:
+    """The ninth character of a 组织机构代码 (GB 11714) for its first eight."""
+    total = sum(map(mul, map(ORG_CODE_VALUES.__getitem__, body), ORG_CODE_WEIGHTS))
+    return "X" if total % 11 == 1 else str(-total % 11)
+
+
+def doubt_uscc(code: str) -> str | None:
+    """What is doubtful about a code that `check_uscc` accepted, or None: its registrar, the 组织机构代码 within it (9–17)."""
+    if code[0] not in USCC_REGISTRARS:
+        return f"首位 {code[0]} 不是登记管理部门代码（GB 32100）"
+    expected = org_code_check_digit(code[8:16])
+    if code[16] == expected:
+        return None
+    return f"第 9–17 位不是组织机构代码（GB 11714）：校验位应为 {expected}，实为 {code[16]}"
 
 
 def id_check_digit(body: str) -> str:

@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 from schema.check_codes import Table, check_codes, check_dates, check_texts
 from schema.check_entities import EntityFile, check_entity, check_identities, check_references
+from schema.check_rules import check_rules
 from schema.formats import parse_format
 from schema.problems import Path as Place
 from schema.problems import Problem, Problems
-from schema.registry import SPEC_FOLDER, Code, CodeTable, Element, Entity, Registry, Relation
+from schema.registry import SPEC_FOLDER, Code, CodeTable, ConditionalCheck, Element, Entity, Registry, Relation
 from schema.repair import read_shape
 from schema.reserved import check_reserved
 from schema.shape import Written, WrittenCodes, WrittenElement, WrittenEntity, WrittenSpec
@@ -134,6 +135,7 @@ def _check_all(
     known |= dict.fromkeys(unread_tables - known.keys())
     for entity, document in entities:
         check_entity(entity, document, known)
+        check_rules(entity, document, known)
     hurt = {d.file for _, d in entities if any((word,) in d.repaired for word in ESSENTIAL)}
     whole = {d.file for _, d in entities} - hurt
     unread = {_camel(Path(d.file).stem) for d in entity_files if d.file not in whole}
@@ -159,7 +161,17 @@ def _code_table(written: WrittenCodes) -> CodeTable:
         member: Code(member, c.code or member, c.title, _date(c.valid_from), _date(c.valid_to), tuple(c.successors))
         for member, c in written.members.items()
     }
-    return CodeTable(written.codes, written.id, written.title, written.type, members, written.basis, written.version)
+    return CodeTable(
+        name=written.codes,
+        id=written.id,
+        title=written.title,
+        type=written.type,
+        members=members,
+        basis=written.basis,
+        version=written.version,
+        judged_length=written.judged_length,
+        foreign_prefixes=tuple(written.foreign_prefixes),
+    )
 
 
 def _date(text: str | None) -> date | None:
@@ -177,6 +189,11 @@ def _entity(written: WrittenEntity, spec: WrittenSpec) -> Entity:
         elements={name: _element(name, e, written.object_class, spec) for name, e in written.elements.items()},
         relations={n: Relation(n, r.to, r.title, r.many, r.by, r.inverse) for n, r in written.relations.items()},
         draft=written.draft,
+        fact_date=tuple(written.fact_date),
+        conditional_checks=tuple(
+            ConditionalCheck(name, rule.check, {other: tuple(members) for other, members in rule.when.items()})
+            for name, rule in written.conditional_checks.items()
+        ),
     )
 
 

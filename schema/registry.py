@@ -32,10 +32,18 @@ class Code:
     valid_to: date | None = None
     successors: tuple[str, ...] = ()
 
+    def is_valid_on(self, day: date) -> bool:
+        """Whether the code counted on that day."""
+        return (self.valid_from is None or self.valid_from <= day) and (self.valid_to is None or day <= self.valid_to)
+
 
 @dataclass(frozen=True)
 class CodeTable:
-    """A code table 值域. `type` is its GraphQL enum; tables without one are answered as their code."""
+    """A code table 值域. `type` is its GraphQL enum; tables without one are answered as their code.
+
+    With `judged_length` its codes are numbers of which only so many digits are listed here (a township has 9), and those
+    that begin with one of `foreign_prefixes` are of another register: taken as they are.
+    """
 
     name: str
     id: str
@@ -44,6 +52,19 @@ class CodeTable:
     members: Mapping[str, Code]
     basis: str = ""
     version: str = ""
+    judged_length: int | None = None
+    foreign_prefixes: tuple[str, ...] = ()
+
+    def find(self, value: str) -> Code | None:
+        """The member behind a value in this table's own form, as far as the table tells it."""
+        return self.by_code.get(value[: self.judged_length])
+
+    def takes(self, value: str) -> bool:
+        """Whether the value is a code of this table, valid now or once, or one of another register."""
+        if self.judged_length is None:
+            return value in self.by_code
+        is_number = value.isascii() and value.isdigit()
+        return is_number and (value.startswith(self.foreign_prefixes) or self.find(value) is not None)
 
     @cached_property
     def by_code(self) -> Mapping[str, Code]:
@@ -114,12 +135,22 @@ class Relation:
         return self.inverse is None
 
 
+@dataclass(frozen=True, slots=True)
+class ConditionalCheck:
+    """A named check of an element that holds for records whose other elements have one of the members in `when`."""
+
+    element: str
+    check: str
+    when: Mapping[str, tuple[str, ...]]
+
+
 @dataclass(frozen=True)
 class Entity:
     """An entity. `identity` lists what tells one from another: the first list of elements that is complete.
 
     `allotted` is an element the gateway itself gives out once; `derived` are elements computed from the first present
-    of others (a party's key from its 统一社会信用代码 or, hashed, from its identity document).
+    of others (a party's key from its 统一社会信用代码 or, hashed, from its identity document). `fact_date` are the elements
+    that say when its facts happened, the first present one counting: codes have to be valid on that day.
     """
 
     name: str
@@ -130,6 +161,8 @@ class Entity:
     derived: Mapping[str, tuple[str, ...]]
     elements: Mapping[str, Element]
     relations: Mapping[str, Relation]
+    fact_date: tuple[str, ...] = ()
+    conditional_checks: tuple[ConditionalCheck, ...] = ()
     draft: str = ""
 
     @cached_property

@@ -65,6 +65,13 @@ class WrittenRelation(Written):
     carried: YesNo = False
 
 
+class WrittenConditionalCheck(Written):
+    """`id_no: {check: id_no, when: {id_type: [RESIDENT_IDENTITY_CARD]}}`; all of `when` must hold."""
+
+    check: str
+    when: dict[str, list[str]]
+
+
 class WrittenEntity(Written):
     """A file of `spec/entities/`; `object_class` is the object class term of its elements that name none."""
 
@@ -76,6 +83,8 @@ class WrittenEntity(Written):
     identity: list[list[str]]
     allotted: str | None = None
     derived: dict[str, list[str]] = {}
+    fact_date: list[str] = []
+    conditional_checks: dict[str, WrittenConditionalCheck] = {}
     elements: dict[str, WrittenElement]
     relations: dict[str, WrittenRelation] = {}
 
@@ -100,6 +109,8 @@ class WrittenCodes(Written):
     type: str | None = None
     basis: str = ""
     version: str = ""
+    judged_length: Annotated[int, Field(strict=False, ge=1)] | None = None
+    foreign_prefixes: list[str] = []
     members: dict[str, WrittenCode]
 
 

@@ -8,9 +8,9 @@ from adapters.mapping.paths import RecordPath, parse_path
 from adapters.mapping.record import BadValue
 from adapters.mapping.written import FieldForm, MappingForm
 from schema.doc_numbers import normal_doc_no
-from schema.formats import CHECKS, Format, check_value, parse_format
+from schema.formats import CHECKS, DOUBTS, Format, check_value, parse_format
 from schema.problems import Path
-from schema.registry import Element, Entity, Registry
+from schema.registry import CodeTable, Element, Entity, Registry
 from schema.written import Document
 
 KINDS_OF = {
@@ -93,7 +93,8 @@ class FieldMaker:
         self._check_words(element, form, path)
         lookup = self._codes(element, form, path)
         base = converter(form)
-        convert = _whole_conversion(element, base, lookup)
+        table = self.registry.codes.get(element.codes or "")
+        convert = _whole_conversion(element, base, lookup, table)
         found = self._path(path, form.path) if form.path is not None else None
         if word == element.name and found is not None and (found.many or form.split) and not element.format.many:
             self.document.problem((*path, "path"), f"{word} 只有一个值，路径或 split 却给出列表")
@@ -112,6 +113,7 @@ class FieldMaker:
             prints,
             frozenset(form.blank),
             tuple(form.split or ()),
+            DOUBTS.get(element.check or "") if found is not None else None,
         )
 
     def _check_words(self, element: Element, form: FieldForm, path: Path) -> None:
@@ -168,15 +170,15 @@ class FieldMaker:
 
 
 def _whole_conversion(
-    element: Element, base: Callable[[str], object], codes: Mapping[str, object] | None
+    element: Element, base: Callable[[str], object], codes: Mapping[str, object] | None, table: CodeTable | None
 ) -> Callable[[str], object]:
-    """Text to value with everything the mapping and the specification ask; raises BadValue."""
+    """Text to value with everything the mapping and the specification ask of it alone; raises BadValue."""
+    if codes is not None:
+        return lambda text: _member(codes, text)
     single = Format(element.format.text, element.format.kind, element.format.lengths)
     check = CHECKS.get(element.check or "")
 
     def convert(text: str) -> object:
-        if codes is not None:
-            return _member(codes, text)
         try:
             value = base(text)
         except (ValueError, OverflowError) as error:
@@ -193,6 +195,8 @@ def _whole_conversion(
             check_value(single, value)
         except ValueError as error:
             raise BadValue("03", str(error)) from None
+        if table is not None and not table.takes(str(value)):
+            raise BadValue("04", f"不在代码表“{table.title}”中")
         return value
 
     return convert

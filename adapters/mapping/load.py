@@ -6,6 +6,7 @@ from pathlib import Path
 
 from adapters.mapping.check import check_operations, check_request_words
 from adapters.mapping.fields import FieldMaker
+from adapters.mapping.judge import conditional_checks, dated_codes
 from adapters.mapping.model import (
     ChangesRole,
     Embedded,
@@ -122,7 +123,22 @@ class _Loader:
                 known = fields or entity.elements
                 where = ("key", index) if (*path, "key", 0) in self.document.marks else ("key",)
                 self.document.unknown((*path, *where), word, "key 应是 fields 中的数据元，没有", known)
-        return EntityMapping(entity, tuple(written.key), fields, provenance, references, embedded)
+        return EntityMapping(
+            entity,
+            tuple(written.key),
+            fields,
+            provenance,
+            references,
+            embedded,
+            conditional_checks(entity, fields),
+            dated_codes(fields, self.registry, self._reachable(written)),
+            tuple(name for name in entity.fact_date if name in fields),
+        )
+
+    def _reachable(self, written: EntityForm) -> dict[str, set[str]]:
+        """The members each field's code map leads to."""
+        maps = {name: form.codes for name, form in written.fields.items() if form.codes}
+        return {name: set(self.form.codes.get(codes, {}).values()) for name, codes in maps.items()}
 
     def _operation(
         self, name: str, written: WrittenOperation, entities: Mapping[str, EntityMapping]

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 from adapters.mapping.paths import RecordPath
 from adapters.mapping.written import Operation as WrittenOperation
@@ -26,6 +28,7 @@ class Field:
 
     `convert` takes the text (or list item) and returns the value, or raises ValueError with the reason.
     `print_key` turns a value back into the source's text, for keys and cursors; None when that cannot be done exactly.
+    `doubt` says what is doubtful about a value that was taken; None when nothing of this element can be.
     """
 
     name: str
@@ -36,6 +39,24 @@ class Field:
     print_key: Callable[[object], str] | None
     blank: frozenset[str] = frozenset()
     split: tuple[str, ...] = ()
+    doubt: Callable[[Any], str | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    """What is checked when the whole record is read: `check` takes the field's value and all values, returns the value
+    in its normal form, or raises ValueError with the reason."""
+
+    field: Field
+    check: Callable[[Any, Mapping[str, Any]], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """A field whose codes come and go: `doubt` says what is wrong with one of them on a day, or None."""
+
+    field: Field
+    doubt: Callable[[Any, date], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +79,10 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class EntityMapping:
-    """How records of one source become one entity."""
+    """How records of one source become one entity.
+
+    `conditional` and `dated` hold only what can fail in records of this source; `fact_date` are the fields that date them.
+    """
 
     entity: Entity
     key: tuple[str, ...]
@@ -66,6 +90,9 @@ class EntityMapping:
     provenance: Mapping[str, Field]
     references: Mapping[str, Reference]
     embedded: Mapping[str, Embedded]
+    conditional: tuple[Conditional, ...] = ()
+    dated: tuple[Dated, ...] = ()
+    fact_date: tuple[str, ...] = ()
 
     @property
     def provides(self) -> frozenset[str]:

@@ -3,25 +3,34 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from typing import Any, Literal
 
-from adapters.mapping.model import EntityMapping, Field, SourceMapping
+from adapters.mapping.model import Conditional, Embedded, EntityMapping, Field, SourceMapping
 from adapters.mapping.paths import plain
 from adapters.source import Record
+from schema.formats import CHINA_TIME
 from schema.identity import derived_values, key_of, key_value, refer
 from schema.registry import OWNER, Entity
 
 HashId = Callable[[str], str]
+Severity = Literal["error", "warning"]
+"""error: the value was not taken. warning: it was, and stands, but something is wrong or doubtful about it."""
 LONGEST_RAW = 200
 
 
 class BadValue(ValueError):
-    """A value that cannot be taken; `check_type` is its code in CV44 (02 type, 03 length, 04 codes, 05 check digit, 06 unit)."""
+    """A value that cannot be taken, or is taken with a warning; `check_type` is its code in CV44 (02 type, 03 length,
+    04 codes, 05 check digit, 06 unit)."""
 
-    def __init__(self, check_type: str, reason: str, quarantine: bool = False) -> None:
+    def __init__(self, check_type: str, reason: str, quarantine: bool = False, severity: Severity = "error") -> None:
         super().__init__(reason)
-        self.check_type, self.quarantine = check_type, quarantine
+        self.check_type, self.quarantine, self.severity = check_type, quarantine, severity
+
+
+Bad = list[tuple[Field, str | None, BadValue]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +45,7 @@ class Issue:
     check_type: str
     reason: str
     raw: str | None
+    severity: Severity = "error"
 
 
 @dataclass(slots=True)
@@ -58,17 +68,28 @@ class Mapped:
         return not self.key.startswith("~")
 
 
-def map_record(source: SourceMapping, entity: str, record: Record, hash_id: HashId) -> Mapped:
-    """The entity in `record`. Never raises for bad data: a value that cannot be taken is absent and has an issue."""
+def map_record(
+    source: SourceMapping, entity: str, record: Record, hash_id: HashId, told_on: date | None = None
+) -> Mapped:
+    """The entity in `record`. Never raises for bad data: a value that cannot be taken is absent and has an issue.
+
+    Codes are judged on the day of the fact; where the record dates neither its facts nor itself, on the day it was told.
+    """
     mapping = source.entities[entity]
     mapped = Mapped(entity, "", source.agency)
-    bad: list[tuple[Field, str | None, BadValue]] = []
+    bad: Bad = []
     for f in mapping.fields.values():
         if (value := _read(f, record, bad)) is not None:
             mapped.values[f.name] = value
     for f in mapping.provenance.values():
         if (value := _read(f, record, bad)) is not None:
             mapped.provenance[f.name] = value
+    for rule in mapping.conditional:
+        _check_condition(rule, mapped, bad)
+    if mapping.dated or mapping.embedded:
+        told_on = _day_of(mapping, mapped) or told_on
+    if mapping.dated:
+        _check_dates(mapping, mapped, record, told_on or datetime.now(CHINA_TIME).date(), bad)
     for name, reference in mapping.references.items():
         texts = _read_all(reference.field, record, bad)
         element = reference.field.element.name
@@ -77,7 +98,7 @@ def map_record(source: SourceMapping, entity: str, record: Record, hash_id: Hash
     mapped.values.update(derived_values(mapping.entity, mapped.values, hash_id))
     mapped.key = key_of(mapping.entity, {**mapped.values, OWNER: mapped.owner}, hash_id) or _own_key(source, record)
     for name, embedded in mapping.embedded.items():
-        inside = _inside(source, embedded.path, embedded.to, record, mapped, bad, hash_id)
+        inside = _inside(source, embedded, record, mapped, bad, hash_id, told_on)
         mapped.embedded[name] = inside
         back = mapping.entity.relations[name].inverse
         if back is None:
@@ -92,11 +113,13 @@ def map_record(source: SourceMapping, entity: str, record: Record, hash_id: Hash
 
 
 def rename(source: SourceMapping, mapped: Mapped, key: str) -> None:
-    """Give the entity another key; what is inside it and points back follows."""
+    """Give the entity another key; what is inside it and points back follows, and so do its issues."""
     relations = source.entities[mapped.entity].entity.relations
     for name, children in mapped.embedded.items():
         for child in children if relations[name].inverse else ():
             child.refs[str(relations[name].inverse)] = (key,)
+    named = (mapped.entity, mapped.key)
+    mapped.issues = [replace(i, key=key) if (i.entity, i.key) == named else i for i in mapped.issues]
     mapped.key = key
 
 
@@ -122,20 +145,21 @@ def _link(mapped: Mapped, mapping: EntityMapping, relation: str, target: Entity,
 
 def _inside(
     source: SourceMapping,
-    path: Any,
-    entity: str,
+    embedded: Embedded,
     record: Record,
     parent: Mapped,
-    bad: list[tuple[Field, str | None, BadValue]],
+    bad: Bad,
     hash_id: HashId,
+    told_on: date | None,
 ) -> tuple[Mapped, ...]:
+    entity = embedded.to
     try:
-        nodes = path.find(record)
+        nodes = embedded.path.find(record)
     except ValueError as error:
         first = next(iter(source.entities[entity].fields.values()))
         bad.append((first, None, BadValue("02", str(error))))
         return ()
-    children = [map_record(source, entity, node, hash_id) for node in nodes if isinstance(node, dict)]
+    children = [map_record(source, entity, node, hash_id, told_on) for node in nodes if isinstance(node, dict)]
     read = {f.name for f in source.entities[entity].fields.values() if f.path is not None}
     kept = tuple(child for child in children if child.refs or not read.isdisjoint(child.values))
     for child in children:
@@ -146,14 +170,53 @@ def _inside(
     return tuple({child.key: child for child in kept}.values())
 
 
-def _read(f: Field, record: Record, bad: list[tuple[Field, str | None, BadValue]]) -> Any:
+def _check_condition(rule: Conditional, mapped: Mapped, bad: Bad) -> None:
+    """Take a value away again that its check refuses."""
+    name = rule.field.name
+    if (value := mapped.values.get(name)) is None:
+        return
+    try:
+        mapped.values[name] = rule.check(value, mapped.values)
+    except ValueError as error:
+        del mapped.values[name]
+        bad.append((rule.field, str(value), BadValue("05", str(error))))
+
+
+def _day_of(mapping: EntityMapping, mapped: Mapped) -> date | None:
+    """The day of the facts in a record; else the day on which the source says it last wrote it."""
+    dates = (mapped.values.get(name) for name in mapping.fact_date)
+    when = next((value for value in dates if value is not None), mapped.provenance.get("source_updated_at"))
+    return when.date() if isinstance(when, datetime) else when
+
+
+def _check_dates(mapping: EntityMapping, mapped: Mapped, record: Record, day: date, bad: Bad) -> None:
+    """Warn of codes that did not count on the day; they stay, since it is known what they mean."""
+    for rule in mapping.dated:
+        value = mapped.values.get(rule.field.name)
+        for code in value if isinstance(value, tuple) else () if value is None else (value,):
+            if reason := rule.doubt(code, day):
+                bad.append(
+                    (rule.field, _written_as(rule.field, record, code), BadValue("04", reason, severity="warning"))
+                )
+
+
+def _written_as(f: Field, record: Record, value: Any) -> str | None:
+    """How the source writes a value that was read from its record."""
+    for text in key_texts(record, f):
+        with suppress(BadValue):
+            if f.convert(text) == value:
+                return text
+    return None
+
+
+def _read(f: Field, record: Record, bad: Bad) -> Any:
     values = _read_all(f, record, bad)
     if f.element.format.many:
         return tuple(values) or None
     return values[0] if values else None
 
 
-def _read_all(f: Field, record: Record, bad: list[tuple[Field, str | None, BadValue]]) -> list[Any]:
+def _read_all(f: Field, record: Record, bad: Bad) -> list[Any]:
     values: list[Any] = []
     try:
         for text, problem in _texts(f, record):
@@ -161,9 +224,13 @@ def _read_all(f: Field, record: Record, bad: list[tuple[Field, str | None, BadVa
                 bad.append((f, text, problem))
                 continue
             try:
-                values.append(f.convert(text))
+                value = f.convert(text)
             except BadValue as error:
                 bad.append((f, text, error))
+                continue
+            values.append(value)
+            if f.doubt is not None and (reason := f.doubt(value)):
+                bad.append((f, text, BadValue("05", reason, severity="warning")))
     except ValueError as error:
         bad.append((f, None, BadValue("02", str(error))))
     return values
@@ -204,4 +271,14 @@ def _own_key(source: SourceMapping, record: Record) -> str:
 def _issue(source: SourceMapping, mapped: Mapped, f: Field, raw: str | None, problem: BadValue) -> Issue:
     is_sensitive = f.element.sensitivity in ("medium", "high")
     shown = None if is_sensitive or raw is None else raw[:LONGEST_RAW]
-    return Issue(source.name, mapped.entity, mapped.key, f.name, f.element.id, problem.check_type, str(problem), shown)
+    return Issue(
+        source.name,
+        mapped.entity,
+        mapped.key,
+        f.name,
+        f.element.id,
+        problem.check_type,
+        str(problem),
+        shown,
+        problem.severity,
+    )

@@ -94,6 +94,8 @@ class Engine:
                     "id": global_id(issue.entity, issue.key or ""),
                     "element": issue.element,
                     "elementId": issue.element_id,
+                    "checkType": issue.check_type,
+                    "severity": issue.severity,
                     "reason": issue.reason,
                 }
                 for issue in list(execution.index.issues)[:MOST_ISSUES]

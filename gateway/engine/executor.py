@@ -21,6 +21,7 @@ from gateway.engine.store_steps import fail_store_step, run_store_step
 from gateway.store.groups import Groups
 from gateway.store.search import Found
 from gateway.store.store import Stored
+from schema.formats import CHINA_TIME
 from schema.registry import OWNER, Registry
 
 
@@ -162,8 +163,9 @@ class Execution:
             return
         mapped: list[Mapped] = []
         deleted: list[tuple[str, str]] = []
+        told_on = page.received_at.astimezone(CHINA_TIME).date()
         for record in page.records:
-            entity = map_record(mapping, role.entity, record, self.services.hash_id)
+            entity = map_record(mapping, role.entity, record, self.services.hash_id, told_on)
             if role.relation is None:
                 self._name_as_asked(mapping, entity, key_texts(record, role.field), wanted)
             if role.deleted and role.deleted.values & {str(v) for v in role.deleted.path.find(record)}:

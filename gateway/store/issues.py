@@ -28,7 +28,8 @@ class OpenIssue:
     def __str__(self) -> str:
         issue, raw = self.issue, "" if self.issue.raw is None else f"，原值 “{self.issue.raw}”"
         seen = f"{print_datetime(self.first_seen)} 至 {print_datetime(self.last_seen)}，{self.times} 次"
-        return f"{issue.source} {issue.entity} {issue.key} 的 {issue.element}：{issue.reason}{raw}（{seen}）"
+        severity = "警告" if issue.severity == "warning" else "错误"
+        return f"{severity} {issue.source} {issue.entity} {issue.key} 的 {issue.element}：{issue.reason}{raw}（{seen}）"
 
 
 def open_issues(connection: Connection, tables: Tables, source: str | None, limit: int) -> list[OpenIssue]:
@@ -58,7 +59,7 @@ def record_issues(
     if known:
         again = update(table).where(table.c.digest == bindparam("seen"))
         again = again.values(last_seen=moment, times=table.c.times + 1, resolved_at=None)
-        rows = [{"seen": digest, **_record(now[digest][1])} for digest in sorted(known)]
+        rows = [{"seen": digest, **_record(now[digest][1]), **_judgement(now[digest][0])} for digest in sorted(known)]
         connection.execute(again, rows)
     if new := [_row(digest, *now[digest], moment) for digest in now if digest not in known]:
         connection.execute(insert(table), new)
@@ -99,6 +100,11 @@ def _record(record: Place) -> dict[str, str]:
     return {"record_entity": record[0], "record_key": storable(record[1])}
 
 
+def _judgement(issue: Issue) -> dict[str, str]:
+    """What may be said differently of the same value another time: a code that has been retired since."""
+    return {"severity": issue.severity, "reason": storable(issue.reason)}
+
+
 def _row(digest: str, issue: Issue, record: Place, moment: datetime) -> dict[str, Any]:
     return {
         "digest": digest,
@@ -109,7 +115,7 @@ def _row(digest: str, issue: Issue, record: Place, moment: datetime) -> dict[str
         "element": issue.element,
         "element_id": issue.element_id,
         "check_type": issue.check_type,
-        "reason": storable(issue.reason),
+        **_judgement(issue),
         "raw": None if issue.raw is None else storable(issue.raw),
         "first_seen": moment,
         "last_seen": moment,
@@ -127,5 +133,6 @@ def _open_issue(row: RowMapping) -> OpenIssue:
         row["check_type"],
         row["reason"],
         row["raw"],
+        row["severity"],
     )
     return OpenIssue(issue, row["first_seen"], row["last_seen"], row["times"])

@@ -107,7 +107,8 @@ def _refusal(landing: Landing, position: int) -> _Refused | None:
     if not mapped.is_identified or UNSTORABLE.search(mapped.key):
         return _Refused(position, "identify", "记录没有能够识别的编号")
     if mapped.quarantined and position not in landing.gone:
-        reasons = dict.fromkeys(f"{issue.element}：{issue.reason}" for issue in mapped.issues)
+        bad = (issue for issue in mapped.issues if issue.severity == "error")
+        reasons = dict.fromkeys(f"{issue.element}：{issue.reason}" for issue in bad)
         return _Refused(position, "map", storable("；".join(reasons)))
     return None
 

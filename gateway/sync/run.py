@@ -15,6 +15,7 @@ from adapters.mapping.record import map_record, record_digest
 from adapters.source import Call, Page, Record, Source
 from gateway.store.store import Landed, Landing, Progress, Store
 from gateway.sync.cursor import CannotAdvance, Reached, before, read_cursor, write_cursor
+from schema.formats import CHINA_TIME
 from schema.identity import HashId
 
 REPEATED = "来源又给出了已读过的一页，到此为止"
@@ -171,7 +172,8 @@ class _Run:
         return values
 
     def _map(self, page: Page) -> tuple[Landing, list[Any]]:
-        mapped = [map_record(self.mapping, self.role.entity, record, self.hash_id) for record in page.records]
+        told_on = page.received_at.astimezone(CHINA_TIME).date()
+        mapped = [map_record(self.mapping, self.role.entity, record, self.hash_id, told_on) for record in page.records]
         landing = Landing(
             source=self.mapping.name,
             operation=self.operation.name,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from schema.formats import Format
-from schema.registry import Code, CodeTable, Element, Entity, Registry, Relation
+from schema.registry import Code, CodeTable, ConditionalCheck, Element, Entity, Registry, Relation
 
 Kind = Literal["breaking", "change", "addition"]
 Thing = Literal["specification", "entity", "element", "relation", "table", "code"]
@@ -42,6 +42,10 @@ WORDS = {
     "unit": "计量单位",
     "allotted": "网关编发的数据元",
     "derived": "推导",
+    "fact_date": "事实日期",
+    "conditional_checks": "条件校验",
+    "judged_length": "核对位数",
+    "foreign_prefixes": "外部前缀",
     "identity": "标识组",
     "to": "去向",
     "many": "多个",
@@ -104,9 +108,10 @@ def _entities(old: Registry, new: Registry) -> Iterator[Change]:
 
 
 def _entity(old: Entity, new: Entity) -> Iterator[Change]:
-    words = ("title", "description", "draft", "identity", "allotted", "derived")
+    words = ("title", "description", "draft", "identity", "allotted", "derived", "fact_date")
     before, after = ({word: getattr(entity, word) for word in words} for entity in (old, new))
     yield from _changed("entity", old.name, "", before, after, ("identity", "allotted", "derived"))
+    yield from _conditions(old, new)
     by_id = {element.id: name for name, element in new.elements.items() if name not in old.elements}
     renamed = {name: by_id[e.id] for name, e in old.elements.items() if name not in new.elements and e.id in by_id}
     for name, element in old.elements.items():
@@ -124,6 +129,19 @@ def _entity(old: Entity, new: Entity) -> Iterator[Change]:
             what = f"新增数据元“{element.title}”（{element.id}，{element.format.text}，{NEED_NAMES[element.need]}）"
             yield Change("addition", "element", old.name, name, what)
     yield from _relations(old, new)
+
+
+def _conditions(old: Entity, new: Entity) -> Iterator[Change]:
+    """Checks that come or change refuse what was taken before; those that go do no harm."""
+    before, after = ({rule.element: rule for rule in entity.conditional_checks} for entity in (old, new))
+    if before != after:
+        is_stricter = any(before.get(name) != rule for name, rule in after.items())
+        what = f"{WORDS['conditional_checks']}：{_checks_said(before)} → {_checks_said(after)}"
+        yield Change("breaking" if is_stricter else "change", "entity", old.name, "", what, "conditional_checks")
+
+
+def _checks_said(rules: Mapping[str, ConditionalCheck]) -> str:
+    return _said({name: f"{rule.check}（{_said(rule.when)}）" for name, rule in rules.items()})
 
 
 def _element(entity: str, name: str, old: Element, new: Element) -> Iterator[Change]:
@@ -178,9 +196,11 @@ def _tables(old: Registry, new: Registry) -> Iterator[Change]:
 
 
 def _table(old: CodeTable, new: CodeTable) -> Iterator[Change]:
-    words = ("id", "title", "type", "basis", "version")
+    words = ("id", "title", "type", "basis", "version", "judged_length", "foreign_prefixes")
     before, after = ({word: getattr(table, word) for word in words} for table in (old, new))
-    yield from _changed("table", old.name, "", before, after, ("type",))
+    fewer = set(old.foreign_prefixes) - set(new.foreign_prefixes)
+    breaking = ("type", "judged_length", *(["foreign_prefixes"] if fewer else []))
+    yield from _changed("table", old.name, "", before, after, breaking)
     by_code = {c.code: m for m, c in new.members.items() if m not in old.members}
     for member, code in old.members.items():
         if member in new.members:

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from schema.registry import Element, Entity, Registry
+from schema.registry import ConditionalCheck, Element, Entity, Registry
 
 BREAK = "\n"
-LISTED, JOINED = "；", " + "
-"""Between the items of a list in one cell, and between elements that identify together."""
+LISTED, JOINED, WHEN = "；", " + ", " | "
+"""Between the items of a list in one cell, elements that identify together, and a check and its conditions."""
 YES, STAR, NONE = "是", "★", ""
 NEEDS = {"M": "必备", "C": "条件必备", "O": "可选"}
 SENSITIVITIES = {"public": "公开", "internal": "内部", "medium": "中", "high": "高"}
@@ -24,7 +24,8 @@ GUIDE: Mapping[str, str] = {
     "怎样修改": "直接改“实体”“数据元”“关系”“代码表”“代码”各表的单元格，或整行增删；不改表名和表头，列的先后可变。",
     "灰色的列": "供阅读，由其他列得出；改动不会被采用，导入时会指出。",
     "代码与编号": "一律为文本，前导零有意义（如 01）；请勿改为数字、日期或公式。",
-    "一格多项": f"别名、承接代码、推导来源以“{LISTED}”分隔；标识组每组一行，组内以“{JOINED.strip()}”相连。",
+    "一格多项": f"别名、承接代码、推导来源、事实日期、外部前缀以“{LISTED}”分隔；标识组每组一行，组内以“{JOINED.strip()}”相连。",
+    "条件校验": f"每条一行：数据元 = 校验{WHEN}条件数据元 = 成员{LISTED}成员；几个条件要同时成立，逐个以“{WHEN.strip()}”隔开。",
     "必备性": "必备：总要有值；条件必备：“条件”成立时要有值；可选：可以没有值。★ 为首批核心数据元。",
     "格式": "C18 定长 18 字符；C..200 最长 200 字符；N..3 最多 3 位整数；D10 日期；DT 日期时间；B 是或否；"
     "Money 金额（元，两位小数）；J 结构；URI 网址；末尾 [] 为可有多个。",
@@ -60,6 +61,8 @@ ENTITIES = (
     Column("标识组", "identity", 36),
     Column("网关编发", "allotted", 14),
     Column("推导", "derived", 30),
+    Column("事实日期", "fact_date", 30),
+    Column("条件校验", "conditional_checks", 50),
     Column("说明", "description", 70),
 )
 ELEMENTS = (
@@ -113,6 +116,8 @@ TABLES = (
     Column("枚举类型", "type", 24),
     Column("版本", "version", 14),
     Column("依据", "basis", 60),
+    Column("核对位数", "judged_length", 10),
+    Column("外部前缀", "foreign_prefixes", 30),
 )
 CODES = (
     Column("代码表", "table", 24),
@@ -164,7 +169,15 @@ def _entities(registry: Registry) -> Iterator[tuple[str, ...]]:
     for entity in _in_order(registry):
         identity = BREAK.join(JOINED.join(combination) for combination in entity.identity)
         derived = BREAK.join(f"{name} = {LISTED.join(sources)}" for name, sources in entity.derived.items())
-        yield entity.name, entity.title, entity.draft, identity, entity.allotted or "", derived, entity.description
+        checks = BREAK.join(map(_conditional, entity.conditional_checks))
+        dates = LISTED.join(entity.fact_date)
+        named = (entity.name, entity.title, entity.draft, identity, entity.allotted or "")
+        yield *named, derived, dates, checks, entity.description
+
+
+def _conditional(rule: ConditionalCheck) -> str:
+    conditions = (f"{other} = {LISTED.join(members)}" for other, members in rule.when.items())
+    return WHEN.join((f"{rule.element} = {rule.check}", *conditions))
 
 
 def _elements(registry: Registry) -> Iterator[tuple[str, ...]]:
@@ -209,7 +222,8 @@ def _relations(registry: Registry) -> Iterator[tuple[str, ...]]:
 
 def _tables(registry: Registry) -> Iterator[tuple[str, ...]]:
     for table in sorted(registry.codes.values(), key=lambda t: t.id):
-        yield table.name, table.id, table.title, table.type or "", table.version, table.basis
+        front = (str(table.judged_length or ""), LISTED.join(table.foreign_prefixes))
+        yield table.name, table.id, table.title, table.type or "", table.version, table.basis, *front
 
 
 def _codes(registry: Registry) -> Iterator[tuple[str, ...]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from schema.dictionary.cells import Reading, Refusal, Row, give_reason, read_rows
-from schema.dictionary.sheets import HEAD_WORDS, JOINED, LISTED, SHEETS, Column
+from schema.dictionary.sheets import HEAD_WORDS, JOINED, LISTED, SHEETS, WHEN, Column
 from schema.dictionary.xlsx import Place, Unreadable, read_workbook
 from schema.load import Specification, make_registry
 from schema.problems import Path as Way
@@ -15,7 +15,7 @@ from schema.registry import Registry
 from schema.written import Document
 
 WORKBOOK = "工作簿"
-LISTS = ("synonyms", "successors")
+LISTS = ("synonyms", "successors", "fact_date", "foreign_prefixes")
 OWNERS = {"数据元": "实体", "关系": "实体", "代码": "代码表"}
 """To the rows of which sheet those of another belong."""
 
@@ -153,7 +153,7 @@ def _owners(builder: Builder, title: str, word: str) -> dict[str, Document]:
 
 
 def _spell_out(builder: Builder, document: Document, name: str) -> None:
-    """The cells of an entity that hold a structure: its identity and what is derived."""
+    """The cells of an entity that hold a structure: its identity, what is derived, and its conditional checks."""
     place = builder.places[document.marks[("identity",)][0]]
     combinations = [line for line in str(document.tree.pop("identity", "")).split("\n") if line]
     document.tree["identity"] = [[part.strip() for part in c.split(JOINED.strip())] for c in combinations]
@@ -161,6 +161,7 @@ def _spell_out(builder: Builder, document: Document, name: str) -> None:
         builder.mark(document, ("identity", i), place, combinations[i])
         for j, part in enumerate(combination):
             builder.mark(document, ("identity", i, j), place, part)
+    _spell_out_checks(builder, document, name)
     place = builder.places[document.marks[("derived",)][0]]
     written = document.tree.pop("derived", None)
     if written is None:
@@ -173,6 +174,29 @@ def _spell_out(builder: Builder, document: Document, name: str) -> None:
             continue
         document.tree["derived"][derived] = [source.strip() for source in sources.split(LISTED)]
         builder.mark(document, ("derived", derived), place, line)
+
+
+def _spell_out_checks(builder: Builder, document: Document, name: str) -> None:
+    place = builder.places[document.marks[("conditional_checks",)][0]]
+    written = document.tree.pop("conditional_checks", None)
+    rules = document.tree["conditional_checks"] = {}
+    for line in written.split("\n") if written else ():
+        (element, mark, check), *conditions = (
+            [part.strip() for part in piece.partition("=")] for piece in line.split(WHEN.strip())
+        )
+        if not mark or element in rules or not all(equal for _, equal, _ in conditions):
+            how = f"数据元 = 校验{WHEN}条件数据元 = 成员{LISTED}成员，每个数据元一行"
+            builder.reading.refuse(place, line, f"{name} 的条件校验应写作：{how}")
+            continue
+        when = {other: [m.strip() for m in members.split(LISTED)] for other, _, members in conditions}
+        rules[element] = {"check": check, "when": when}
+        way: Way = ("conditional_checks", element)
+        inner: list[Way] = [(), ("check",), ("when",)]
+        inner += [
+            ("when", o, *rest) for o, members in when.items() for rest in ((), *((i,) for i in range(len(members))))
+        ]
+        for rest in inner:
+            builder.mark(document, (*way, *rest), place, line)
 
 
 def _members(builder: Builder, title: str, owners: Mapping[str, Document], keys: tuple[str, str], word: str) -> None:

@@ -85,9 +85,14 @@ def _entity(entity: Entity, version: str, defaults: Mapping[str, Any]) -> dict[s
     tree: dict[str, Any] = {"entity": entity.name, "title": entity.title, "draft": entity.draft}
     tree |= {"object_class": own_class, "description": entity.description}
     tree |= {"identity": list(entity.identity), "allotted": entity.allotted, "derived": dict(entity.derived)}
+    tree |= {"fact_date": entity.fact_date or None, "conditional_checks": _conditional(entity)}
     tree["elements"] = {name: _element(element, inherited) for name, element in entity.elements.items()}
     tree["relations"] = {name: _relation(relation) for name, relation in entity.relations.items()}
     return {word: value for word, value in tree.items() if value not in (None, "", {})}
+
+
+def _conditional(entity: Entity) -> dict[str, Any]:
+    return {r.element: OneLine(check=r.check, when=OneLine(r.when)) for r in entity.conditional_checks}
 
 
 def _element(element: Element, inherited: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,6 +120,7 @@ def _relation(relation: Relation) -> OneLine:
 def _table(table: CodeTable) -> dict[str, Any]:
     tree: dict[str, Any] = {"codes": table.name, "id": table.id, "title": table.title, "type": table.type}
     tree |= {"basis": table.basis, "version": table.version}
+    tree |= {"judged_length": table.judged_length, "foreign_prefixes": table.foreign_prefixes or None}
     tree["members"] = {code.member: _code(code) for code in table.members.values()}
     return {word: value for word, value in tree.items() if value not in (None, "")}
 
