@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gateway.cli_documents import add_documents
 from schema.problems import Problems
 
 MAPPINGS = Path(__file__).parents[1] / "mappings"
@@ -70,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
 
     docs = add("docs", _docs, "由规范生成数据字典（静态网页）")
     docs.add_argument("--out", type=Path, default=Path("docs/site"))
+
+    add_documents(commands)
 
     demo = add("demo", _demo, "六个模拟来源、一次数据回流、网关和查询页面，一条命令")
     demo.add_argument("--port", type=int, default=8080)

@@ -150,7 +150,7 @@ def request_of(tree: Mapping[str, Any]) -> GraphQLRequest:
 def _identifier(document_id: Any, persisted: Any) -> str | None:
     """The identifier of the wanted document: of the appendix on persisted documents, or of Apollo's protocol."""
     if document_id is not None:
-        if not isinstance(document_id, str) or not _DOCUMENT_ID.fullmatch(document_id):
+        if not isinstance(document_id, str) or not is_document_id(document_id):
             raise BadRequest("PERSISTED_QUERY_INVALID", "documentId 应为文档标识符，如 sha256: 加 64 位小写十六进制")
         if persisted is not None:
             raise BadRequest("PERSISTED_QUERY_INVALID", "documentId 与 extensions.persistedQuery 只能有一个")
@@ -163,6 +163,11 @@ def _identifier(document_id: Any, persisted: Any) -> str | None:
     if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
         raise BadRequest("PERSISTED_QUERY_INVALID", "sha256Hash 应为 64 位小写十六进制")
     return f"sha256:{digest}"
+
+
+def is_document_id(text: str) -> bool:
+    """Whether this may name a document: `sha256:` with 64 digits, or a name of one's own (`x-…:` may stand before it)."""
+    return _DOCUMENT_ID.fullmatch(text) is not None
 
 
 _SHA256 = re.compile("[0-9a-f]{64}")

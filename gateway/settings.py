@@ -143,10 +143,11 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
 
 
 def folders_only() -> dict[str, str]:
-    """The environment for commands that only read what is written down: where it is, and no secret."""
-    named = ("GATEWAY_MAPPINGS", "GATEWAY_SPECIFICATION")
-    folders = {name: os.environ[name] for name in named if name in os.environ}  # noqa: TID251 - the one place
-    return {**folders, "GATEWAY_PARTY_KEY_SECRET": "not used"}
+    """The environment for commands that only read what is written down: our settings, and no secret and no store."""
+    withheld = ("GATEWAY_PARTY_KEY_SECRET", "GATEWAY_DATABASE_URL")
+    environ = os.environ  # noqa: TID251 - the one place
+    ours = {name: environ[name] for name in environ if name.startswith("GATEWAY_") and name not in withheld}
+    return {**ours, "GATEWAY_PARTY_KEY_SECRET": "not used"}
 
 
 _KINDS = {str: "文本", int: "整数", float: "数字", bool: "布尔值（true 或 false）"}

@@ -111,9 +111,7 @@ class Preparation:
         """That each operation of the text could be asked for, whatever its variables. Raises Refused."""
         document = self._parse(text)
         self._validate(document)
-        if get_operation_ast(document, None) is None and not any(
-            isinstance(node, OperationDefinitionNode) for node in document.definitions
-        ):
+        if not any(isinstance(node, OperationDefinitionNode) for node in document.definitions):
             raise Refused([GraphQLError("没有操作（query）")], "OPERATION_RESOLUTION_FAILURE")
 
     def arguments(self, root: Root, values: VariableValues) -> dict[str, Any]:
