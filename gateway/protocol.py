@@ -6,6 +6,8 @@ STALL_SECONDS. Absolute and other odd request targets, and none or several Host,
 
 import asyncio
 import json
+import socket
+import struct
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -114,12 +116,18 @@ class GuardedProtocol(HttpToolsProtocol):
         def check() -> None:
             now = self.transport.get_write_buffer_size()
             if now > left - LEAST_PROGRESS:
-                self.transport.abort()
+                self._reset()
             else:
                 self._watch_writing(now)
 
         self._stop("write")
         self._start("write", STALL_SECONDS, check)
+
+    def _reset(self) -> None:
+        """Close at once and for good: without this option the kernel would go on holding what nobody reads."""
+        held = self.transport.get_extra_info("socket")
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def _head_is_late(self) -> None:
         if self.unread_head:
