@@ -47,11 +47,11 @@ def register(paths: Sequence[Path], store: Path, preparation: Preparation) -> Re
     """
     problems: list[Problem] = []
     candidates: list[Candidate] = []
-    for path in paths:
+    for file in _files(paths):
         try:
-            candidates += read_candidates(path)
+            candidates += read_candidates(file)
         except (OSError, ValueError) as error:
-            problems.append(Problem(str(path), 1, 1, path.name, f"读不了：{_reason(error)}"))
+            problems.append(Problem(str(file), 1, 1, file.name, f"读不了：{_reason(error)}"))
     if not candidates and not problems:
         problems.append(Problem(str(paths[0]), 1, 1, "documents", f"没有找到文档（{'、'.join(SUFFIXES)} 或清单 JSON）"))
     for candidate in candidates:
@@ -67,10 +67,7 @@ def register(paths: Sequence[Path], store: Path, preparation: Preparation) -> Re
 
 
 def read_candidates(path: Path) -> list[Candidate]:
-    """The documents of a `.graphql` file, of all in a folder, or of a manifest. Raises OSError or ValueError."""
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES)
-        return [candidate for file in files for candidate in read_candidates(file)]
+    """The document of a `.graphql` file, or those of a manifest. Raises OSError or ValueError."""
     text = path.read_bytes().decode("utf-8-sig")
     if path.suffix != ".json":
         return [Candidate(identifier_of(text), text, path)]
@@ -78,6 +75,15 @@ def read_candidates(path: Path) -> list[Candidate]:
         Candidate(identifier, body, path, _place_of(identifier, text))
         for identifier, body in _manifest(json.loads(text, object_pairs_hook=_distinct))
     ]
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    """Each file once: those named, and in place of a folder the queries in it."""
+    found: dict[Path, None] = {}
+    for path in paths:
+        inside = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES) if path.is_dir() else [path]
+        found.update(dict.fromkeys(inside))
+    return list(found)
 
 
 def _manifest(tree: Any) -> Iterator[tuple[str, str]]:
