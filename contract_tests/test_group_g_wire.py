@@ -172,6 +172,17 @@ def test_g16_when_the_client_leaves_the_calls_for_it_end(sources: Federation) ->
         assert gateway.is_answering()
 
 
+def test_g16_a_client_that_leaves_in_the_middle_of_its_body_is_no_event(
+    gateway: Served, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for sent in (b"", b'{"query":'):
+        with gateway.connect() as connection:
+            named = {"content-type": "application/json", "content-length": "500"}
+            connection.sendall(head("POST", "/graphql", named) + sent)
+        assert gateway.is_answering()
+    assert "Exception" not in capfd.readouterr().err
+
+
 @contextlib.contextmanager
 def silent_source(sources: Federation) -> Iterator[tuple[Served, socket.socket]]:
     """A gateway one of whose sources is a socket that only listens."""

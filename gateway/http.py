@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -21,6 +21,7 @@ from gateway.limits import (
     parse_request,
     read_body,
 )
+from gateway.log import logger
 from gateway.negotiation import JSON_TYPE, media_type, wants_html
 from gateway.origin import check_host, check_origin
 from gateway.response import VARY, answer, refusal, to_bytes
@@ -44,6 +45,12 @@ class Endpoint:
             response = await self._respond(request)
         except BadRequest as bad:
             response = self._refusal(request, bad)
+        except ClientDisconnect:
+            return  # in the middle of its body
+        except Exception as error:  # a bug of ours: the client is told that, and nothing of what happened inside
+            logger().error("request.internal_error", error=type(error).__name__, exc_info=error)
+            body = {"errors": [{"message": "内部错误", "extensions": {"code": "INTERNAL"}}]}
+            response = refusal(request, body, 500, is_lingering=False)
         if response is not None:
             await response(scope, receive, send)
 

@@ -1,6 +1,8 @@
 """uvicorn with the settings this product relies on."""
 
+import contextlib
 import resource
+import sys
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -9,9 +11,13 @@ from gateway.protocol import GuardedProtocol
 
 
 def serve(app: ASGIApp, host: str, port: int) -> None:
-    """Serve until SIGINT or SIGTERM; requests in flight finish first."""
+    """Serve until SIGINT or SIGTERM; requests in flight finish first. Exits with 1 when it could not start."""
     allow_many_connections()
-    uvicorn.Server(configured(app, host, port)).run()
+    server = uvicorn.Server(configured(app, host, port))
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(1)
 
 
 def configured(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Config:
