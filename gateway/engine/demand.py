@@ -6,7 +6,7 @@ seconds for 748 bytes of fragments that spread each other twice.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,6 @@ from graphql import (
     get_named_type,
     get_nullable_type,
     is_list_type,
-    print_ast,
 )
 
 from adapters.mapping.model import SourceMapping
@@ -69,6 +68,14 @@ class Limits:
     cost: int
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A variable that tells how long a page or a list is: to which argument, and the bound if it has one of ours."""
+
+    argument: str
+    largest: int | None
+
+
 @dataclass(slots=True)
 class Demand:
     """What a selection asks for. `cost` is of entities, `told` of introspection; `names` and `objects` count the response
@@ -87,8 +94,10 @@ class Demand:
 class Measure:
     """Measures documents against a schema. One for the process."""
 
-    def __init__(self, schema: GraphQLSchema, mappings: Mapping[str, SourceMapping], limits: Limits) -> None:
-        self.schema, self.limits = schema, limits
+    def __init__(
+        self, schema: GraphQLSchema, entities: Container[str], mappings: Mapping[str, SourceMapping], limits: Limits
+    ) -> None:
+        self.schema, self.entities, self.limits = schema, entities, limits
         self.most_told = INTROSPECTION_A_TYPE * len(schema.type_map)
         self.weights: dict[str, int] = {}
         for mapping in mappings.values():
@@ -96,8 +105,11 @@ class Measure:
                 weight = WEIGHTS.get(mapping.connect.kind, 1)
                 self.weights[entity] = max(weight, self.weights.get(entity, 1))
 
-    def check(self, document: DocumentNode) -> None:
-        """Every operation stays within the limits, sizes told by variables taken as 1. Raises GraphQLError."""
+    def check(self, document: DocumentNode) -> Mapping[str, Size]:
+        """The variables that tell sizes, once every operation stays within the limits with these taken as 1.
+
+        Raises GraphQLError.
+        """
         if len(document.definitions) > MOST_DEFINITIONS:
             raise _beyond("definitions", f"片段与操作超过 {MOST_DEFINITIONS} 个", MOST_DEFINITIONS, None)
         walk = _Walk(self, document, None)
@@ -106,6 +118,7 @@ class Measure:
                 walk.fragment(node.name.value, 0, 0)
             elif isinstance(node, OperationDefinitionNode):
                 self._check(walk.operation(node), node)
+        return walk.sizes
 
     def cost(self, document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> int:
         """What the operation costs with these variables. Raises GraphQLError when that is too much."""
@@ -135,6 +148,7 @@ class _Walk:
         self.measure, self.schema, self.variables = measure, measure.schema, variables
         self.fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
         self.known: dict[str, Demand] = {}
+        self.sizes: dict[str, Size] = {}
 
     def operation(self, node: OperationDefinitionNode) -> Demand:
         found = self._selections(node.selection_set, self.schema.get_root_type(node.operation), 1, 0)
@@ -222,62 +236,51 @@ class _Walk:
         pages = [name for name in PAGES if name in field.args]
         given = {argument.name.value: argument.value for argument in node.arguments or ()}
         if pages:
-            asked = [self._page(name, given[name]) for name in pages if name in given]
+            largest = self._largest(field)
+            asked = [self._page(name, given[name], largest) for name in pages if name in given]
             return max((size for size in asked if size is not None), default=DEFAULT_PAGE)
         if not is_list_type(get_nullable_type(field.type)) or "pageInfo" in getattr(on, "fields", ()):
             return 1
         lengths = [len(value.values) for value in given.values() if isinstance(value, ListValueNode)]
-        for value in given.values():
-            told = (self.variables or {}).get(value.name.value) if isinstance(value, VariableNode) else None
-            lengths += [len(told)] if isinstance(told, list) else []
+        for name, value in given.items():
+            if isinstance(value, VariableNode) and "[" in str(field.args[name].type if name in field.args else ""):
+                told = (self.variables or {}).get(value.name.value)
+                self.sizes[value.name.value] = Size(name, None)
+                lengths.append(len(told) if isinstance(told, list) else 1)
         return max(lengths, default=FAN_OUT)
 
-    def _page(self, name: str, value: Any) -> int | None:
+    def _largest(self, field: GraphQLField) -> int | None:
+        """The longest page of a list of entities; other lists have bounds of their own, which their resolvers know."""
+        nodes = getattr(get_named_type(field.type), "fields", {}).get("nodes")
+        return LARGEST_PAGE if nodes and get_named_type(nodes.type).name in self.measure.entities else None
+
+    def _page(self, name: str, value: Any, largest: int | None) -> int | None:
         """The size of the page asked for; None when it is left to the default. Raises GraphQLError out of bounds."""
         size: Any = None
         if isinstance(value, VariableNode):
+            self.sizes[value.name.value] = Size(name, largest)
             if self.variables is None:
                 return 1
             size = self.variables.get(value.name.value)
         elif isinstance(value, IntValueNode):
             size = int(value.value)
-        elif isinstance(value, NullValueNode):
-            raise _out_of_bounds(name, "null", value)
-        if size is None or isinstance(size, bool) or not isinstance(size, int):
+        elif isinstance(value, NullValueNode) and largest is not None:
+            raise _out_of_bounds(name, "null", largest, value)
+        if isinstance(size, bool) or not isinstance(size, int):
             return None
-        if not 1 <= size <= LARGEST_PAGE:
-            raise _out_of_bounds(name, str(size), value)
-        return size
+        if largest is not None and not 1 <= size <= largest:
+            raise _out_of_bounds(name, str(size), largest, value)
+        return max(size, 1)
 
 
-def page_variables(document: DocumentNode) -> dict[str, str]:
-    """The variables that may say how long a page or a list is, each with the argument it is given to."""
-    lists = {
-        variable.variable.name.value
-        for node in document.definitions
-        for variable in getattr(node, "variable_definitions", None) or ()
-        if "[" in print_ast(variable.type)
-    }
-    found: dict[str, str] = {}
-    waiting: list[Any] = [getattr(definition, "selection_set", None) for definition in document.definitions]
-    while waiting:
-        for node in getattr(waiting.pop(), "selections", ()):
-            for argument in getattr(node, "arguments", None) or ():
-                if isinstance(argument.value, VariableNode):
-                    variable, name = argument.value.name.value, argument.name.value
-                    if name in PAGES or variable in lists:
-                        found[variable] = name
-            waiting.append(getattr(node, "selection_set", None))
-    return found
-
-
-def check_page_sizes(sizes: Mapping[str, str], variables: Mapping[str, Any]) -> None:
+def check_page_sizes(sizes: Mapping[str, Size], variables: Mapping[str, Any]) -> None:
     """No variable asks for a page out of bounds; told here, where the argument can be named. Raises GraphQLError."""
-    for variable, argument in sizes.items():
+    for variable, size in sizes.items():
         value = variables.get(variable)
-        is_number = argument in PAGES and isinstance(value, int) and not isinstance(value, bool)
-        if is_number and not 1 <= int(str(value)) <= LARGEST_PAGE:
-            raise _out_of_bounds(argument, f"{value}（变量 ${variable}）", None)
+        if size.largest is not None and isinstance(value, int) and not isinstance(value, bool):
+            if 1 <= value <= size.largest:
+                continue
+            raise _out_of_bounds(size.argument, f"{value}（变量 ${variable}）", size.largest, None)
 
 
 def _field_of(schema: GraphQLSchema, on: GraphQLNamedType | None, name: str) -> GraphQLField | None:
@@ -303,6 +306,6 @@ def _beyond(limit: str, message: str, most: int, node: Any) -> GraphQLError:
     return GraphQLError(message, node, extensions=error.extensions)
 
 
-def _out_of_bounds(name: str, size: str, node: Any) -> GraphQLError:
-    message = f"{name} 应在 1 至 {LARGEST_PAGE} 之间，实为 {size}"
+def _out_of_bounds(name: str, size: str, largest: int, node: Any) -> GraphQLError:
+    message = f"{name} 应在 1 至 {largest} 之间，实为 {size}"
     return GraphQLError(message, node, extensions={"code": "BAD_USER_INPUT", "argument": name})

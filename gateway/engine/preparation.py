@@ -18,7 +18,7 @@ from graphql import (
 from graphql.execution.values import VariableValues, get_variable_values
 
 from adapters.mapping.model import SourceMapping
-from gateway.engine.demand import Limits, Measure, check_page_sizes, page_variables
+from gateway.engine.demand import Limits, Measure, Size, check_page_sizes
 from gateway.engine.offer import check_offered
 from gateway.engine.plan import Plan
 from gateway.engine.planner import Planner
@@ -59,7 +59,7 @@ class _Text:
     document: DocumentNode
     operation: OperationDefinitionNode
     booleans: tuple[str, ...]
-    sizes: Mapping[str, str]
+    sizes: Mapping[str, Size]
 
 
 class Preparation:
@@ -79,7 +79,7 @@ class Preparation:
     ) -> None:
         self.schema, self.registry = schema._schema, registry
         self.planner = Planner(registry, mappings)
-        self.limits, self.measure = limits, Measure(self.schema, mappings, limits)
+        self.limits, self.measure = limits, Measure(self.schema, registry.entities, mappings, limits)
         self.plans_kept, self.is_open = plans_kept, is_open
         self.texts: OrderedDict[tuple[str, str | None], _Text] = OrderedDict()
         self.plans: OrderedDict[tuple[object, ...], Plan] = OrderedDict()
@@ -126,9 +126,9 @@ class Preparation:
             self.texts.move_to_end(key)
             return known
         document = self._parse(text)
-        self._validate(document)
+        sizes = self._validate(document)
         operation = self._operation(document, operation_name)
-        found = _Text(document, operation, boolean_variables(document), page_variables(document))
+        found = _Text(document, operation, boolean_variables(document), sizes)
         _remember(self.texts, key, found, self.plans_kept)
         return found
 
@@ -142,11 +142,11 @@ class Preparation:
         except RecursionError:
             raise Refused([GraphQLError("查询嵌套过深")], "QUERY_TOO_LARGE") from None
 
-    def _validate(self, document: DocumentNode) -> None:
-        """Within the limits first: to validate what is too large would be the attack."""
+    def _validate(self, document: DocumentNode) -> Mapping[str, Size]:
+        """The variables that tell sizes. Within the limits first: to validate what is too large would be the attack."""
         try:
             check_offered(document, self.schema, self.is_open)
-            self.measure.check(document)
+            sizes = self.measure.check(document)
             errors = validate(self.schema, document, max_errors=MOST_MISTAKES, hide_suggestions=not self.is_open)
         except GraphQLError as error:
             raise Refused([error], "GRAPHQL_VALIDATION_FAILED") from None
@@ -154,6 +154,7 @@ class Preparation:
             raise Refused([GraphQLError("查询嵌套过深")], "QUERY_TOO_LARGE") from None
         if errors:
             raise Refused(errors, "GRAPHQL_VALIDATION_FAILED")
+        return sizes
 
     def _operation(self, document: DocumentNode, operation_name: str | None) -> OperationDefinitionNode:
         if operation := get_operation_ast(document, operation_name):
