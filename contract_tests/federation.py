@@ -106,6 +106,7 @@ def federation(folder: Path, mappings: Path | None = None) -> Iterator[Federatio
     environment = {
         "GATEWAY_DATABASE_URL": f"sqlite:///{folder / 'gateway.db'}",
         "GATEWAY_PARTY_KEY_SECRET": "tests-only",
+        "GATEWAY_INTROSPECTION": "true",
         "GATEWAY_MAPPINGS": str(mappings),
     }
     with ExitStack() as stack:

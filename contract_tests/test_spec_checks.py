@@ -10,6 +10,7 @@ import anyio.to_thread
 import pytest
 
 from contract_tests.federation import Asking, Federation, copy_mappings, federation
+from contract_tests.stores import listed
 from gateway.app import load_definitions
 from gateway.returning import return_data
 from schema.identifiers import uscc_check_digit
@@ -200,7 +201,7 @@ async def test_a_data_return_records_the_same_issues_as_the_answers_and_no_other
     await anyio.to_thread.run_sync(sync, province, "binhai_market")
     async with province.gateway() as gateway:
         returned = recorded(gateway)
-        cases = gateway.gateway.store.page("EnforcementCase", 100, None)[2]
+        cases = listed(gateway.gateway.store, "EnforcementCase", 100)[2]
     told = {
         element: sorted(key for key, found in returned.items() if found[0][0] == element)
         for element in ("violation_division_code", "uscc", "id_no")

@@ -20,6 +20,7 @@ from adapters.secrets import names_in
 from adapters.source import Source
 from gateway.console.page import console_page, read_examples, static_routes
 from gateway.engine.calls import Calls
+from gateway.engine.demand import Limits
 from gateway.engine.engine import Engine
 from gateway.engine.executor import Services
 from gateway.engine.preparation import Preparation
@@ -27,6 +28,7 @@ from gateway.engine.storage import Storage
 from gateway.engine.writeback import StoreWriteBack
 from gateway.http import Endpoint
 from gateway.log import logger
+from gateway.origin import cross_origin
 from gateway.settings import PROJECT, Settings, look_at_settings
 from gateway.store.identity import make_hash_id
 from gateway.store.store import Store
@@ -87,8 +89,23 @@ def missing_secrets(definitions: Definitions, settings: Settings) -> list[Proble
 
 def make_preparation(definitions: Definitions, settings: Settings) -> Preparation:
     """What plans operations; needs no source and no store."""
+    limits = Limits(
+        length=settings.longest_query,
+        tokens=settings.most_tokens,
+        depth=settings.deepest_query,
+        fields=settings.most_fields,
+        root_fields=settings.most_root_fields,
+        aliases=settings.most_aliases,
+        directives=settings.most_directives,
+        cost=settings.most_cost,
+    )
     return Preparation(
-        definitions.schema, definitions.registry, definitions.mappings, settings.most_tokens, settings.plans_kept
+        definitions.schema,
+        definitions.registry,
+        definitions.mappings,
+        limits,
+        settings.plans_kept,
+        settings.introspection,
     )
 
 
@@ -155,10 +172,10 @@ def create_app(settings: Settings, definitions: Definitions) -> Starlette:
     return Starlette(
         routes=[
             Route("/", home),
-            Route("/graphql", endpoint.post, methods=["POST"]),
-            Route("/graphql", endpoint.get, methods=["GET"]),
+            Route("/graphql", endpoint),
             Route("/healthz", health),
             static_routes(STATIC),
         ],
         lifespan=lifespan,
+        middleware=[cross_origin(settings.allowed_origins)] if settings.allowed_origins else [],
     )

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gateway.cli_documents import add_documents
 from gateway.cli_spec import add_spec_commands
 from schema.problems import Problems
 
@@ -79,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     docs.add_argument("--out", type=Path, default=Path("docs/site"))
 
     add_spec_commands(commands)
+    add_documents(commands)
 
     demo = add("demo", _demo, "六个模拟来源、一次数据回流、网关和查询页面，一条命令")
     demo.add_argument("--port", type=int, default=8080)

@@ -50,6 +50,7 @@ def demo(port: int) -> int:
             "GATEWAY_DATABASE_URL": f"sqlite:///{folder / 'gateway.db'}",
             "GATEWAY_PARTY_KEY_SECRET": "demo-only",
             "GATEWAY_ALLOW_EXPLAIN": "true",
+            "GATEWAY_INTROSPECTION": "true",
         }
         for child in children:
             environment |= child.environment

@@ -1,9 +1,44 @@
 """uvicorn with the settings this product relies on."""
 
+import contextlib
+import resource
+import sys
+
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from gateway.protocol import GuardedProtocol
 
 
-def serve(app: Starlette, host: str, port: int) -> None:
-    """Serve until SIGINT or SIGTERM; requests in flight finish first. uvicorn's own access log stays off: ours has counts only."""
-    uvicorn.run(app, host=host, port=port, access_log=False, log_level="warning", server_header=False, loop="asyncio")
+def serve(app: ASGIApp, host: str, port: int) -> None:
+    """Serve until SIGINT or SIGTERM; requests in flight finish first. Exits with 1 when it could not start."""
+    allow_many_connections()
+    server = uvicorn.Server(configured(app, host, port))
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(1)
+
+
+def configured(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Config:
+    """How the application is served: our limits on the wire, no WebSocket, no names of programs in headers.
+
+    uvicorn's own access log stays off: ours has counts only.
+    """
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=GuardedProtocol,
+        ws="none",
+        loop="asyncio",
+        access_log=False,
+        log_level="error",
+        server_header=False,
+    )
+
+
+def allow_many_connections() -> None:
+    """As many open files as the system lets us have, so that half-open connections do not keep others out."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

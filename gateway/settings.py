@@ -35,6 +35,34 @@ class Settings:
     """GATEWAY_MOST_TOKENS: lexical tokens of a query."""
     plans_kept: int
     """GATEWAY_PLANS_KEPT: how many operation texts are remembered with their plans."""
+    longest_query: int
+    """GATEWAY_LONGEST_QUERY: characters of a query."""
+    deepest_query: int
+    """GATEWAY_DEEPEST_QUERY: levels of nested selections, fragments expanded."""
+    most_fields: int
+    """GATEWAY_MOST_FIELDS: fields of an operation, fragments expanded."""
+    most_root_fields: int
+    """GATEWAY_MOST_ROOT_FIELDS: fields of an operation at its root, fragments expanded."""
+    most_aliases: int
+    """GATEWAY_MOST_ALIASES: aliases of an operation, fragments expanded."""
+    most_directives: int
+    """GATEWAY_MOST_DIRECTIVES: directives of an operation, fragments expanded."""
+    most_cost: int
+    """GATEWAY_MOST_COST: what an operation may cost: entities it may reach, each weighed by the kind of its source."""
+    largest_answer: int
+    """GATEWAY_LARGEST_ANSWER: bytes of an answer before compression."""
+    introspection: bool
+    """GATEWAY_INTROSPECTION: whether the schema may be read over HTTP; without it no page, and no suggestions in errors."""
+    persisted_kept: int
+    """GATEWAY_PERSISTED_KEPT: how many automatically persisted queries are remembered."""
+    trusted_documents: Path | None
+    """GATEWAY_TRUSTED_DOCUMENTS: the file of registered documents (`gateway documents register`)."""
+    only_trusted: bool
+    """GATEWAY_ONLY_TRUSTED: whether registered documents alone are run."""
+    allowed_hosts: tuple[str, ...]
+    """GATEWAY_ALLOWED_HOSTS: names this service is asked under, with commas; any when empty."""
+    allowed_origins: tuple[str, ...]
+    """GATEWAY_ALLOWED_ORIGINS: origins of other sites whose pages may ask (CORS), with commas; none when empty."""
     secrets: Mapping[str, str] = field(repr=False)
     """Everything a mapping may name as `env:NAME`."""
 
@@ -60,6 +88,16 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
             problems.append(Problem("environment", 1, 1, name, f"“{environ.get(name)}” 不是合法的{_KINDS[cast]}"))
             return default
 
+    def count(name: str, default: int) -> int:
+        number = int(str(read(name, int, default)))
+        if number < 1:
+            problems.append(Problem("environment", 1, 1, name, f"应至少为 1，实为 {number}"))
+        return max(number, 1)
+
+    def several(name: str) -> tuple[str, ...]:
+        return tuple(entry.strip().lower() for entry in str(read(name, str, "")).split(",") if entry.strip())
+
+    trusted = str(read("GATEWAY_TRUSTED_DOCUMENTS", str, ""))
     settings = Settings(
         database_url=str(read("GATEWAY_DATABASE_URL", str, f"sqlite:///{PROJECT / 'var' / 'gateway.db'}")),
         party_key_secret=Secret(str(read("GATEWAY_PARTY_KEY_SECRET", str, ""))),
@@ -67,9 +105,23 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
         specification=Path(str(read("GATEWAY_SPECIFICATION", str, str(PROJECT / "schema" / "spec")))),
         request_timeout=float(str(read("GATEWAY_REQUEST_TIMEOUT", float, 15.0))),
         allow_explain=bool(read("GATEWAY_ALLOW_EXPLAIN", bool, False)),
-        largest_body=int(str(read("GATEWAY_LARGEST_BODY", int, 256 * 1024))),
-        most_tokens=int(str(read("GATEWAY_MOST_TOKENS", int, 4000))),
-        plans_kept=int(str(read("GATEWAY_PLANS_KEPT", int, 500))),
+        largest_body=count("GATEWAY_LARGEST_BODY", 256 * 1024),
+        most_tokens=count("GATEWAY_MOST_TOKENS", 4000),
+        plans_kept=count("GATEWAY_PLANS_KEPT", 500),
+        longest_query=count("GATEWAY_LONGEST_QUERY", 32 * 1024),
+        deepest_query=count("GATEWAY_DEEPEST_QUERY", 20),
+        most_fields=count("GATEWAY_MOST_FIELDS", 2000),
+        most_root_fields=count("GATEWAY_MOST_ROOT_FIELDS", 50),
+        most_aliases=count("GATEWAY_MOST_ALIASES", 100),
+        most_directives=count("GATEWAY_MOST_DIRECTIVES", 50),
+        most_cost=count("GATEWAY_MOST_COST", 20_000),
+        largest_answer=count("GATEWAY_LARGEST_ANSWER", 8 * 1024 * 1024),
+        introspection=bool(read("GATEWAY_INTROSPECTION", bool, False)),
+        persisted_kept=count("GATEWAY_PERSISTED_KEPT", 1000),
+        trusted_documents=Path(trusted) if trusted else None,
+        only_trusted=bool(read("GATEWAY_ONLY_TRUSTED", bool, False)),
+        allowed_hosts=several("GATEWAY_ALLOWED_HOSTS"),
+        allowed_origins=several("GATEWAY_ALLOWED_ORIGINS"),
         secrets=environ,
     )
     if not str(settings.party_key_secret):
@@ -79,6 +131,10 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
     for name, folder in (("GATEWAY_MAPPINGS", settings.mappings), ("GATEWAY_SPECIFICATION", settings.specification)):
         if not folder.is_dir():
             problems.append(Problem("environment", 1, 1, name, f"文件夹 {folder} 不存在"))
+    if settings.only_trusted and settings.trusted_documents is None:
+        problems.append(
+            Problem("environment", 1, 1, "GATEWAY_TRUSTED_DOCUMENTS", "GATEWAY_ONLY_TRUSTED 为真时必须设置")
+        )
     known = {f"GATEWAY_{name.upper()}" for name in Settings.__dataclass_fields__ if name != "secrets"}
     for name in environ:
         if name.startswith("GATEWAY_") and name not in known:
@@ -87,10 +143,11 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
 
 
 def folders_only() -> dict[str, str]:
-    """The environment for commands that only read what is written down: where it is, and no secret."""
-    named = ("GATEWAY_MAPPINGS", "GATEWAY_SPECIFICATION")
-    folders = {name: os.environ[name] for name in named if name in os.environ}  # noqa: TID251 - the one place
-    return {**folders, "GATEWAY_PARTY_KEY_SECRET": "not used"}
+    """The environment for commands that only read what is written down: our settings, and no secret and no store."""
+    withheld = ("GATEWAY_PARTY_KEY_SECRET", "GATEWAY_DATABASE_URL")
+    environ = os.environ  # noqa: TID251 - the one place
+    ours = {name: environ[name] for name in environ if name.startswith("GATEWAY_") and name not in withheld}
+    return {**ours, "GATEWAY_PARTY_KEY_SECRET": "not used"}
 
 
 _KINDS = {str: "文本", int: "整数", float: "数字", bool: "布尔值（true 或 false）"}

@@ -68,7 +68,10 @@ class Engine:
             text, variable_values=dict(variables or {}), context_value=answers, operation_name=operation_name
         )
         errors = _tidy([*(result.errors or []), *answers.beside])
-        return Result(result.data, errors, self._extensions(execution, context), executed=True)
+        extensions = self._extensions(execution, context)
+        if context.explain:
+            extensions["cost"] = prepared.cost
+        return Result(result.data, errors, extensions, executed=True)
 
     def _arguments(self, root: Root, prepared: Prepared) -> RootArguments:
         try:

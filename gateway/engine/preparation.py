@@ -20,13 +20,18 @@ from graphql.execution.values import VariableValues, get_variable_values
 
 from adapters.mapping.model import SourceMapping
 from gateway.engine.arguments import kinds_of, references_of
+from gateway.engine.demand import Limits, Measure, Size, check_page_sizes
+from gateway.engine.offer import check_offered
 from gateway.engine.plan import Plan
 from gateway.engine.planner import Planner
 from gateway.engine.selection import Kind, any_entity_nodes, boolean_variables, read_selection
+from gateway.engine.tokens import check_tokens
 from gateway.errors import QueryError
 from schema.registry import Registry
 
 MOST_ERRORS = 100
+MOST_MISTAKES = 25
+"""Errors of validation that are told; each looks for names that were meant instead, which takes its time."""
 
 
 class Refused(Exception):
@@ -41,47 +46,76 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An operation ready to run: its plan, and the coerced variables."""
+    """An operation ready to run: its plan, the coerced variables, and what it is taken to cost."""
 
     plan: Plan
     values: VariableValues
+    cost: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """A text that parsed and validated. Its plan depends on the variables `booleans` and on what the roots `any_entity` ask for."""
+    """A text that parsed and validated. Its plan depends on the variables `booleans` and on what the roots `any_entity`
+    ask for, its cost on the variables `sizes`, each with the argument it is given to."""
 
     document: DocumentNode
     operation: OperationDefinitionNode
     booleans: tuple[str, ...]
     any_entity: tuple[FieldNode, ...]
+    sizes: Mapping[str, Size]
 
 
 class Preparation:
-    """Remembers texts and their plans, the least recently used go first. One for the process."""
+    """Remembers texts and their plans, the least recently used go first. One for the process.
+
+    `is_open`: the schema may be read; otherwise introspection is refused, and errors suggest no names.
+    """
 
     def __init__(
         self,
         schema: strawberry.Schema,
         registry: Registry,
         mappings: Mapping[str, SourceMapping],
-        most_tokens: int,
+        limits: Limits,
         plans_kept: int,
+        is_open: bool,
     ) -> None:
         self.schema, self.registry = schema._schema, registry
         self.planner = Planner(registry, mappings)
-        self.most_tokens, self.plans_kept = most_tokens, plans_kept
+        self.limits, self.measure = limits, Measure(self.schema, registry.entities, mappings, limits)
+        self.plans_kept, self.is_open = plans_kept, is_open
         self.texts: OrderedDict[tuple[str, str | None], _Text] = OrderedDict()
         self.plans: OrderedDict[tuple[object, ...], Plan] = OrderedDict()
+        self.costs: OrderedDict[tuple[object, ...], int] = OrderedDict()
 
     def prepare(self, text: str, variables: Mapping[str, Any], operation_name: str | None) -> Prepared:
         """The plan of the operation and its coerced variables. Raises Refused."""
         known = self._text(text, operation_name)
+        try:
+            check_page_sizes(known.sizes, variables)
+        except GraphQLError as error:
+            raise Refused([error], "BAD_USER_INPUT") from None
         definitions = known.operation.variable_definitions or ()
-        values = get_variable_values(self.schema, definitions, dict(variables), max_errors=MOST_ERRORS)
+        values = get_variable_values(
+            self.schema, definitions, dict(variables), max_errors=MOST_ERRORS, hide_suggestions=not self.is_open
+        )
         if isinstance(values, list):
             raise Refused(values, "BAD_USER_INPUT")
-        return Prepared(self._plan(text, operation_name, known, values), values)
+        cost = self._cost(text, operation_name, known, values)
+        return Prepared(self._plan(text, operation_name, known, values), values, cost)
+
+    def operation_type(self, text: str, operation_name: str | None) -> str:
+        """`query`, `mutation` or `subscription`; known before anything is validated. Raises Refused."""
+        if known := self.texts.get((text, operation_name)):
+            return known.operation.operation.value
+        return self._operation(self._parse(text), operation_name).operation.value
+
+    def check(self, text: str) -> None:
+        """That each operation of the text could be asked for, whatever its variables. Raises Refused."""
+        document = self._parse(text)
+        self._validate(document)
+        if not any(isinstance(node, OperationDefinitionNode) for node in document.definitions):
+            raise Refused([GraphQLError("没有操作（query）")], "OPERATION_RESOLUTION_FAILURE")
 
     def arguments(self, node: FieldNode, values: VariableValues) -> dict[str, Any]:
         """What a root was called with, coerced. Raises GraphQLError."""
@@ -94,22 +128,56 @@ class Preparation:
         if known := self.texts.get(key):
             self.texts.move_to_end(key)
             return known
+        document = self._parse(text)
+        sizes = self._validate(document)
+        operation = self._operation(document, operation_name)
+        found = _Text(document, operation, boolean_variables(document), any_entity_nodes(document, operation), sizes)
+        _remember(self.texts, key, found, self.plans_kept)
+        return found
+
+    def _parse(self, text: str) -> DocumentNode:
+        limits = self.limits
         try:
-            document = parse(text, max_tokens=self.most_tokens)
-            errors = validate(self.schema, document, max_errors=MOST_ERRORS)
+            check_tokens(text, limits.length, limits.tokens, limits.depth, limits.directives)
+            return parse(text)
         except GraphQLError as error:
             raise Refused([error], "GRAPHQL_PARSE_FAILED") from None
         except RecursionError:
             raise Refused([GraphQLError("查询嵌套过深")], "QUERY_TOO_LARGE") from None
+
+    def _validate(self, document: DocumentNode) -> Mapping[str, Size]:
+        """The variables that tell sizes. Within the limits first: to validate what is too large would be the attack."""
+        try:
+            check_offered(document, self.schema, self.is_open)
+            sizes = self.measure.check(document)
+            errors = validate(self.schema, document, max_errors=MOST_MISTAKES, hide_suggestions=not self.is_open)
+        except GraphQLError as error:
+            raise Refused([error], "GRAPHQL_VALIDATION_FAILED") from None
+        except RecursionError:
+            raise Refused([GraphQLError("查询嵌套过深")], "QUERY_TOO_LARGE") from None
         if errors:
             raise Refused(errors, "GRAPHQL_VALIDATION_FAILED")
-        operation = get_operation_ast(document, operation_name)
-        if operation is None:
-            what = f"没有名为 “{operation_name}” 的操作" if operation_name else "有多个操作，请给出 operationName"
-            raise Refused([GraphQLError(what)], "OPERATION_RESOLUTION_FAILURE")
-        found = _Text(document, operation, boolean_variables(document), any_entity_nodes(document, operation))
-        _remember(self.texts, key, found, self.plans_kept)
-        return found
+        return sizes
+
+    def _operation(self, document: DocumentNode, operation_name: str | None) -> OperationDefinitionNode:
+        if operation := get_operation_ast(document, operation_name):
+            return operation
+        what = f"没有名为 “{operation_name}” 的操作" if operation_name else "有多个操作，请给出 operationName"
+        raise Refused([GraphQLError(what)], "OPERATION_RESOLUTION_FAILURE")
+
+    def _cost(self, text: str, name: str | None, known: _Text, values: VariableValues) -> int:
+        given = (values.coerced.get(variable) for variable in known.sizes)
+        sizes = (
+            len(value) if isinstance(value, list) else value if isinstance(value, int) else None for value in given
+        )
+        key = (text, name, *sizes)
+        if (cost := self.costs.get(key)) is None:
+            try:
+                cost = self.measure.cost(known.document, known.operation, values.coerced)
+            except GraphQLError as error:
+                raise Refused([error], "QUERY_TOO_LARGE") from None
+            _remember(self.costs, key, cost, self.plans_kept)
+        return cost
 
     def _plan(self, text: str, name: str | None, known: _Text, values: VariableValues) -> Plan:
         try:

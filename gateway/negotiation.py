@@ -1,0 +1,74 @@
+"""What the client can read: media types, encodings and entity tags, by their headers (RFC 9110)."""
+
+from collections.abc import Sequence
+
+RESPONSE_TYPE = "application/graphql-response+json"
+JSON_TYPE = "application/json"
+ENCODINGS = ("zstd", "br", "gzip")
+"""What we can write, the better first among those a client likes equally."""
+
+
+def media_type(accept: str | None) -> str | None:
+    """The type to answer in, None when the client takes neither.
+
+    The one of greater weight. Of equal weight: the newer type where it is named itself, `application/json` for everybody
+    who says nothing or only `*/*`, as the specification wants for old clients.
+    """
+    if accept is None or not accept.strip():
+        return JSON_TYPE
+    weights = _weights(accept)
+    newer, older = (_weight_of(weights, name) for name in (RESPONSE_TYPE, JSON_TYPE))
+    if newer == older == 0:
+        return None
+    if newer == older:
+        return RESPONSE_TYPE if RESPONSE_TYPE in weights else JSON_TYPE
+    return RESPONSE_TYPE if newer > older else JSON_TYPE
+
+
+def encoding(accept_encoding: str | None) -> str | None:
+    """The encoding to answer in, None for plain."""
+    weights = _weights(accept_encoding or "")
+    everything = weights.get("*", 0.0)
+    plain = weights.get("identity", 0.0)
+    best = max(ENCODINGS, key=lambda name: weights.get(name, everything))  # the first of equals
+    weight = weights.get(best, everything)
+    return best if weight > 0 and weight >= plain else None
+
+
+def is_unchanged(if_none_match: str | None, tag: str) -> bool:
+    """Whether the client already has the entity with this tag; compared weakly, as RFC 9110 §13.1.2 asks."""
+    if if_none_match is None:
+        return False
+    known = [entry.strip().removeprefix("W/") for entry in if_none_match.split(",")]
+    return "*" in known or tag.removeprefix("W/") in known
+
+
+def wants_html(accept: str | None) -> bool:
+    """Whether this is a browser that a person looks at."""
+    return _weights(accept or "").get("text/html", 0) > 0
+
+
+def _weights(header: str) -> dict[str, float]:
+    """Each value of a list header and its weight; parameters other than q do not matter to us."""
+    found: dict[str, float] = {}
+    for entry in header.lower().split(",")[:100]:
+        value, *parameters = (part.strip() for part in entry.split(";"))
+        if value:
+            found[value] = _weight(parameters)
+    return found
+
+
+def _weight(parameters: Sequence[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return min(max(float(value), 0.0), 1.0)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def _weight_of(weights: dict[str, float], name: str) -> float:
+    """The weight of a type: of the most specific range that covers it."""
+    return next((weights[covering] for covering in (name, "application/*", "*/*") if covering in weights), 0.0)

@@ -1,0 +1,172 @@
+"""HTTP/1.1 on the wire with an end to everything: uvicorn's own protocol bounds neither a head, a slow body nor a slow reader.
+
+A head has HEAD_SECONDS and LARGEST_HEAD bytes, a body BODY_SECONDS, and whoever reads an answer must take some of it every
+STALL_SECONDS. Absolute and other odd request targets, and none or several Host, are 400; upgrades are never made.
+"""
+
+import asyncio
+import json
+import socket
+import struct
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from gateway.limits import BODY_SECONDS, BadRequest
+
+HEAD_SECONDS = 10.0
+LARGEST_HEAD = 16 * 1024
+MOST_HEADERS = 100
+STALL_SECONDS = 10.0
+LEAST_PROGRESS = 16 * 1024
+"""Bytes a reader has to take in STALL_SECONDS."""
+GRACE = 3.0
+"""Seconds that the application has to answer 408 itself before a slow body is cut off here."""
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """uvicorn's httptools protocol, with limits."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.timers: dict[str, asyncio.TimerHandle] = {}
+        self.is_in_head = True
+        self.head_size = self.unread_head = self.messages = 0
+        self.refusal: BadRequest | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Give the first head its time. Any byte that waits to be written counts as a stall, not only many."""
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)
+        self._start("head", HEAD_SECONDS, self._head_is_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is left behind."""
+        for timer in self.timers.values():
+            timer.cancel()
+        self.timers.clear()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read; refuse a head that grows too large before it ends."""
+        if self.transport.is_closing():
+            return
+        before = self.messages
+        super().data_received(data)
+        if not self.is_in_head or self.transport.is_closing():
+            return
+        self.unread_head = self.unread_head + len(data) if self.messages == before else 0
+        if self.unread_head > LARGEST_HEAD:
+            self._refuse(_too_large())
+        elif self.cycle is None or self.cycle.response_complete:
+            self._start("head", HEAD_SECONDS, self._head_is_late)
+
+    def on_message_begin(self) -> None:
+        """A new head."""
+        super().on_message_begin()
+        self.head_size = 0
+        self._start("head", HEAD_SECONDS, self._head_is_late)
+
+    def on_url(self, url: bytes) -> None:
+        """Count it."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count it."""
+        self._count(len(name) + len(value) + 4)
+        if len(self.headers) >= MOST_HEADERS:
+            self._raise(_too_large())
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is over; what it asks for may still be nothing that an origin server answers."""
+        self._stop("head")
+        self.is_in_head, self.unread_head = False, 0
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if not self.url.startswith(b"/"):
+            self._raise(BadRequest("BAD_REQUEST", "请求目标应为以 / 开头的路径"))
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            self._raise(BadRequest("BAD_REQUEST", "应有且仅有一个 Host 请求头"))
+        self._start("body", BODY_SECONDS + GRACE, self.transport.close)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The body is over."""
+        self._stop("body")
+        self.is_in_head = True
+        self.messages += 1
+        super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """The reader is slower than we are."""
+        super().pause_writing()
+        self._watch_writing(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """The reader has taken everything."""
+        self._stop("write")
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words
+        """What uvicorn calls for anything its parser refuses; what we refused is said with its own status."""
+        self._refuse(self.refusal or BadRequest("BAD_REQUEST", "不是合法的 HTTP 请求"))
+
+    def _watch_writing(self, left: int) -> None:
+        def check() -> None:
+            now = self.transport.get_write_buffer_size()
+            if now > left - LEAST_PROGRESS:
+                self._reset()
+            else:
+                self._watch_writing(now)
+
+        self._stop("write")
+        self._start("write", STALL_SECONDS, check)
+
+    def _reset(self) -> None:
+        """Close at once and for good: without this option the kernel would go on holding what nobody reads."""
+        held = self.transport.get_extra_info("socket")
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+    def _head_is_late(self) -> None:
+        if self.unread_head:
+            self._refuse(BadRequest("REQUEST_TIMEOUT", f"请求头应在 {HEAD_SECONDS:g} 秒内发完"))
+        else:
+            self.transport.close()
+
+    def _count(self, size: int) -> None:
+        self.head_size += size
+        if self.head_size > LARGEST_HEAD:
+            self._raise(_too_large())
+
+    def _raise(self, refusal: BadRequest) -> None:
+        self.refusal = refusal
+        raise refusal
+
+    def _refuse(self, refusal: BadRequest) -> None:
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            body = json.dumps(refusal.body(), ensure_ascii=False).encode()
+            head = (
+                b"content-type: application/json; charset=utf-8\r\ncache-control: no-store\r\n"
+                b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+            )
+            self.transport.write(STATUS_LINE[refusal.status] + head + body)
+        self.transport.close()
+
+    def _start(self, name: str, seconds: float, then: Any) -> None:
+        if name not in self.timers and not self.transport.is_closing():
+            self.timers[name] = self.loop.call_later(seconds, self._end, name, then)
+
+    def _end(self, name: str, then: Any) -> None:
+        self.timers.pop(name, None)
+        if not self.transport.is_closing() or name == "write":
+            then()
+
+    def _stop(self, name: str) -> None:
+        if timer := self.timers.pop(name, None):
+            timer.cancel()
+
+
+def _too_large() -> BadRequest:
+    return BadRequest("HEADERS_TOO_LARGE", f"请求头超过 {LARGEST_HEAD} 字节或 {MOST_HEADERS} 行")
