@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from typing import Final
 
 import strawberry
 import strawberry.federation
@@ -17,6 +18,8 @@ from schema.scalars import SCALARS
 from schema.types import make_types
 
 DOCUMENTS_KEPT = 500
+FEDERATION: Final = "2.0"
+"""The oldest version that has the directives we use (@key, @shareable): a graph needs a router as new as its newest part."""
 
 
 class QuietSchema(strawberry.federation.Schema):
@@ -39,6 +42,7 @@ def build_schema(registry: Registry) -> strawberry.Schema:
         query=make_query(registry, types, enums, subgraph),
         types=list(types.values()),
         config=StrawberryConfig(scalar_map=SCALARS),
+        federation_version=FEDERATION,
         extensions=[lambda: ParserCache(DOCUMENTS_KEPT), lambda: ValidationCache(DOCUMENTS_KEPT)],
     )
     return schema
