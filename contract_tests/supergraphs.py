@@ -1,6 +1,7 @@
 """Graphs composed of several services, behind a real gateway from npm; each program on a port of its own."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,17 +21,23 @@ def packages() -> Path:
     return node_packages(PROGRAMS, ROOT / "build") / "node_modules"
 
 
+def program_folder(folder: Path) -> Path:
+    """A copy of `contract_tests/subgraph/` in `folder`, with its packages."""
+    if not (folder / "node_modules").exists():
+        folder.mkdir(exist_ok=True)
+        for file in (*PROGRAMS.glob("*.*js"), PROGRAMS / "package.json"):
+            shutil.copy(file, folder)
+        (folder / "node_modules").symlink_to(packages())
+    return folder
+
+
 @contextmanager
 def program(folder: Path, name: str, argument: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """A program of `contract_tests/subgraph/`, started from a copy in `folder`; what it says once it listens.
+    """A program of `contract_tests/subgraph/`, copied to `folder` and started; what it says once it listens.
 
     Raises RuntimeError with what it wrote when it says nothing, or that something is wrong.
     """
-    folder.mkdir(exist_ok=True)
-    if not (folder / "node_modules").exists():
-        (folder / "node_modules").symlink_to(packages())
-    (folder / name).write_bytes((PROGRAMS / name).read_bytes())
-    errors = (folder / f"{name}.log").open("w+", encoding="utf-8")
+    errors = (program_folder(folder) / f"{name}.log").open("w+", encoding="utf-8")
     command = ["node", name, json.dumps(argument)]
     running = subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
     assert running.stdin
