@@ -93,6 +93,8 @@ SCALARS: dict[object, ScalarDefinition] = {
         serialize=_text,
         parse_value=_read(_division, "行政区划代码"),
     ),
-    Long: strawberry.scalar(name="Long", description="64 位整数；作为参数也可写成字符串", serialize=int, parse_value=_long),
+    Long: strawberry.scalar(
+        name="Long", description="64 位整数；作为参数也可写成字符串", serialize=int, parse_value=_long
+    ),
     Cursor: strawberry.scalar(name="Cursor", description="翻页位置，不透明", serialize=_text, parse_value=_text),
 }
