@@ -1,4 +1,4 @@
-"""The client generators, installed once for each lock file and kept in `build/clients/`."""
+"""The packages that tests need beside the gateway's own, installed once for each lock file and kept in `build/`."""
 
 import hashlib
 import shutil
@@ -14,14 +14,19 @@ QUIET_NPM = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
 
 def typescript_packages() -> Path:
     """A folder with the `node_modules` of the TypeScript client's lock file."""
+    return node_packages(CLIENTS / "typescript", KEPT)
+
+
+def node_packages(source: Path, kept: Path) -> Path:
+    """A folder below `kept` with the `node_modules` of the lock file in `source`."""
     npm = shutil.which("npm")
     if npm is None:
         raise RuntimeError("no npm found: install Node.js >= 20 (Debian: apt-get install npm)")
     names = ("package.json", "package-lock.json", ".npmrc")
-    folder = _kept("typescript", *names)
+    folder = _kept(kept, source, *names)
     if not (folder / "done").exists():
         for name in names:
-            shutil.copy(CLIENTS / "typescript" / name, folder)
+            shutil.copy(source / name, folder)
         _run([npm, "ci", *QUIET_NPM], folder)
         (folder / "done").touch()
     return folder
@@ -29,7 +34,7 @@ def typescript_packages() -> Path:
 
 def python_environment() -> Path:
     """A virtual environment with the Python client's requirements, which pin another graphql-core than the gateway's."""
-    folder = _kept("python", "requirements.txt")
+    folder = _kept(KEPT, CLIENTS / "python", "requirements.txt")
     if not (folder / "done").exists():
         _run([sys.executable, "-m", "venv", "--clear", str(folder)], ROOT)
         install = ("-m", "pip", "install", "--quiet", "--quiet", "--disable-pip-version-check", "--require-hashes")
@@ -46,10 +51,10 @@ def client_folder(language: str, folder: Path) -> Path:
     return folder
 
 
-def _kept(language: str, *made_of: str) -> Path:
-    """The folder that is kept for these files and this Python."""
-    content = sys.version.encode() + b"".join((CLIENTS / language / name).read_bytes() for name in made_of)
-    folder = KEPT / f"{language}-{hashlib.sha256(content).hexdigest()[:12]}"
+def _kept(kept: Path, source: Path, *made_of: str) -> Path:
+    """The folder that is kept for these files of `source` and this Python."""
+    content = sys.version.encode() + b"".join((source / name).read_bytes() for name in made_of)
+    folder = kept / f"{source.name}-{hashlib.sha256(content).hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
+from starlette.applications import Starlette
 
 from contract_tests.federation import Federation
 from gateway.app import create_app, prove
@@ -113,9 +114,16 @@ def read_reply(connection: socket.socket) -> Reply:
 @contextmanager
 def served(running: Federation, **changed: str) -> Iterator[Served]:
     """A gateway over these simulators with these settings, on a socket of this process."""
+    with listening_with(create_app(*prove({**running.settings.secrets, **changed}))) as serving:
+        yield serving
+
+
+@contextmanager
+def listening_with(app: Starlette) -> Iterator[Served]:
+    """An application on a socket of this process."""
     allow_many_connections()
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
-    server = uvicorn.Server(configured(create_app(*prove({**running.settings.secrets, **changed}))))
+    server = uvicorn.Server(configured(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     while not server.started:

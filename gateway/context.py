@@ -39,8 +39,9 @@ EVERYBODY = Viewer("everybody", "province", "none")
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """Who asks, until when, and whether they asked to see the plan."""
+    """Who asks, until when, and whether they asked to see the plan, or a trace for the router of a federated graph."""
 
     deadline: Deadline
     viewer: Viewer = EVERYBODY
     explain: bool = False
+    trace: bool = False

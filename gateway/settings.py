@@ -29,6 +29,8 @@ class Settings:
     """GATEWAY_REQUEST_TIMEOUT: how long one GraphQL request may take, all waves together."""
     allow_explain: bool
     """GATEWAY_ALLOW_EXPLAIN: whether `X-Explain: 1` puts the plan into `extensions`."""
+    federated_tracing: bool
+    """GATEWAY_FEDERATED_TRACING: whether a router that asks for it (`ftv1`) is told the times of every field."""
     largest_body: int
     """GATEWAY_LARGEST_BODY: bytes of a request body."""
     most_tokens: int
@@ -105,6 +107,7 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
         specification=Path(str(read("GATEWAY_SPECIFICATION", str, str(PROJECT / "schema" / "spec")))),
         request_timeout=float(str(read("GATEWAY_REQUEST_TIMEOUT", float, 15.0))),
         allow_explain=bool(read("GATEWAY_ALLOW_EXPLAIN", bool, False)),
+        federated_tracing=bool(read("GATEWAY_FEDERATED_TRACING", bool, False)),
         largest_body=count("GATEWAY_LARGEST_BODY", 256 * 1024),
         most_tokens=count("GATEWAY_MOST_TOKENS", 4000),
         plans_kept=count("GATEWAY_PLANS_KEPT", 500),

@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from typing import Final
 
 import strawberry
 import strawberry.federation
@@ -28,6 +29,8 @@ FOR_COMPOSITION = (
     (DESCRIBED + r"^type _Service \{[^}]*\}\n\n?", ""),
 )
 """What Apollo Federation adds to a printed schema, as patterns, and what is kept of it."""
+FEDERATION: Final = "2.0"
+"""The oldest version that has the directives we use (@key, @shareable): a graph needs a router as new as its newest part."""
 
 
 class QuietSchema(strawberry.federation.Schema):
@@ -50,6 +53,7 @@ def build_schema(registry: Registry) -> strawberry.Schema:
         query=make_query(registry, types, enums, subgraph),
         types=list(types.values()),
         config=StrawberryConfig(scalar_map=SCALARS),
+        federation_version=FEDERATION,
         extensions=[lambda: ParserCache(DOCUMENTS_KEPT), lambda: ValidationCache(DOCUMENTS_KEPT)],
     )
     return schema

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from schema.formats import CHECKS, characters_in
 from schema.registry import OWNER, Entity
 
 HASH_MARK = "p1-"
@@ -67,6 +68,22 @@ def values_in_key(entity: Entity, key: str) -> dict[str, Any]:
         if name in values and public and not key.startswith(HASH_MARK):
             values[public[0]] = key
     return values
+
+
+def check_key(entity: Entity, key: str) -> None:
+    """That an entity of this kind could have the key. Raises ValueError, which does not quote it, otherwise.
+
+    A number is checked as its element asks; what is neither a 统一社会信用代码 nor a hash, such as the plain number of an
+    identity document, is no party's key and must not travel to sources as if it were one.
+    """
+    for name, value in values_in_key(entity, key).items():
+        element = entity.elements.get(name)
+        longest = max(element.format.lengths, default=None) if element else None
+        if longest is not None and characters_in(str(value)) > longest:
+            raise ValueError(f"最长 {longest} 个字符")
+        check = CHECKS.get("uscc" if element is None else str(element.check))
+        if check is not None:
+            check(str(value))
 
 
 def key_value(entity: Entity, key: str) -> Any:

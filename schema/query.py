@@ -4,21 +4,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import strawberry
-from strawberry.annotation import StrawberryAnnotation
-from strawberry.federation.schema import FederationAny
 from strawberry.federation.schema_directives import Shareable
 from strawberry.types.field import StrawberryField
-from strawberry.types.union import StrawberryUnion
 
 from schema.aggregates import make_groups
 from schema.filters import make_filters, make_orders
-from schema.making import answered_field, argument, item_field, make_field, make_object, many, read_field
+from schema.making import answered_field, argument, item_field, make_object, many
 from schema.metadata import make_metadata
 from schema.names import (
-    ENTITIES_FIELD,
     NODE_FIELD,
     NODES_FIELD,
-    SERVICE_FIELD,
     argument_names,
     describe_lookups,
     list_field,
@@ -26,6 +21,7 @@ from schema.names import (
 )
 from schema.registry import OWNER, Entity, Registry
 from schema.scalars import Cursor, Uscc
+from schema.subgraph import entities_field, service_field
 from schema.types import Node, element_type
 
 LARGEST_PAGE = 200
@@ -55,7 +51,7 @@ def make_query(
         fields.append(_single(entity, target, enums))
         fields.append(_list(entity, _connection(entity, target, page_info), filters[entity.name], orders[entity.name]))
         fields.append(groups[entity.name])
-    fields += [_node(), _nodes(), _entities(types), _service(subgraph), *make_metadata(registry, page_info)]
+    fields += [_node(), _nodes(), entities_field(types), service_field(subgraph), *make_metadata(registry, page_info)]
     return make_object("Query", fields, "查询入口：按键查一个，逐页列出，或分组统计")  # type: ignore[no-any-return]
 
 
@@ -109,21 +105,3 @@ def _node() -> StrawberryField:
 def _nodes() -> StrawberryField:
     ids = [argument("ids", list[strawberry.ID], f"全局标识，最多 {LARGEST_PAGE} 个", is_required=True)]
     return answered_field(NODES_FIELD, list[Node | None], "按全局标识查多个实体，次序与 ids 相同", ids)
-
-
-def _service(subgraph: Callable[[], str]) -> StrawberryField:
-    sdl = read_field("sdl", str, "SDL，带联邦指令", lambda root: root)
-    service = make_object("_Service", [sdl], "联邦子图的说明（Apollo Federation）")
-    field = make_field("_service", service, "联邦子图的说明（Apollo Federation）", lambda: subgraph())
-    field.graphql_name = SERVICE_FIELD
-    return field
-
-
-def _entities(types: Mapping[str, type]) -> StrawberryField:
-    """Apollo Federation's entry: entities by any of their keys, all representations in one plan."""
-    members = tuple(types[name] for name in sorted(types))
-    union: Any = StrawberryUnion(
-        name="_Entity", type_annotations=tuple(StrawberryAnnotation(member) for member in members)
-    )
-    what = [argument("representations", list[FederationAny], "各实体的 __typename 与键", is_required=True)]
-    return answered_field(ENTITIES_FIELD, many(union | None), "联邦查询入口（Apollo Federation）", what)

@@ -15,7 +15,7 @@ from schema.conditions import Condition, read_order, read_where
 from schema.cursors import read_cursor
 from schema.doc_numbers import normal_doc_no
 from schema.formats import CHECKS, UNSTORABLE
-from schema.identity import HashId, key_of
+from schema.identity import HashId, check_key, key_of
 from schema.names import GLOBAL_ID, NODE_FIELD, NODES_FIELD, argument_names, camel, describe_lookups
 from schema.query import DEFAULT_PAGE, LARGEST_PAGE
 from schema.registry import OWNER, Entity, Registry
@@ -82,7 +82,7 @@ def kinds_of(references: Sequence[Reference]) -> tuple[Kind, ...]:
 
 
 def read_global_id(registry: Registry, text: str) -> Reference:
-    """The entity that an `id` stands for."""
+    """The entity that an `id` stands for; nobody's when none can have the key in it."""
     try:
         name, _, key = (
             base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode().partition(":")
@@ -91,14 +91,22 @@ def read_global_id(registry: Registry, text: str) -> Reference:
         name, key = "", ""
     if name not in registry.entities or not key or UNSTORABLE.search(key):
         return Reference(problem=f"“{text[:100]}” 不是本服务的全局标识")
+    try:
+        check_key(registry.entities[name], key)
+    except ValueError:
+        return Reference(name)
     return Reference(name, key)
 
 
 def _represented(registry: Registry, given: Any, hash_id: HashId) -> Reference:
-    """The entity that a representation of a federated graph stands for: by `id`, or by the first key it holds whole."""
-    if not isinstance(given, dict) or given.get("__typename") not in registry.entities:
+    """The entity that a representation of a federated graph stands for: by `id`, or by the first key it holds whole.
+
+    Keys may be null in other subgraphs as they may be in ours (a natural person has no `uscc`): such a one is nobody's.
+    """
+    name = given.get("__typename") if isinstance(given, dict) else None
+    if not isinstance(name, str) or name not in registry.entities:
         return Reference(problem="representation 应为对象，且 __typename 是本服务的实体")
-    entity = registry.entities[given["__typename"]]
+    entity = registry.entities[name]
     if given.get(GLOBAL_ID) is not None:
         reference = read_global_id(registry, str(given[GLOBAL_ID]))
         mismatch = Reference(problem=f"id 不是 {entity.name} 的全局标识")
@@ -107,6 +115,8 @@ def _represented(registry: Registry, given: Any, hash_id: HashId) -> Reference:
         values = {name: given.get(camel(name)) for name in combination}
         if all(value is not None for value in values.values()):
             return _by_values(entity, values, hash_id)
+    if any(all(camel(name) in given for name in combination) for combination in entity.lookups):
+        return Reference(entity.name)
     return Reference(problem=f"{entity.name} 的键应为：id，或 {describe_lookups(entity)}")
 
 
@@ -115,7 +125,7 @@ def _by_values(entity: Entity, values: Mapping[str, Any], hash_id: HashId) -> Re
     checked: dict[str, str] = {}
     for name, value in values.items():
         if not isinstance(value, str) or not value or UNSTORABLE.search(value):
-            return Reference(problem=f"{entity.name}.{camel(name)} 应为字符串")
+            return Reference(problem=f"{entity.name}.{camel(name)} 应为非空的字符串")
         check = CHECKS["uscc"] if name == OWNER else CHECKS.get(str(entity.elements[name].check))
         try:
             checked[name] = check(value) if check else value
@@ -125,20 +135,27 @@ def _by_values(entity: Entity, values: Mapping[str, Any], hash_id: HashId) -> Re
 
 
 def lookup_reference(entity: Entity, elements: Mapping[str, Any], hash_id: HashId) -> Reference:
-    """The entity that these elements tell, or the allotted value it has to be found by."""
+    """The entity that these elements tell, the allotted value it has to be found by, or why they can tell none."""
     if entity.allotted and set(elements) == {entity.allotted}:
         return Reference(entity.name, allotted=str(elements[entity.allotted]))
     normal = {
         name: normal_doc_no(value) if name in entity.elements and entity.elements[name].normal == "doc_no" else value
         for name, value in elements.items()
     }
-    return Reference(entity.name, key_of(entity, normal, hash_id))
+    key = key_of(entity, normal, hash_id)
+    try:
+        check_key(entity, key or "")
+    except ValueError as error:
+        return Reference(problem=f"{entity.name} 没有这样的 {'、'.join(camel(name) for name in elements)}：{error}")
+    return Reference(entity.name, key)
 
 
 def _one(root: Root, given: Mapping[str, Any], hash_id: HashId) -> Reference:
     assert root.entity is not None
     names = argument_names(root.entity)
     reference = lookup_reference(root.entity, {names[name]: value for name, value in given.items()}, hash_id)
+    if reference.problem:
+        raise ValueError(reference.problem)
     if reference.key is None and reference.allotted is None:
         raise ValueError("参数不能为 null")
     return reference

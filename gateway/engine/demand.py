@@ -28,6 +28,7 @@ from graphql import (
     VariableNode,
     get_named_type,
     get_nullable_type,
+    is_abstract_type,
     is_list_type,
 )
 
@@ -104,6 +105,10 @@ class Measure:
             for entity in mapping.entities:
                 weight = WEIGHTS.get(mapping.connect.kind, 1)
                 self.weights[entity] = max(weight, self.weights.get(entity, 1))
+        for name, kind in schema.type_map.items():
+            if is_abstract_type(kind):  # `Node` and `_Entity`: as much as the heaviest of what they may be
+                members = (self.weights.get(member.name, 0) for member in schema.get_possible_types(kind))
+                self.weights[name] = max(members, default=0)
 
     def check(self, document: DocumentNode) -> Mapping[str, Size]:
         """The variables that tell sizes, once every operation stays within the limits with these taken as 1.

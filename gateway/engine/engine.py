@@ -1,5 +1,6 @@
 """From the text of an operation to its answer: prepare, run the waves, read the index through the schema."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +14,10 @@ from gateway.engine.arguments import RootArguments, root_arguments
 from gateway.engine.executor import Execution, Services
 from gateway.engine.explain import explain
 from gateway.engine.index import Index
+from gateway.engine.plan import Span
 from gateway.engine.preparation import MOST_ERRORS, Preparation, Prepared, Refused
 from gateway.engine.selection import Root
+from gateway.engine.trace import Times, federated_trace
 from gateway.log import logger
 from schema.identity import global_id
 
@@ -52,6 +55,7 @@ class Engine:
         self, text: str, variables: Mapping[str, Any] | None, operation_name: str | None, context: RequestContext
     ) -> Result:
         """The answer; never raises for what a client or a source did wrong."""
+        wall, started = time.time_ns(), time.perf_counter_ns()
         try:
             prepared = self.preparation.prepare(text, variables or {}, operation_name)
             arguments = [self._arguments(root, prepared) for root in prepared.plan.roots]
@@ -64,6 +68,7 @@ class Engine:
             logger().error("request.internal_error", error=type(error).__name__, exc_info=error)
             return Result(None, [GraphQLError("内部错误", extensions={"code": "INTERNAL"})], {}, executed=True)
         answers = Answers(execution)
+        found = time.perf_counter_ns()
         result: Any = await self.schema.execute(
             text, variable_values=dict(variables or {}), context_value=answers, operation_name=operation_name
         )
@@ -71,6 +76,10 @@ class Engine:
         extensions = self._extensions(execution, context)
         if context.explain:
             extensions["cost"] = prepared.cost
+        if context.trace:
+            now = time.perf_counter_ns()
+            times = Times(wall, Span(started, now), Span(found, now), execution.spans)
+            extensions["ftv1"] = federated_trace(self.schema._schema, prepared, result.data, errors, times)
         return Result(result.data, errors, extensions, executed=True)
 
     def _arguments(self, root: Root, prepared: Prepared) -> RootArguments:

@@ -1,6 +1,7 @@
 """Runs a plan: wave after wave, each step one batched call, into one index. A failed call fails only what it was for."""
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,7 +15,7 @@ from gateway.context import RequestContext
 from gateway.engine.arguments import RootArguments
 from gateway.engine.calls import Calls
 from gateway.engine.index import ASKED, NAMED, RELATED, Failure, Index, Mode, Origin, Row
-from gateway.engine.plan import Identify, Lookup, Plan, Step, StoreCount, StoreLookup, StoreSearch, Use
+from gateway.engine.plan import Identify, Lookup, Plan, Span, Step, StoreCount, StoreLookup, StoreSearch, Use
 from gateway.engine.planner import route_of
 from gateway.engine.storage import Storage, StoreUnavailable
 from gateway.engine.store_steps import fail_store_step, run_store_step
@@ -73,6 +74,8 @@ class Execution:
     failures: list[Failure] = field(default_factory=list)
     stale: dict[tuple[str, str], Failure] = field(default_factory=dict)
     root_failures: dict[int, Failure] = field(default_factory=dict)
+    spans: dict[int, Span] = field(default_factory=dict)
+    """When each step was under way, by its number."""
 
     async def run(self) -> None:
         """Fill the index. Never raises for a source: failures stand where the answer would have been."""
@@ -83,6 +86,7 @@ class Execution:
                     group.create_task(self._step(step))
 
     async def _step(self, step: Step) -> None:
+        started = time.perf_counter_ns()
         try:
             match step:
                 case Lookup():
@@ -91,6 +95,8 @@ class Execution:
                     await run_store_step(self, step)
         except StoreUnavailable as error:
             fail_store_step(self, step, Failure("store", error.operation, error))
+        finally:
+            self.spans[step.number] = Span(started, time.perf_counter_ns())
 
     def members(self, number: int) -> list[Row]:
         """The rows that stand at a part, as far as they are known by now."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gateway.engine.selection import Part, Root
 
@@ -81,6 +81,13 @@ class Identify:
 
 
 Step = Lookup | StoreLookup | StoreSearch | StoreCount | Identify
+
+
+class Span(NamedTuple):
+    """When something was under way, in nanoseconds of the monotonic clock."""
+
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,11 +46,13 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An operation ready to run: its plan, the coerced variables, and what it is taken to cost."""
+    """An operation ready to run: its plan, the coerced variables, what it is taken to cost, and where it is written."""
 
     plan: Plan
     values: VariableValues
     cost: int
+    document: DocumentNode
+    operation: OperationDefinitionNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,8 @@ class Preparation:
         if isinstance(values, list):
             raise Refused(values, "BAD_USER_INPUT")
         cost = self._cost(text, operation_name, known, values)
-        return Prepared(self._plan(text, operation_name, known, values), values, cost)
+        plan = self._plan(text, operation_name, known, values)
+        return Prepared(plan, values, cost, known.document, known.operation)
 
     def operation_type(self, text: str, operation_name: str | None) -> str:
         """`query`, `mutation` or `subscription`; known before anything is validated. Raises Refused."""

@@ -28,6 +28,7 @@ from gateway.web.origin import check_host, check_origin
 from gateway.web.response import VARY, answer, refusal, to_bytes
 
 METHODS = "GET, HEAD, POST"
+TRACE_HEADER = "apollo-federation-include-trace"
 
 
 class Endpoint:
@@ -82,7 +83,8 @@ class Endpoint:
         if is_read:
             self._check_query_only(engine, text, asked.operation_name)
         is_explained = self.settings.allow_explain and request.headers.get("x-explain") == "1"
-        context = RequestContext(Deadline.after(self.settings.request_timeout), explain=is_explained)
+        is_traced = self.settings.federated_tracing and request.headers.get(TRACE_HEADER) == "ftv1"
+        context = RequestContext(Deadline.after(self.settings.request_timeout), explain=is_explained, trace=is_traced)
         result = await engine.execute(text, asked.variables, asked.operation_name, context)
         if result.executed:
             self.documents.remember(asked)

@@ -1,0 +1,1 @@
+"""The gateway as a subgraph: programs of Node.js around it, and the `products` subgraph of Apollo's compatibility suite."""
