@@ -150,7 +150,7 @@ def test_other_methods_are_refused(address: str) -> None:
 
 def test_the_plan_is_shown_only_to_who_asks_and_where_settings_allow_it(address: str) -> None:
     body = json.dumps({"query": OFFICER})
-    assert post(address, body, x_explain="1").json()["extensions"]["plan"][0].startswith("1 waves, 1 steps")
+    assert post(address, body, x_explain="1").json()["extensions"]["plan"][0].startswith("2 waves, 2 steps")
     assert "extensions" not in post(address, body).json()
 
 

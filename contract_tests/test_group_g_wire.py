@@ -16,8 +16,8 @@ from adapters.simulator.faults import Fault
 from contract_tests.federation import Federation, federation
 from contract_tests.serving import PATIENCE, Reply, Served, head, read_reply, served
 from gateway.app import prove
-from gateway.protocol import HEAD_SECONDS, STALL_SECONDS
 from gateway.returning import return_everything
+from gateway.web.protocol import HEAD_SECONDS, STALL_SECONDS
 
 CASE = 'enforcementCase(agencyCode: "11350100MB0A00018J", sourceCaseNo: "BHSJ-2024-0137")'
 LATE = 3.0

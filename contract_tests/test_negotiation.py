@@ -12,8 +12,8 @@ import zstandard
 from contract_tests.federation import Federation, federation
 from contract_tests.serving import Reply, Served, head, served
 from gateway.limits import STATUS
-from gateway.negotiation import JSON_TYPE, RESPONSE_TYPE, encoding, is_unchanged, media_type
 from gateway.settings import PROJECT
+from gateway.web.negotiation import JSON_TYPE, RESPONSE_TYPE, encoding, is_unchanged, media_type
 
 TYPES = "query=%7B__schema%7Btypes%7Bname%20description%7D%7D%7D"
 SMALL = "query=%7B__typename%7D"

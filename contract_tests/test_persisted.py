@@ -14,9 +14,9 @@ from contract_tests.federation import Federation, federation
 from contract_tests.serving import Served, served
 from gateway.app import make_preparation, prove
 from gateway.cli import main
-from gateway.documents import Documents, identifier_of
 from gateway.limits import BadRequest, GraphQLRequest
 from gateway.settings import PROJECT
+from gateway.web.documents import Documents, identifier_of
 
 EXAMPLES = sorted((PROJECT / "schema" / "examples").glob("*.graphql"))
 QUERY = "query Name { __typename }"

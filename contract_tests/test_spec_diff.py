@@ -9,7 +9,7 @@ import pytest
 
 from contract_tests.specification import Copy
 from gateway.cli import main
-from gateway.spec_revision import specification_at
+from gateway.specification.revision import specification_at
 from schema.load import load_registry
 from schema.registry import SPEC_FOLDER
 

@@ -26,12 +26,12 @@ from gateway.engine.executor import Services
 from gateway.engine.preparation import Preparation
 from gateway.engine.storage import Storage
 from gateway.engine.writeback import StoreWriteBack
-from gateway.http import Endpoint
 from gateway.log import logger
-from gateway.origin import cross_origin
 from gateway.settings import PROJECT, Settings, look_at_settings
 from gateway.store.identity import make_hash_id
 from gateway.store.store import Store
+from gateway.web.endpoint import Endpoint
+from gateway.web.origin import cross_origin
 from schema.build import build_schema
 from schema.load import load_registry
 from schema.problems import Problem, Problems

@@ -33,8 +33,8 @@ def add_documents(commands: Any) -> None:
 
 def _register(arguments: argparse.Namespace) -> int:
     from gateway.app import make_preparation, prove
-    from gateway.registration import register
     from gateway.settings import folders_only
+    from gateway.web.registration import register
 
     settings, definitions = prove(folders_only(), with_secrets=False)
     store = _store(arguments.documents or settings.trusted_documents)
@@ -44,8 +44,8 @@ def _register(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from gateway.documents import read_documents
     from gateway.settings import folders_only, look_at_settings
+    from gateway.web.documents import read_documents
 
     settings, _ = look_at_settings(folders_only())
     store = _store(arguments.documents or settings.trusted_documents)

@@ -58,9 +58,9 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _diff(arguments: argparse.Namespace) -> int:
     from adapters.mapping.load import MAPPINGS_FOLDER
-    from gateway.impact import impacts
-    from gateway.spec_report import report_json, report_text
-    from gateway.spec_revision import NoRevision, specification_at
+    from gateway.specification.impact import impacts
+    from gateway.specification.report import report_json, report_text
+    from gateway.specification.revision import NoRevision, specification_at
     from schema.dictionary.diff import compare
     from schema.load import load_imperfect
     from schema.problems import Problems

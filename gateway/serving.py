@@ -7,7 +7,7 @@ import sys
 import uvicorn
 from starlette.types import ASGIApp
 
-from gateway.protocol import GuardedProtocol
+from gateway.web.protocol import GuardedProtocol
 
 
 def serve(app: ASGIApp, host: str, port: int) -> None:

@@ -1,7 +1,7 @@
 """Counting in groups: for each entity a root that counts, sums and finds extremes, by codes, divisions, agencies and months."""
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ MOST_LEVELS = 4
 Unit = Literal["value", "city", "month", "year"]
 Function = Literal["sum", "min", "max"]
 UNITS: Mapping[Unit, str] = {"value": "", "city": "所在设区市", "month": "的月份", "year": "的年份"}
-FUNCTIONS: Mapping[Function, str] = {"sum": "合计", "min": "最小", "max": "最大"}
+FUNCTIONS: Mapping[Function, str] = {"sum": "合计值", "min": "最小值", "max": "最大值"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,7 @@ def _groupings(element: Element) -> list[Grouping]:
 
 def _root(registry: Registry, entity: Entity, enums: Mapping[str, type[enum.Enum]], where: Any) -> StrawberryField:
     levels = groupings(registry, entity)
-    fields = [item_field("count", int, "个数")]
-    for function, word in FUNCTIONS.items():
-        if found := measures(registry, entity, function):
-            title = f"{entity.title}的{word}值"
-            values = [item_field(e.name, _measured(e, function, enums), f"{e.title}{word}") for e in found.values()]
-            fields.append(item_field(function, make_object(f"{entity.name}{function.title()}", values, title), title))
+    fields = [item_field("count", int, "个数"), *_measures(registry, entity, enums)]
     arguments = [argument("where", where, "筛选条件")]
     if levels:
         by, key = _levels(entity, levels, enums)
@@ -86,6 +81,19 @@ def _root(registry: Registry, entity: Entity, enums: Mapping[str, type[enum.Enum
     description = f"{entity.title}分组统计，取自本地存储（数据回流）"
 
     return answered_field(groups_field(entity), grouped, description, arguments)
+
+
+def _measures(registry: Registry, entity: Entity, enums: Mapping[str, type[enum.Enum]]) -> Iterator[StrawberryField]:
+    """`sum`, and `min` and `max`, which have one type; none where the entity has nothing to measure."""
+    sums, extremes = measures(registry, entity, "sum"), measures(registry, entity, "min")
+    if sums:
+        values = [item_field(e.name, _measured(e, "sum", enums), f"{e.title}合计") for e in sums.values()]
+        yield item_field("sum", make_object(f"{entity.name}Sum", values, f"{entity.title}的合计值"), FUNCTIONS["sum"])
+    if extremes:
+        values = [item_field(e.name, _measured(e, "min", enums), e.title) for e in extremes.values()]
+        found = make_object(f"{entity.name}Extremes", values, f"{entity.title}的最小值或最大值")
+        yield item_field("min", found, FUNCTIONS["min"])
+        yield item_field("max", found, FUNCTIONS["max"])
 
 
 def _levels(entity: Entity, levels: Mapping[str, Grouping], enums: Mapping[str, type[enum.Enum]]) -> tuple[Any, Any]:

@@ -18,6 +18,17 @@ from schema.scalars import SCALARS
 from schema.types import make_types
 
 DOCUMENTS_KEPT = 500
+DESCRIBED = r'(?:^ *"""[^"]*"""\n)?'
+FOR_COMPOSITION = (
+    (r"^schema @link\(.*\) \{\n  query: Query\n\}\n\n", ""),
+    (r"^(type \w+(?: implements \w+)?)(?: @(?:key|shareable)(?:\([^)]*\))?)+ \{$", r"\1 {"),
+    (DESCRIBED + r"^  _entities\([^)]*\): .*\n\n?", ""),
+    (DESCRIBED + r"^  _service: .*\n\n?", ""),
+    (DESCRIBED + r"^scalar _Any\n\n?", ""),
+    (DESCRIBED + r"^union _Entity = .*\n\n?", ""),
+    (DESCRIBED + r"^type _Service \{[^}]*\}\n\n?", ""),
+)
+"""What Apollo Federation adds to a printed schema, as patterns, and what is kept of it."""
 FEDERATION: Final = "2.0"
 """The oldest version that has the directives we use (@key, @shareable): a graph needs a router as new as its newest part."""
 
@@ -49,11 +60,14 @@ def build_schema(registry: Registry) -> strawberry.Schema:
 
 
 def print_schema(schema: strawberry.Schema) -> str:
-    """The schema as SDL for clients, ending in one newline: what `schema/schema.graphql` holds."""
-    sdl = re.sub(r"^schema @link\(.*\) \{\n  query: Query\n\}\n\n", "", print_subgraph(schema), flags=re.MULTILINE)
-    return re.sub(
-        r"^(type \w+(?: implements \w+)?)(?: @(?:key|shareable)(?:\([^)]*\))?)+ \{$", r"\1 {", sdl, flags=re.MULTILINE
-    )
+    """The schema as SDL for clients, ending in one newline: what `schema/schema.graphql` holds.
+
+    What only the composition of graphs needs is left out: its directives, entries and types.
+    """
+    sdl = print_subgraph(schema)
+    for pattern, kept in FOR_COMPOSITION:
+        sdl = re.sub(pattern, kept, sdl, flags=re.MULTILINE)
+    return sdl.rstrip() + "\n"
 
 
 def print_subgraph(schema: strawberry.Schema) -> str:

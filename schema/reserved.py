@@ -9,7 +9,7 @@ ROOTS = frozenset({"dataElements", "dataElement", "codeTables", "codeTable", "en
 SCALARS = ("Cursor", "Date", "DateTime", "DivisionCode", "IdNo", "Long", "Money", "Uscc")
 PLAIN = ("String", "Int", "Float", "Boolean", "ID", "JSON")
 OF_ENTITY = ("", "Connection", "Edge", "Where", "ListWhere", "Order", "OrderField")
-OF_GROUPS = ("Groups", "Group", "GroupBy", "GroupKey", "Sum", "Min", "Max")
+OF_GROUPS = ("Groups", "Group", "GroupBy", "GroupKey", "Sum", "Extremes")
 TYPES = frozenset(
     {
         *("Query", "Mutation", "Subscription", "Provenance", "Mode", "PageInfo", "Node", "Direction"),

@@ -1,5 +1,6 @@
 """The scalars of the unified schema; what goes out is text in the specification's own form, what comes in is checked."""
 
+import re
 from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any, NewType
@@ -46,6 +47,16 @@ def _division(text: str) -> str:
     return text
 
 
+def _long(value: Any) -> int:
+    """A whole number, also as a string, since JavaScript keeps no more than 53 bits of a number."""
+    is_text = isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value) is not None
+    if not is_text and (not isinstance(value, int) or isinstance(value, bool)):
+        raise GraphQLError("Long 应为整数，或写成字符串的整数")
+    if abs(number := int(value)) >= 2**63:
+        raise GraphQLError("Long 超出 64 位整数的范围")
+    return number
+
+
 def _text(value: Any) -> str:
     return str(value)
 
@@ -82,6 +93,8 @@ SCALARS: dict[object, ScalarDefinition] = {
         serialize=_text,
         parse_value=_read(_division, "行政区划代码"),
     ),
-    Long: strawberry.scalar(name="Long", description="64 位整数", serialize=int, parse_value=int),
+    Long: strawberry.scalar(
+        name="Long", description="64 位整数；作为参数也可写成字符串", serialize=int, parse_value=_long
+    ),
     Cursor: strawberry.scalar(name="Cursor", description="翻页位置，不透明", serialize=_text, parse_value=_text),
 }

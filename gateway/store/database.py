@@ -56,7 +56,7 @@ class Database:
         raise AssertionError("the last attempt returns or raises")
 
     def create(self, tables: Tables, renew: Callable[[Connection, Collection[str]], None]) -> None:
-        """Make the tables that are not there yet, and the columns and indexes of elements that the specification gained.
+        """Make the tables that are not there yet, and the columns and indexes that tables have gained since.
 
         `renew` is called with the entities whose rows of what holds now have just got a table or a column.
         """
@@ -65,12 +65,9 @@ class Database:
             lock(connection, "create")
             before = set(inspect(connection).get_table_names())
             tables.metadata.create_all(connection)
-            changed = {name for name, table in tables.current.items() if table.name not in before}
-            for by_entity in (tables.entities, tables.current):
-                for entity, table in by_entity.items():
-                    if table.name in before and _catch_up(connection, table):
-                        changed.add(entity)
-            renew(connection, changed)
+            late = {table.name for table in tables.metadata.sorted_tables if table.name not in before}
+            late |= {t.name for t in tables.metadata.sorted_tables if t.name in before and _catch_up(connection, t)}
+            renew(connection, [name for name, table in tables.current.items() if table.name in late])
 
         self.write(work)
 

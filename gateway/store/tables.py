@@ -250,7 +250,7 @@ def _issue(metadata: MetaData) -> Table:
         Column("element", KEY, nullable=False),
         Column("element_id", Text, nullable=False),
         Column("check_type", Text, nullable=False),
-        Column("severity", Text, nullable=False),
+        Column("severity", Text, nullable=False, server_default="error"),
         Column("reason", Text, nullable=False),
         Column("raw", Text),
         Column("first_seen", Instant, nullable=False),

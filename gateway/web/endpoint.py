@@ -9,7 +9,6 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.context import Deadline, RequestContext
-from gateway.documents import Documents
 from gateway.engine.engine import Engine, Result
 from gateway.engine.preparation import Refused
 from gateway.limits import (
@@ -22,10 +21,11 @@ from gateway.limits import (
     read_body,
 )
 from gateway.log import logger
-from gateway.negotiation import JSON_TYPE, media_type, wants_html
-from gateway.origin import check_host, check_origin
-from gateway.response import VARY, answer, refusal, to_bytes
 from gateway.settings import Settings
+from gateway.web.documents import Documents
+from gateway.web.negotiation import JSON_TYPE, media_type, wants_html
+from gateway.web.origin import check_host, check_origin
+from gateway.web.response import VARY, answer, refusal, to_bytes
 
 METHODS = "GET, HEAD, POST"
 TRACE_HEADER = "apollo-federation-include-trace"

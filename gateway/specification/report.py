@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gateway.impact import Asked, Impact
+from gateway.specification.impact import Asked, Impact
 
 HEADINGS = {"breaking": "破坏性变化", "change": "其他变化", "addition": "新增"}
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.negotiation import JSON_TYPE, encoding, is_unchanged, media_type
+from gateway.web.negotiation import JSON_TYPE, encoding, is_unchanged, media_type
 
 VARY = "Accept, Accept-Encoding"
 FRESHNESS = "private, max-age=0, must-revalidate"

@@ -12,9 +12,9 @@ from typing import Any
 
 from graphql import GraphQLError
 
-from gateway.documents import identifier_of, read_documents
 from gateway.engine.preparation import Preparation, Refused
 from gateway.limits import is_document_id
+from gateway.web.documents import identifier_of, read_documents
 from schema.problems import Problem, Problems
 
 SUFFIXES = (".graphql", ".gql")
