@@ -12,10 +12,12 @@ from adapters.simulator.faults import Fault
 from contract_tests.federation import Federation, federation
 from contract_tests.supergraphs import ask, program_folder
 from gateway.engine import trace
+from gateway.settings import PROJECT
 
 LOGISTICS = "91350100MA0B00015H"
 HEADER = {"apollo-federation-include-trace": "ftv1"}
 SLOW = 0.3
+EXAMPLES = PROJECT / "schema" / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +88,39 @@ def test_a_trace_has_the_shape_of_the_answer(url: str, reader: Path) -> None:
     assert "isIncomplete" not in found
 
 
+@pytest.mark.parametrize("name", sorted(file.name for file in EXAMPLES.glob("*.graphql")))
+def test_every_field_of_every_example_is_in_its_trace(url: str, reader: Path, name: str) -> None:
+    answer = ask(url, (EXAMPLES / name).read_text("utf-8"), HEADER)
+    found = read(reader, answer)
+    assert set(places(found["root"])) == set(told(answer["data"]))
+    spans = [(node.get("startTime", 0), node.get("endTime", 0)) for node in nodes(found["root"]) if "type" in node]
+    assert all(0 < start <= end <= found["durationNs"] for start, end in spans)
+
+
+def places(node: Mapping[str, Any], path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where each node of a trace stands."""
+    for child in node.get("child", ()):
+        here = (*path, child.get("responseName", child.get("index")))
+        yield here
+        yield from places(child, here)
+
+
+def nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Every node of a trace."""
+    yield node
+    for child in node.get("child", ()):
+        yield from nodes(child)
+
+
+def told(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where each field and each object in a list of an answer stands."""
+    within = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, inner in within:
+        yield (*path, key)
+        if isinstance(inner, dict) or (isinstance(inner, list) and all(isinstance(one, dict) for one in inner)):
+            yield from told(inner, (*path, key))
+
+
 def test_fields_have_the_times_of_the_calls_they_came_from(six: Federation, url: str, reader: Path) -> None:
     six.simulators["national_registry"].faults.add(Fault("slow", seconds=SLOW))
     query = 'query ($uscc: Uscc) { party(uscc: $uscc) { uscc partyName } officer(certNo: "35010020240001") { officerName } }'
@@ -104,7 +139,7 @@ def test_fields_have_the_times_of_the_calls_they_came_from(six: Federation, url:
 def test_errors_stand_where_they_happened(six: Federation, url: str, reader: Path) -> None:
     six.simulators["provincial_platform"].stop()
     try:
-        answer = ask(url, '{ officer(certNo: "35010020240002") { officerName } }', HEADER)
+        answer = ask(url, '{ officer(certNo: "35010020249999") { officerName } }', HEADER)
     finally:
         six.simulators["provincial_platform"].start()
     (told,) = answer["errors"]
