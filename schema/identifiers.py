@@ -13,6 +13,8 @@ USCC_REGISTRARS = "123456789ANY"
 """登记管理部门 (domain.md 2.4): the first character."""
 ORG_CODE_VALUES = {letter: value for value, letter in enumerate(string.digits + string.ascii_uppercase)}
 ORG_CODE_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
+USCC_PROVINCE = re.compile(r"1[0-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[12]")
+"""The first two digits of 行政区划码 (GB/T 2260) in a 统一社会信用代码, its third and fourth; 10 where the state registers."""
 ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 ID_CHECK_DIGITS = "10X98765432"
 
@@ -72,6 +74,18 @@ def check_id_no(text: str) -> str:
     if number[17] != id_check_digit(number[:17]):
         raise ValueError("公民身份号码校验位不符")
     return number
+
+
+def is_rather_id_no(code: str) -> bool:
+    """Whether a code that `check_uscc` accepted is a 公民身份号码: one in 31 of them has the check digit of a credit code.
+
+    A number of both kinds is a credit code only if it names a province where credit codes do.
+    """
+    try:
+        check_id_no(code)
+    except ValueError:
+        return False
+    return not USCC_PROVINCE.match(code, 2)
 
 
 def _birth_date(digits: str) -> date:

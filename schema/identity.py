@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from schema.formats import CHECKS, characters_in
+from schema.identifiers import is_rather_id_no
 from schema.registry import OWNER, Entity
 
 HASH_MARK = "p1-"
@@ -82,8 +83,8 @@ def check_key(entity: Entity, key: str) -> None:
         if longest is not None and characters_in(str(value)) > longest:
             raise ValueError(f"最长 {longest} 个字符")
         check = CHECKS.get("uscc" if element is None else str(element.check))
-        if check is not None:
-            check(str(value))
+        if check is not None and is_rather_id_no(check(str(value))):
+            raise ValueError("是公民身份号码")
 
 
 def key_value(entity: Entity, key: str) -> Any:
