@@ -1,13 +1,14 @@
 """The GraphQL schema, derived from the registry and nothing else."""
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
 import strawberry
 import strawberry.federation
 from graphql import GraphQLError
-from strawberry.extensions import ParserCache, ValidationCache
+from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
@@ -17,7 +18,6 @@ from schema.registry import Registry
 from schema.scalars import SCALARS
 from schema.types import make_types
 
-DOCUMENTS_KEPT = 500
 DESCRIBED = r'(?:^ *"""[^"]*"""\n)?'
 FOR_COMPOSITION = (
     (r"^schema @link\(.*\) \{\n  query: Query\n\}\n\n", ""),
@@ -40,6 +40,24 @@ class QuietSchema(strawberry.federation.Schema):
         """Errors are part of the answer and are handled with it."""
 
 
+class Validated(SchemaExtension):
+    """Takes the document that the context brings along, parsed and validated already; does both where there is none.
+
+    Strawberry's own caches belong to the process, and would keep every schema alive that was ever built.
+    """
+
+    def on_parse(self) -> Iterator[None]:
+        """Nothing is parsed twice."""
+        self.execution_context.graphql_document = getattr(self.execution_context.context, "document", None)
+        yield
+
+    def on_validate(self) -> Iterator[None]:
+        """Nothing is validated twice."""
+        if getattr(self.execution_context.context, "document", None) is not None:
+            self.execution_context.pre_execution_errors = []
+        yield
+
+
 def build_schema(registry: Registry) -> strawberry.Schema:
     """The schema of everything the specification defines; resolvers read from an `AnswerView` given as context."""
     enums = make_enums(registry)
@@ -54,7 +72,7 @@ def build_schema(registry: Registry) -> strawberry.Schema:
         types=list(types.values()),
         config=StrawberryConfig(scalar_map=SCALARS),
         federation_version=FEDERATION,
-        extensions=[lambda: ParserCache(DOCUMENTS_KEPT), lambda: ValidationCache(DOCUMENTS_KEPT)],
+        extensions=[Validated],
     )
     return schema
 

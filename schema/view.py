@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from graphql import DocumentNode
+
 
 class EntityView(Protocol):
     """One entity of an answer. Methods raise a GraphQLError where a source failed; nothing here waits."""
@@ -36,6 +38,11 @@ class EntityView(Protocol):
 
 class AnswerView(Protocol):
     """The answers to the roots of one operation: the context value of its execution."""
+
+    @property
+    def document(self) -> DocumentNode:
+        """The operation's document, parsed and validated."""
+        ...
 
     def root(self, name: str) -> Any:
         """What was found for the root that stands under `name` in the answer: an EntityView, a list of them, or a mapping."""

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graphql import GraphQLError
+from graphql import DocumentNode, GraphQLError
 
 from gateway.engine.executor import Execution
 from gateway.engine.index import Failure, Index, Row, provenance_of
@@ -90,8 +90,8 @@ class View:
 class Answers:
     """The answers to the roots of one operation; the context value of its execution."""
 
-    def __init__(self, execution: Execution) -> None:
-        self.execution = execution
+    def __init__(self, execution: Execution, document: DocumentNode) -> None:
+        self.execution, self.document = execution, document
         self.beside: list[GraphQLError] = []
         """Errors that stand beside data: a list that could be answered only in part."""
 

@@ -67,7 +67,7 @@ class Engine:
         except Exception as error:  # a bug of ours: the client is told that, and nothing of what happened inside
             logger().error("request.internal_error", error=type(error).__name__, exc_info=error)
             return Result(None, [GraphQLError("内部错误", extensions={"code": "INTERNAL"})], {}, executed=True)
-        answers = Answers(execution)
+        answers = Answers(execution, prepared.document)
         found = time.perf_counter_ns()
         result: Any = await self.schema.execute(
             text, variable_values=dict(variables or {}), context_value=answers, operation_name=operation_name
