@@ -11,7 +11,7 @@ from strawberry.types.field import StrawberryField
 from schema.making import answered_field, argument, item_field, make_enum, make_object, many, read_field
 from schema.names import groups_field
 from schema.registry import Element, Entity, Registry
-from schema.scalars import Date, DateTime, Long, Money
+from schema.scalars import Long
 from schema.types import element_type
 
 LARGEST_GROUPING = 1000
@@ -79,7 +79,6 @@ def _root(registry: Registry, entity: Entity, enums: Mapping[str, type[enum.Enum
     listed = [item_field("groups", many(group), "各组"), item_field("has_more", bool, "是否还有没列出的组")]
     grouped = make_object(f"{entity.name}Groups", listed, f"{entity.title}的分组统计")
     description = f"{entity.title}分组统计，取自本地存储（数据回流）"
-
     return answered_field(groups_field(entity), grouped, description, arguments)
 
 
@@ -120,7 +119,5 @@ def _level_field(level: Grouping, element: Element, enums: Mapping[str, type[enu
 
 def _measured(element: Element, function: Function, enums: Mapping[str, type[enum.Enum]]) -> Any:
     """Sums may grow past what one value may be."""
-    if element.format.kind == "number" and function == "sum":
-        return Long | None
-    kinds: Mapping[str, Any] = {"money": Money, "date": Date, "datetime": DateTime}
-    return (kinds.get(element.format.kind) or element_type(element, enums)) | None
+    is_long = element.format.kind == "number" and function == "sum"
+    return (Long if is_long else element_type(element, enums)) | None

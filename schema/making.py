@@ -12,6 +12,7 @@ from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 
 from schema.names import camel
+from schema.scalars import Cursor
 from schema.view import AnswerView
 
 
@@ -33,6 +34,22 @@ def make_object(
         namespace["is_type_of"] = staticmethod(is_type_of)
     made = new_class(name, interfaces, {}, lambda space: space.update(namespace))
     return strawberry.type(made, name=name, description=description, directives=directives)
+
+
+def make_connection(name: str, target: Any, title: str, page_info: Any) -> Any:
+    """The relay connection to a type, and its edge; values are mappings."""
+    edge = make_object(
+        f"{name}Edge",
+        [item_field("cursor", Cursor, "这一条的位置"), item_field("node", target, title)],
+        f"{title}列表中的一条",
+    )
+    fields = [
+        item_field("nodes", many(target), "本页各条"),
+        item_field("edges", many(edge), "本页各条及其位置"),
+        item_field("page_info", page_info, "翻页信息"),
+        item_field("total_count", int, "满足条件的总条数"),
+    ]
+    return make_object(f"{name}Connection", fields, f"{title}列表的一页")
 
 
 def make_input(name: str, fields: Sequence[StrawberryField], description: str) -> Any:

@@ -10,7 +10,7 @@ from graphql import GraphQLError
 from strawberry import UNSET
 from strawberry.types.field import StrawberryField
 
-from schema.making import item_field, make_object, many
+from schema.making import make_connection
 from schema.metadata_enums import ElementNeed, ElementSensitivity, ElementStatus
 from schema.metadata_types import (
     CodeTableDefinition,
@@ -50,7 +50,7 @@ class ElementDefinitionFilter:
 
 def make_metadata(registry: Registry, page_info: type) -> list[StrawberryField]:
     """The roots `dataElements`, `dataElement`, `codeTables`, `codeTable`, `entities` and `entity`."""
-    connection = _connection(page_info)
+    connection = make_connection("ElementDefinition", ElementDefinition, "数据元定义", page_info)
     readings: WeakKeyDictionary[object, Reading] = WeakKeyDictionary()
 
     def reading(info: strawberry.Info) -> Reading:
@@ -170,21 +170,3 @@ def _cursor(element: Element) -> str:
 
 def _refused(what: str) -> GraphQLError:
     return GraphQLError(what, extensions={"code": "BAD_USER_INPUT"})
-
-
-def _connection(page_info: type) -> type:
-    edge = make_object(
-        "ElementDefinitionEdge",
-        [item_field("cursor", Cursor, "这一条的位置"), item_field("node", ElementDefinition, "数据元定义")],
-        "数据元定义列表中的一条",
-    )
-    return make_object(  # type: ignore[no-any-return]
-        "ElementDefinitionConnection",
-        [
-            item_field("nodes", list[ElementDefinition], "本页各条"),
-            item_field("edges", many(edge), "本页各条及其位置"),
-            item_field("page_info", page_info, "翻页信息"),
-            item_field("total_count", int, "总条数"),
-        ],
-        "数据元定义列表的一页",
-    )

@@ -9,7 +9,7 @@ from strawberry.types.field import StrawberryField
 
 from schema.aggregates import make_groups
 from schema.filters import make_filters, make_orders
-from schema.making import answered_field, argument, item_field, make_object, many
+from schema.making import answered_field, argument, item_field, make_connection, make_object, many
 from schema.metadata import make_metadata
 from schema.names import (
     NODE_FIELD,
@@ -49,7 +49,14 @@ def make_query(
     for entity in registry.entities.values():
         target = types[entity.name]
         fields.append(_single(entity, target, enums))
-        fields.append(_list(entity, _connection(entity, target, page_info), filters[entity.name], orders[entity.name]))
+        fields.append(
+            _list(
+                entity,
+                make_connection(entity.name, target, entity.title, page_info),
+                filters[entity.name],
+                orders[entity.name],
+            )
+        )
         fields.append(groups[entity.name])
     fields += [_node(), _nodes(), entities_field(types), service_field(subgraph), *make_metadata(registry, page_info)]
     return make_object("Query", fields, "查询入口：按键查一个，逐页列出，或分组统计")  # type: ignore[no-any-return]
@@ -77,24 +84,6 @@ def _list(entity: Entity, connection: Any, where: Any, order: Any) -> Strawberry
     ]
     description = f"{entity.title}列表，取自本地存储（数据回流）"
     return answered_field(list_field(entity), connection, description, arguments)
-
-
-def _connection(entity: Entity, target: Any, page_info: Any) -> Any:
-    edge = make_object(
-        f"{entity.name}Edge",
-        [item_field("cursor", Cursor, "这一条的位置"), item_field("node", target, entity.title)],
-        f"{entity.title}列表中的一条",
-    )
-    return make_object(
-        f"{entity.name}Connection",
-        [
-            item_field("nodes", many(target), "本页各条"),
-            item_field("edges", many(edge), "本页各条及其位置"),
-            item_field("page_info", page_info, "翻页信息"),
-            item_field("total_count", int, "满足条件的总条数"),
-        ],
-        f"{entity.title}列表的一页",
-    )
 
 
 def _node() -> StrawberryField:
