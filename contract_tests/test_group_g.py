@@ -3,42 +3,20 @@
 import gzip
 import json
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from contract_tests.federation import Federation, federation
+from contract_tests.federation import Federation
+from contract_tests.hostile import gateway, nobody_is_called_and_life_goes_on, sources
 from contract_tests.serving import Served, head, served
 
-CASE = 'enforcementCase(agencyCode: "11350100MB0A00018J", sourceCaseNo: "BHSJ-2024-0137")'
+__all__ = ["gateway", "nobody_is_called_and_life_goes_on", "sources"]
+
 CHAIN = "".join(f" fragment f{i} on Query {{ ...f{i + 1} ...f{i + 1} }}" for i in range(20))
 DOUBLING = "{ ...f0 }" + CHAIN + " fragment f20 on Query { __typename }"
 SPREAD_ALIASES = (
     "{ ...f0 }" + CHAIN + " fragment f20 on Query { " + " ".join(f"a{i}: __typename" for i in range(14)) + " }"
 )
-LATE = 3.0
-"""Seconds that a busy machine may be late."""
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    with federation(tmp_path_factory.mktemp("group-g")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def gateway(sources: Federation) -> Iterator[Served]:
-    with served(sources) as serving:
-        yield serving
-
-
-@pytest.fixture(autouse=True)
-def nobody_is_called_and_life_goes_on(sources: Federation, gateway: Served) -> Iterator[None]:
-    sources.forget_calls()
-    yield
-    assert gateway.is_answering()
-    for simulator in sources.simulators.values():
-        simulator.faults.clear()
 
 
 def as_query(text: str) -> str:

@@ -13,36 +13,14 @@ from pathlib import Path
 import pytest
 
 from adapters.simulator.faults import Fault
-from contract_tests.federation import Federation, federation
+from contract_tests.federation import Federation
+from contract_tests.hostile import CASE, LATE, gateway, nobody_is_called_and_life_goes_on, sources
 from contract_tests.serving import PATIENCE, Reply, Served, head, read_reply, served
 from gateway.app import prove
 from gateway.returning import return_everything
 from gateway.web.protocol import HEAD_SECONDS, STALL_SECONDS
 
-CASE = 'enforcementCase(agencyCode: "11350100MB0A00018J", sourceCaseNo: "BHSJ-2024-0137")'
-LATE = 3.0
-"""Seconds that a busy machine may be late."""
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    with federation(tmp_path_factory.mktemp("group-g")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def gateway(sources: Federation) -> Iterator[Served]:
-    with served(sources) as serving:
-        yield serving
-
-
-@pytest.fixture(autouse=True)
-def nobody_is_called_and_life_goes_on(sources: Federation, gateway: Served) -> Iterator[None]:
-    sources.forget_calls()
-    yield
-    assert gateway.is_answering()
-    for simulator in sources.simulators.values():
-        simulator.faults.clear()
+__all__ = ["gateway", "nobody_is_called_and_life_goes_on", "sources"]
 
 
 def test_g13_a_body_is_cut_off_while_it_is_read(gateway: Served) -> None:
