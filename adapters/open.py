@@ -1,17 +1,13 @@
-"""Opens the source that a mapping describes."""
+"""Opens the source that a mapping describes. What a kind needs is imported when the first source of that kind is opened:
+to prove what is written down takes no driver, no HTTP client and no WSDL library, and these are most of the imports."""
 
 import time
 from collections.abc import Callable
 
-from adapters.http import AiohttpClient, HttpxClient
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.written import PlatformConnect, RestConnect, SoapConnect, SqlConnect
-from adapters.platform import PlatformSource
-from adapters.rest import RestSource
 from adapters.secrets import Secrets, require
-from adapters.soap import SoapSource
 from adapters.source import Source
-from adapters.sql import SqlSource
 
 
 def open_source(mapping: SourceMapping, secrets: Secrets, now: Callable[[], float] = time.time) -> Source:
@@ -22,11 +18,22 @@ def open_source(mapping: SourceMapping, secrets: Secrets, now: Callable[[], floa
     require(mapping, secrets)
     match mapping.connect:
         case RestConnect() as connect:
+            from adapters.http import AiohttpClient
+            from adapters.rest import RestSource
+
             return RestSource(mapping, connect, secrets, AiohttpClient(connect.concurrency))
         case PlatformConnect() as connect:
+            from adapters.http import AiohttpClient, HttpxClient
+            from adapters.platform import PlatformSource
+
             http = AiohttpClient(connect.concurrency)
             return PlatformSource(mapping, connect, secrets, http, HttpxClient(), now)
         case SoapConnect() as connect:
+            from adapters.http import AiohttpClient
+            from adapters.soap import SoapSource
+
             return SoapSource(mapping, connect, secrets, AiohttpClient(connect.concurrency))
         case SqlConnect() as connect:
+            from adapters.sql import SqlSource
+
             return SqlSource(mapping, connect, secrets)
