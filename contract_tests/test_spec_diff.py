@@ -136,7 +136,7 @@ def test_every_kind_of_breaking_change_is_known_as_one(changed: Changed):
         "InspectionPlan.annual_freq_cap": "GraphQL 类型：Int → Long",
         "Party.party_name": "格式收窄：C..200 → C..100",
         "Party.phone": "格式改为另一类型：C..40 → N..9",
-        "Party.registered_address": "敏感级提高：medium → high",
+        "Party.registered_address": "敏感级提高：敏感（中） → 敏感（高）",
         "Party.sex": "必备性提高：可选 → 必备",
         "severity": "枚举类型：Severity → IssueSeverity",
         "sex.FEMALE": "代码 2“女”的成员名改为 WOMAN",

@@ -4,36 +4,38 @@ import enum
 
 import strawberry
 
+from schema.words import NEEDS, SENSITIVITIES, STATUSES
+
 
 @strawberry.enum(description="数据元的约束（必备性）")
 class ElementNeed(enum.Enum):
     """M, C or O, as a word."""
 
-    MANDATORY = strawberry.enum_value("M", description="必备（M）")
-    CONDITIONAL = strawberry.enum_value("C", description="条件必备（C），条件见 condition")
-    OPTIONAL = strawberry.enum_value("O", description="可选（O）")
+    MANDATORY = strawberry.enum_value("M", description=f"{NEEDS['M']}（M）")
+    CONDITIONAL = strawberry.enum_value("C", description=f"{NEEDS['C']}（C），条件见 condition")
+    OPTIONAL = strawberry.enum_value("O", description=f"{NEEDS['O']}（O）")
 
 
 @strawberry.enum(description="数据元的敏感程度")
 class ElementSensitivity(enum.Enum):
     """Who may see values of an element."""
 
-    PUBLIC = strawberry.enum_value("public", description="公开")
-    INTERNAL = strawberry.enum_value("internal", description="内部")
-    MEDIUM = strawberry.enum_value("medium", description="敏感（中）")
-    HIGH = strawberry.enum_value("high", description="敏感（高）")
+    PUBLIC = strawberry.enum_value("public", description=SENSITIVITIES["public"])
+    INTERNAL = strawberry.enum_value("internal", description=SENSITIVITIES["internal"])
+    MEDIUM = strawberry.enum_value("medium", description=SENSITIVITIES["medium"])
+    HIGH = strawberry.enum_value("high", description=SENSITIVITIES["high"])
 
 
 @strawberry.enum(description="数据元的注册状态（ISO/IEC 11179-6）")
 class ElementStatus(enum.Enum):
     """How far the registration of an element has come."""
 
-    CANDIDATE = strawberry.enum_value("candidate", description="候选")
-    RECORDED = strawberry.enum_value("recorded", description="已记录")
-    QUALIFIED = strawberry.enum_value("qualified", description="已审核")
-    STANDARD = strawberry.enum_value("standard", description="标准")
-    SUPERSEDED = strawberry.enum_value("superseded", description="已被取代")
-    RETIRED = strawberry.enum_value("retired", description="已停用")
+    CANDIDATE = strawberry.enum_value("candidate", description=STATUSES["candidate"])
+    RECORDED = strawberry.enum_value("recorded", description=STATUSES["recorded"])
+    QUALIFIED = strawberry.enum_value("qualified", description=STATUSES["qualified"])
+    STANDARD = strawberry.enum_value("standard", description=STATUSES["standard"])
+    SUPERSEDED = strawberry.enum_value("superseded", description=STATUSES["superseded"])
+    RETIRED = strawberry.enum_value("retired", description=STATUSES["retired"])
 
 
 @strawberry.enum(description="数据元值的数据类型")

@@ -1,5 +1,6 @@
 """The one convention between specification and GraphQL: snake_case there, camelCase here."""
 
+import re
 from collections.abc import Mapping
 from functools import cache
 
@@ -17,6 +18,11 @@ def camel(name: str) -> str:
     """`penalty_decisions` as `penaltyDecisions`."""
     first, *rest = name.split("_")
     return first + "".join(part.capitalize() for part in rest)
+
+
+def snake(name: str) -> str:
+    """`PenaltyDecision` as `penalty_decision`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 def root_field(entity: Entity) -> str:

@@ -15,6 +15,7 @@ from schema.names import GLOBAL_ID, PROVENANCE, camel
 from schema.registry import OWNER, Element, Entity, Registry, Relation
 from schema.scalars import Date, DateTime, DivisionCode, IdNo, Long, Money, Uscc
 from schema.view import EntityView
+from schema.words import NEEDS, SENSITIVITIES
 
 KINDS: Mapping[str, Any] = {
     "date": Date,
@@ -26,7 +27,6 @@ KINDS: Mapping[str, Any] = {
 }
 CHECKED: Mapping[str, Any] = {"uscc": Uscc, "id_no": IdNo}
 LARGEST_INT_DIGITS = 9
-NEEDS = {"M": "必备", "C": "条件必备", "O": "可选"}
 
 
 @strawberry.schema_directive(
@@ -148,7 +148,7 @@ def describe(element: Element) -> str:
     """Chinese name first, then what a caller has to know."""
     parts = [element.title, element.description, f"格式 {element.format.text}，{NEEDS[element.need]}"]
     parts += [element.condition, f"单位：{element.unit}" if element.unit else ""]
-    parts.append({"high": "敏感（高）", "medium": "敏感（中）", "internal": "内部"}.get(element.sensitivity, ""))
+    parts.append("" if element.sensitivity == "public" else SENSITIVITIES[element.sensitivity])
     return "。".join(part.rstrip("。") for part in parts if part)
 
 

@@ -1,6 +1,5 @@
 """The tables of the store: one per entity, derived from the specification, and those that say how its rows came to be."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,6 +20,7 @@ from sqlalchemy import (
 )
 
 from gateway.store.columns import KEY, PLAIN, Instant, column_type, current_type
+from schema.names import snake
 from schema.registry import OWNER, Entity, Registry
 
 LONGEST_NAME = 63
@@ -70,17 +70,12 @@ def make_tables(registry: Registry) -> Tables:
     )
 
 
-def table_name(entity: str) -> str:
-    """`penalty_decision` for PenaltyDecision."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", entity).lower()
-
-
 def _entity(metadata: MetaData, entity: Entity) -> Table:
     """What one source tells of one entity. `as_of`: when it last told so; `fetched_at`: when it first told these values.
 
     `refs` and `embedded` are relation -> keys: what the record refers to, and what stood inside it.
     """
-    name = table_name(entity.name)
+    name = snake(entity.name)
     return Table(
         name,
         metadata,
@@ -138,7 +133,7 @@ def _link(metadata: MetaData) -> Table:
 
 def _current(metadata: MetaData, registry: Registry, entity: Entity) -> Table:
     """One row for each entity, put together from all its tellings, with an index for everything lists are filtered by."""
-    name = f"current_{table_name(entity.name)}"
+    name = f"current_{snake(entity.name)}"
     table = Table(
         name,
         metadata,

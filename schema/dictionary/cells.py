@@ -7,16 +7,14 @@ from datetime import date, datetime, time
 from schema.dictionary.sheets import (
     GUIDE,
     HEAD_WORDS,
-    NEEDS,
-    SENSITIVITIES,
     SHEETS,
     STAR,
-    STATUSES,
     YES,
     Column,
 )
 from schema.dictionary.xlsx import Given, Place
 from schema.problems import did_you_mean
+from schema.words import NEEDS, SENSITIVITIES, STATUSES
 
 HEADER_ROW = 1
 CHOICES: Mapping[str, Mapping[str, str]] = {

@@ -6,12 +6,10 @@ from typing import Any, Literal
 
 from schema.formats import Format
 from schema.registry import Code, CodeTable, ConditionalCheck, Element, Entity, Registry, Relation
+from schema.words import NEEDS, SENSITIVITIES
 
 Kind = Literal["breaking", "change", "addition"]
 Thing = Literal["specification", "entity", "element", "relation", "table", "code"]
-NEEDS = ("O", "C", "M")
-SENSITIVITIES = ("public", "internal", "medium", "high")
-NEED_NAMES = {"M": "必备", "C": "条件必备", "O": "可选"}
 WORDS = {
     "title": "中文名",
     "english_name": "英文名",
@@ -126,7 +124,7 @@ def _entity(old: Entity, new: Entity) -> Iterator[Change]:
             yield from _element(old.name, name, element, new.elements[name])
     for name, element in new.elements.items():
         if name not in old.elements and name not in renamed.values():
-            what = f"新增数据元“{element.title}”（{element.id}，{element.format.text}，{NEED_NAMES[element.need]}）"
+            what = f"新增数据元“{element.title}”（{element.id}，{element.format.text}，{NEEDS[element.need]}）"
             yield Change("addition", "element", old.name, name, what)
     yield from _relations(old, new)
 
@@ -154,13 +152,13 @@ def _element(entity: str, name: str, old: Element, new: Element) -> Iterator[Cha
         kind, how = _format(old.format, new.format)
         yield Change(kind, "element", entity, name, f"格式{how}：{old.format.text} → {new.format.text}", "format")
     for word, ranks, label, names in (
-        ("need", NEEDS, "必备性", NEED_NAMES),
-        ("sensitivity", SENSITIVITIES, "敏感级", {}),
+        ("need", ("O", "C", "M"), "必备性", NEEDS),
+        ("sensitivity", tuple(SENSITIVITIES), "敏感级", SENSITIVITIES),
     ):
         first, then = getattr(old, word), getattr(new, word)
         if first != then:
             is_raised = ranks.index(then) > ranks.index(first)
-            what = f"{label}{'提高' if is_raised else '降低'}：{names.get(first, first)} → {names.get(then, then)}"
+            what = f"{label}{'提高' if is_raised else '降低'}：{names[first]} → {names[then]}"
             yield Change("breaking" if is_raised else "change", "element", entity, name, what, word)
 
 

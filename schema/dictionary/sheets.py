@@ -4,21 +4,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from schema.registry import ConditionalCheck, Element, Entity, Registry
+from schema.words import NEEDS, SENSITIVITIES, STATUSES
 
 BREAK = "\n"
 LISTED, JOINED, WHEN = "；", " + ", " | "
 """Between the items of a list in one cell, elements that identify together, and a check and its conditions."""
 YES, STAR, NONE = "是", "★", ""
-NEEDS = {"M": "必备", "C": "条件必备", "O": "可选"}
-SENSITIVITIES = {"public": "公开", "internal": "内部", "medium": "中", "high": "高"}
-STATUSES = {
-    "candidate": "候选",
-    "recorded": "已记录",
-    "qualified": "合格",
-    "standard": "标准",
-    "superseded": "已被取代",
-    "retired": "已停用",
-}
 GUIDE: Mapping[str, str] = {
     "关于标识": "ZF 加 5 位数字为临时内部标识符，不是官方编号；“官方标识”列留待 SF/T 0052 正式编号，现为空。",
     "怎样修改": "直接改“实体”“数据元”“关系”“代码表”“代码”各表的单元格，或整行增删；不改表名和表头，列的先后可变。",
@@ -79,7 +70,7 @@ ELEMENTS = (
     Column("条件", "condition", 24),
     Column("核心", "core", 7, (STAR,)),
     Column("代码表", "codes", 20),
-    Column("敏感级", "sensitivity", 9, tuple(SENSITIVITIES.values())),
+    Column("敏感级", "sensitivity", 11, tuple(SENSITIVITIES.values())),
     Column("对象类词", "object_class_term", 14),
     Column("特性词", "property_term", 18),
     Column("表示词", "representation_term", 10),

@@ -1,6 +1,5 @@
 """Writes a registry as the files of a specification folder, such as `load_registry` reads."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from datetime import date
@@ -9,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from schema.names import snake
 from schema.registry import Code, CodeTable, Element, Entity, Registry, Relation
 
 MADE_BY = "# 由 gateway spec import 写成。标识 ZFxxxxx 为临时内部标识符，不是官方编号。\n"
@@ -48,7 +48,7 @@ def write_specification(registry: Registry, folder: Path) -> None:
     defaults = _defaults(registry)
     _write(folder / "spec.yaml", _head(registry, defaults))
     for entity in registry.entities.values():
-        _write(folder / "entities" / f"{_snake(entity.name)}.yaml", _entity(entity, registry.version, defaults))
+        _write(folder / "entities" / f"{snake(entity.name)}.yaml", _entity(entity, registry.version, defaults))
     for table in registry.codes.values():
         _write(folder / "codes" / f"{table.name}.yaml", _table(table))
 
@@ -56,10 +56,6 @@ def write_specification(registry: Registry, folder: Path) -> None:
 def _write(file: Path, tree: Mapping[str, Any]) -> None:
     text = yaml.dump(tree, Dumper=Dumper, allow_unicode=True, sort_keys=False, width=10**9, default_flow_style=False)
     file.write_text(MADE_BY + text, encoding="utf-8")
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 def _defaults(registry: Registry) -> dict[str, Any]:

@@ -9,17 +9,8 @@ from schema.names import camel, describe_lookups, list_field, root_field
 from schema.reference.graphql import field_rows, type_links
 from schema.reference.html import Page, Piece, badge, code, facts, joined, link, row, table, tag
 from schema.registry import OWNER, Element, Entity, Registry, Relation
-from schema.types import NEEDS
+from schema.words import NEEDS, SENSITIVITIES, STATUSES
 
-SENSITIVITIES = {"public": "公开", "internal": "内部", "medium": "敏感（中）", "high": "敏感（高）"}
-STATUSES = {
-    "candidate": "候选",
-    "recorded": "已记录",
-    "qualified": "已审核",
-    "standard": "标准",
-    "superseded": "已被取代",
-    "retired": "已停用",
-}
 Sources = Mapping[tuple[str, str], Sequence[str]]
 """By entity and element: the titles of the sources whose mappings have it."""
 SHOWN = 6
