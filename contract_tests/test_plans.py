@@ -4,11 +4,14 @@ import pytest
 from graphql import get_operation_ast, parse, validate
 
 from adapters.mapping.load import load_mappings
+from gateway.app import make_preparation, prove
 from gateway.engine.explain import explain
 from gateway.engine.plan import Lookup, Plan
 from gateway.engine.planner import Planner
+from gateway.engine.preparation import Refused
 from gateway.engine.selection import MOST_PARTS, boolean_variables, read_selection
 from gateway.errors import QueryError, QueryTooLarge
+from gateway.settings import folders_only
 from schema.build import build_schema
 from schema.load import load_registry
 
@@ -132,11 +135,17 @@ def test_a_root_without_exactly_one_key_is_refused_with_the_choices(arguments: s
         plan(f"{{ {field} {{ caseName }} }}")
 
 
+def refusals(text: str) -> list[str]:
+    """Which limits the gateway says a query passes, before it makes any plan."""
+    settings, definitions = prove(folders_only(), with_secrets=False)
+    with pytest.raises(Refused) as caught:
+        make_preparation(definitions, settings).prepare(text, {}, None)
+    return [str((error.extensions or {}).get("limit")) for error in caught.value.errors]
+
+
 def test_a_query_that_grows_without_end_is_refused_before_any_call() -> None:
-    case = "enforcementCase"
     deep = "parties { enforcementCases { " * 12 + "caseName" + " } }" * 12
-    with pytest.raises(QueryTooLarge):
-        plan(f'{{ {case}(caseCode: "1") {{ {deep} }} }}')
+    assert refusals(f'{{ enforcementCase(caseCode: "1") {{ {deep} }} }}') == ["depth"]
     wide = " ".join(f'a{n}: party(uscc: "91350100MA0B00015H") {{ x: partyName }}' for n in range(3))
     assert len(plan(f"{{ {wide} }}").parts) == 1
     many = " ".join(f'a{n}: officer(certNo: "{n}") {{ officerName }}' for n in range(MOST_PARTS + 1))
@@ -144,7 +153,7 @@ def test_a_query_that_grows_without_end_is_refused_before_any_call() -> None:
         plan(f"{{ {many} }}")
 
 
-def test_doubling_fragments_are_opened_once_a_level() -> None:
+def test_doubling_fragments_are_measured_once_each() -> None:
     levels = 14
     fragments = "".join(
         f"fragment f{n} on Party {{ enforcementCases {{ parties {{ ...f{n + 1} }} }} ...f{n + 1} }}\n"
@@ -153,5 +162,4 @@ def test_doubling_fragments_are_opened_once_a_level() -> None:
     text = (
         f'{{ party(uscc: "91350100MA0B00015H") {{ ...f0 }} }}\n{fragments}fragment f{levels} on Party {{ partyName }}'
     )
-    with pytest.raises(QueryTooLarge):
-        plan(text)
+    assert refusals(text) == ["depth"]

@@ -100,12 +100,12 @@ class Execution:
 
     def members(self, number: int) -> list[Row]:
         """The rows that stand at a part, as far as they are known by now."""
-        for index, root in enumerate(self.plan.roots):
-            for name, part in root.parts.items():
-                if part.number == number:
-                    return [self.index.row(name, key) for key in self._keys_of(index, name)]
-        parent, relation = self._way_to(number)
-        name = self.plan.parts[number].entity.name
+        part = self.plan.parts[number]
+        name = part.entity.name
+        if part.way is None:
+            index = next(index for index, root in enumerate(self.plan.roots) if root.parts.get(name) is part)
+            return [self.index.row(name, key) for key in self._keys_of(index, name)]
+        parent, relation = part.way
         found: dict[str, None] = {}
         for row in self.members(parent):
             found.update(dict.fromkeys(self.index.targets(row, relation) or ()))
@@ -117,13 +117,6 @@ class Execution:
             return self.pages[root].keys if root in self.pages else []
         asked = zip(self.roots[root].references, self.keys[root], strict=True)
         return list(dict.fromkeys(key for reference, key in asked if reference.entity == entity and key is not None))
-
-    def _way_to(self, number: int) -> tuple[int, str]:
-        for part in self.plan.parts:
-            for relation, inner in part.relations.items():
-                if inner.number == number:
-                    return part.number, relation
-        raise LookupError(f"part {number} is not in the plan")
 
     # --- live look-ups -------------------------------------------------------------------------------------------
 

@@ -169,21 +169,19 @@ class Planner:
         """The elements to be had from somewhere, and the relations that only a record can tell."""
         entity = part.entity
         own = {n for n in part.elements if n not in _in_key(entity) and n != entity.allotted}
-        own = {n for n in own if not self._is_allotted_reference(entity, n)}
+        own = {n for n in own if not self.registry.is_allotted_reference(entity.elements[n])}
         references = {name for name in part.relations if entity.relations[name].is_told}
         references |= {r.name for r in entity.relations.values() if r.by in part.elements and r.by not in own}
         return frozenset(own | references)
-
-    def _is_allotted_reference(self, entity: Entity, element: str) -> bool:
-        refers = entity.elements[element].refers
-        return refers is not None and self.registry.entities[refers[0]].allotted == refers[1]
 
     def _identify_references(
         self, planning: _Planning, part: Part, arrivals: Sequence[_Arrival], recalled: frozenset[int]
     ) -> None:
         """`PenaltyDecision.caseCode` is allotted to the case it refers to."""
         for relation in part.entity.relations.values():
-            if relation.by in part.elements and self._is_allotted_reference(part.entity, str(relation.by)):
+            if relation.by in part.elements and self.registry.is_allotted_reference(
+                part.entity.elements[str(relation.by)]
+            ):
                 told = frozenset(number for arrival in arrivals for number in arrival.after)
                 named = planning.identify.setdefault(relation.to, [])
                 named += [(part.number, relation.name, after) for after in (told, recalled) if after or after is told]
