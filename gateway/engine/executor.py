@@ -79,11 +79,19 @@ class Execution:
 
     async def run(self) -> None:
         """Fill the index. Never raises for a source: failures stand where the answer would have been."""
-        self.keys = [[reference.key for reference in root.references] for root in self.roots]
+        self.begin()
         for wave in self.plan.waves:
-            async with asyncio.TaskGroup() as group:
-                for step in wave:
-                    group.create_task(self._step(step))
+            await self.run_steps(wave)
+
+    def begin(self) -> None:
+        """Take up what the arguments tell; before the first step."""
+        self.keys = [[reference.key for reference in root.references] for root in self.roots]
+
+    async def run_steps(self, steps: Sequence[Step]) -> None:
+        """Run steps that wait for nothing but what has been run before."""
+        async with asyncio.TaskGroup() as group:
+            for step in steps:
+                group.create_task(self._step(step))
 
     async def _step(self, step: Step) -> None:
         started = time.perf_counter_ns()
