@@ -97,11 +97,3 @@ class KeySlot:
                 return self.key
         except TimeoutError:
             raise SourceTimeout() from None
-
-
-def left_until(deadline: float) -> float:
-    """Seconds until a deadline by the event loop's clock. Raises SourceTimeout when there are none."""
-    left = deadline - asyncio.get_running_loop().time()
-    if left <= 0:
-        raise SourceTimeout()
-    return left

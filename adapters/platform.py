@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from adapters.http import HttpAnswer, HttpClient, raise_for_status
-from adapters.keys import Clock, Key, left_until
+from adapters.keys import Clock, Key
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.written import NationalSigning, PlatformConnect, Request, ZhejiangSigning
 from adapters.outcome import Verdict, judge_for
@@ -71,7 +71,7 @@ class PlatformSource:
     async def _send(self, request: Request, call: Call, key: Key, deadline: float) -> HttpAnswer:
         signature = self.scheme.sign(request, key)
         method, url, headers, body = http_request(self.base, request, call, self.secrets, signature.query)
-        return await self.http.send(method, url, {**headers, **signature.headers}, body, left_until(deadline))
+        return await self.http.send(method, url, {**headers, **signature.headers}, body, deadline)
 
     def _read(self, answer: HttpAnswer) -> tuple[Any, Verdict]:
         if answer.status in (401, 403):

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from adapters.charset import charset_in, charset_in_xml, to_text
 from adapters.decode import decode, print_json
-from adapters.http import HttpAnswer, HttpClient, raise_for_status
+from adapters.http import HttpAnswer, HttpClient, raise_for_status, within
 from adapters.mapping.model import OperationMapping, SourceMapping
 from adapters.mapping.written import (
     BasicAuth,
@@ -43,7 +43,7 @@ class RestSource:
         with told_by(self.mapping, call):
             operation = operation_of(self.mapping, call)
             method, url, headers, body = http_request(self.base, operation.written.request, call, self.secrets)
-            answer = await self.http.send(method, url, {**headers, **self.headers}, body, call.timeout)
+            answer = await self.http.send(method, url, {**headers, **self.headers}, body, within(call.timeout))
             return await off_loop(len(answer.body), lambda: self._page(operation, answer))
 
     async def aclose(self) -> None:
