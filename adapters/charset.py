@@ -44,6 +44,11 @@ def to_text(data: bytes, *labels: str | None) -> str:
     raise SourceContractBroken("答复的文字编码无法识别")
 
 
+def is_utf8_first(*labels: str | None) -> bool:
+    """Whether UTF-8 is what the labels make `to_text` try first, for bytes without a mark of their own."""
+    return next((codec for label in labels if (codec := _codec(label))), "utf-8") == "utf-8"
+
+
 def charset_in(content_type: str | None) -> str | None:
     """The `charset` of a Content-Type."""
     found = IN_CONTENT_TYPE.search(content_type or "")

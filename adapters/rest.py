@@ -2,12 +2,14 @@
 
 import base64
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
-from adapters.charset import charset_in, charset_in_xml, to_text
+from adapters.charset import charset_in, charset_in_xml, is_utf8_first, to_text
 from adapters.decode import decode, print_json
 from adapters.http import HttpAnswer, HttpClient, raise_for_status, within
+from adapters.json_tree import parse_json
 from adapters.mapping.model import OperationMapping, SourceMapping
 from adapters.mapping.written import (
     BasicAuth,
@@ -82,6 +84,9 @@ def address(base: str, path: str) -> str:
 def tree_in(answer: HttpAnswer, connect: RestConnect | PlatformConnect) -> Any:
     """The decoded tree of an answer. Raises SourceContractBroken."""
     declared = charset_in(answer.headers.get("content-type"))
+    if connect.answer == ["json"] and is_utf8_first(declared, connect.charset):
+        with suppress(UnicodeDecodeError):
+            return parse_json(answer.body)
     in_xml = charset_in_xml(answer.body) if connect.answer[:1] == ["xml"] else None
     return decode(connect.answer, to_text(answer.body, declared, in_xml, connect.charset))
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from adapters.charset import charset_in, to_text
-from adapters.decode import parse_json
 from adapters.errors import SourceContractBroken, SourceDenied, SourceRejected
 from adapters.http import HttpAnswer, HttpClient, raise_for_status
+from adapters.json_tree import parse_json
 from adapters.keys import Clock, Key, KeySlot
 from adapters.mapping.paths import parse_path
 from adapters.mapping.written import NationalSigning, Outcome, PlatformConnect, Request, ZhejiangSigning
