@@ -103,6 +103,8 @@ def raise_for_status(answer: HttpAnswer) -> None:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that `Retry-After` asks to wait, written as a number or as a date; None for anything else."""
     text = headers.get("retry-after", "").strip()
+    if not text:
+        return None
     if text.isascii() and text.isdigit() and len(text) < 10:
         return float(text)
     try:

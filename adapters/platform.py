@@ -15,7 +15,7 @@ from adapters.mapping.model import SourceMapping
 from adapters.mapping.written import NationalSigning, PlatformConnect, Request, ZhejiangSigning
 from adapters.outcome import Verdict, judge_for
 from adapters.page import off_loop, operation_of, page_of, told_by
-from adapters.rest import http_request, tree_in
+from adapters.rest import http_request, timed, tree_in
 from adapters.schemes import KeyAsker, National, Scheme, Zhejiang
 from adapters.secrets import Secrets, resolve_address
 from adapters.source import Call, Page
@@ -78,4 +78,4 @@ class PlatformSource:
             return None, Verdict("denied", f"HTTP {answer.status}")
         raise_for_status(answer)
         tree = tree_in(answer, self.connect)
-        return tree, self.judge(tree)
+        return tree, timed(self.judge(tree), answer)
