@@ -1,9 +1,13 @@
-"""SOAP services: requests from the WSDL, answers read by our own decoder.
+"""SOAP services: requests from the WSDL, answers read by readers made from its types.
 
 zeep never reads an answer: its deserialiser turns numbers and dates it does not understand into None without a word. The
 envelope is read as text for text; what a value is worth is decided by the mapping.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from lxml import etree
@@ -21,11 +25,29 @@ from adapters.page import off_loop, operation_of, page_of, told_by
 from adapters.request import fill
 from adapters.rest import basic
 from adapters.secrets import Secrets, resolve, resolve_address
+from adapters.soap_reader import Deviates, NoReader, Read, Told, make_reader
+from adapters.soap_wanted import Wanted, wanted_in_answer
 from adapters.source import Call, Page
 from adapters.wsdl import Wsdl
+from adapters.xml_tree import local_name
 
 STATUSES_OF_FAULTS = (200, 400, 500)
 """A SOAP Fault may come with these; what comes with others is told by the status alone."""
+
+SECURITY_FAULTS = (
+    "UnsupportedSecurityToken",
+    "UnsupportedAlgorithm",
+    "InvalidSecurity",
+    "InvalidSecurityToken",
+    "FailedAuthentication",
+    "FailedCheck",
+    "SecurityTokenUnavailable",
+    "MessageExpired",
+)
+"""The codes of WS-Security 1.1.1 §12: the token was not taken, be it wrong, used twice, or of another time."""
+
+LARGEST_SKEW = 60
+"""Seconds between the source's clock and ours that are told beside a refused token."""
 
 
 class SoapSource:
@@ -47,10 +69,11 @@ class SoapSource:
         self.wsdl = Wsdl(mapping.folder / connect.wsdl, connect.binding, words, token)
         self.judge = judge_for(connect.outcome)
         faults = connect.faults
-        self.fault_kinds: dict[str, Kind] = dict.fromkeys(faults.denied, "denied")
+        self.fault_kinds: dict[str, Kind] = dict.fromkeys((*SECURITY_FAULTS, *faults.denied), "denied")
         self.fault_kinds |= dict.fromkeys(faults.throttled, "throttled")
         self.fault_kinds |= dict.fromkeys(faults.retry, "retry")
         self.fault_kinds |= dict.fromkeys(faults.empty, "empty")
+        self.readings = {name: self._reading(operation) for name, operation in mapping.operations.items()}
 
     async def call(self, call: Call) -> Page:
         """Send one message."""
@@ -70,25 +93,77 @@ class SoapSource:
         if answer.status not in STATUSES_OF_FAULTS:
             raise_for_status(answer)
         try:
-            namespace, body = open_envelope(_text(answer))
+            namespace, body = open_envelope(text := _text(answer))
         except SourceContractBroken:
             raise_for_status(answer)
             raise
         if (fault := fault_in(body)) is not None:
-            return page_of(operation, None, self._fault(fault), answer.body, answer.media_type)
+            return page_of(operation, None, self._fault(fault, answer), answer.body, answer.media_type)
         raise_for_status(answer)
-        tree = returned(body)
+        notes = {} if namespace == self.wsdl.namespace else {"envelope": f"命名空间 {namespace} 与 WSDL 的绑定不同"}
+        tree = self.readings[operation.name].tree(body, text, notes)
         if self.connect.answer:
             tree = decode(self.connect.answer, single_text(tree))
-        notes = {} if namespace == self.wsdl.namespace else {"envelope": f"命名空间 {namespace} 与 WSDL 的绑定不同"}
         return page_of(operation, tree, self.judge(tree), answer.body, answer.media_type, notes)
 
-    def _fault(self, fault: etree._Element) -> Verdict:
+    def _reading(self, operation: OperationMapping) -> "Reading":
+        """How answers to an operation are read: by a reader of its types where there is one."""
+        if self.connect.answer:
+            return Reading(None, None, None, "答复是一个文本")
+        wanted = wanted_in_answer(self.mapping, operation, self.connect.outcome)
+        tag, declared = self.wsdl.answer_type(operation.written.request.operation or "")
+        try:
+            return Reading(make_reader(declared, wanted), tag, wanted)
+        except NoReader as reason:
+            return Reading(None, tag, wanted, str(reason))
+
+    def _fault(self, fault: etree._Element, answer: HttpAnswer) -> Verdict:
         """What a Fault means, by its codes without their prefixes, the most specific first."""
         codes = fault_codes(fault)
         known = next((code for code in codes if code in self.fault_kinds), None)
         kind: Kind = self.fault_kinds[known] if known else "rejected"
-        return Verdict(kind, known or (codes[0] if codes else "Fault"), fault_reason(fault)[:LONGEST_MESSAGE])
+        reason = fault_reason(fault)
+        if known in SECURITY_FAULTS and (skew := _skew(answer.headers)) is not None:
+            reason = f"对方时钟与本机相差 {skew} 秒；{reason}"
+        return Verdict(kind, known or (codes[0] if codes else "Fault"), reason[:LONGEST_MESSAGE])
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How answers to one operation are read; `general`: why not by a reader made for them, empty when there is one."""
+
+    read: Read | None
+    tag: str | None
+    wanted: Wanted | None
+    general: str = ""
+
+    def tree(self, body: etree._Element, text: str, notes: Told) -> Any:
+        """What the operation returned, as far as it is wanted; `notes` are told how it differs from the WSDL.
+
+        Raises SourceContractBroken.
+        """
+        first = body[0] if len(body) == 1 else None
+        if self.read is not None and first is not None and "href=" not in text:
+            try:
+                if self.tag is not None and first.tag != self.tag:
+                    raise Deviates(f"答复是 {local_name(first)}")
+                told: Told = {}
+                tree = self.read(first, told)
+                notes.update(told)
+                return tree
+            except Deviates as difference:
+                notes["wsdl"] = f"与 WSDL 不同：{difference}"
+        return returned(body, self.wanted)
+
+
+def _skew(headers: Mapping[str, str]) -> int | None:
+    """Seconds by which the source's clock differs from ours, when that may be why a token is refused."""
+    try:
+        theirs = parsedate_to_datetime(headers.get("date", ""))
+        seconds = round(abs((datetime.now(UTC) - theirs).total_seconds()))
+    except (ValueError, TypeError):
+        return None
+    return seconds if seconds > LARGEST_SKEW else None
 
 
 def _text(answer: HttpAnswer) -> str:
