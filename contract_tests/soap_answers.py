@@ -70,21 +70,19 @@ operations:
   by_no:
     request: {operation: Find, message: {id: $keys}}
     records: row
-    lookup: {entity: PenaltyDecision, by: decision_doc_no, batch: 50}
+    lookup: {entity: Inspection, by: inspection_no, batch: 50}
 entities:
-  PenaltyDecision:
-    key: decision_doc_no
+  Inspection:
+    key: inspection_no
     fields:
-      decision_doc_no: no
-      decision_content: name
+      inspection_no: no
+      inspection_name: name
       change_no: {path: seq, as: integer}
-      decision_date: {path: "on", as: date}
-      fine_amount: {path: amount, as: money, unit: 元}
-      valid_to: {path: "@version", as: date}
-      penalty_kinds: {path: "kind[]", codes: kinds}
-      license_action_target: body.title
-codes:
-  kinds: {"1": WARNING, "2": FINE, otherwise: issue}
+      started_at: {path: on, as: datetime, format: "%Y-%m-%d", zone: Asia/Shanghai}
+      source_record_id: amount
+      batch_no: "@version"
+      officers: {path: "kind[]", ref: Officer.cert_no}
+      party: {path: body.title, ref: Party.uscc}
 """
 
 
