@@ -178,10 +178,14 @@ class SoapConnect(Connect):
 
 
 class SqlConnect(Connect):
-    """A database, read only. `url` names driver, host and credentials in SQLAlchemy's form."""
+    """A database, read only. `url` names driver, host and credentials in SQLAlchemy's form.
+
+    An account that could write is refused; `may_write` waives that where the source cannot give another.
+    """
 
     kind: Literal["sql"]
     url: FromEnv
+    may_write: bool = False
 
 
 class Request(Written):
