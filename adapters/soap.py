@@ -25,11 +25,13 @@ from adapters.page import off_loop, operation_of, page_of, told_by
 from adapters.request import fill
 from adapters.rest import basic
 from adapters.secrets import Secrets, resolve, resolve_address
+from adapters.soap_drift import certificate_note, wsdl_digest
 from adapters.soap_reader import Deviates, NoReader, Read, Told, make_reader
 from adapters.soap_wanted import Wanted, wanted_in_answer
 from adapters.source import Call, Page
 from adapters.wsdl import Wsdl
 from adapters.xml_tree import local_name
+from schema.problems import Problem, Problems
 
 STATUSES_OF_FAULTS = (200, 400, 500)
 """A SOAP Fault may come with these; what comes with others is told by the status alone."""
@@ -65,6 +67,7 @@ class SoapSource:
                 username, password = resolve(auth.username, secrets), resolve(auth.password, secrets)
                 make: Any = UsernameToken
                 token = make(username, password, use_digest=auth.digest, zulu_timestamp=True)
+        _check_pin(mapping, connect)
         words = {name: operation.written.request.operation or "" for name, operation in mapping.operations.items()}
         self.wsdl = Wsdl(mapping.folder / connect.wsdl, connect.binding, words, token)
         self.judge = judge_for(connect.outcome)
@@ -88,6 +91,15 @@ class SoapSource:
     async def aclose(self) -> None:
         """Let go of connections; may be called twice."""
         await self.http.aclose()
+
+    async def differences(self, timeout: float) -> list[str]:
+        """What the service publishes that is not as the mapping has it, in words. Raises SourceError: it cannot be asked."""
+        told = [note for note in [await certificate_note(self.endpoint, timeout)] if note]
+        answer = await self.http.send("GET", f"{self.endpoint.partition('?')[0]}?wsdl", self.headers, None, timeout)
+        raise_for_status(answer)
+        if wsdl_digest(answer.body) != wsdl_digest((self.mapping.folder / self.connect.wsdl).read_bytes()):
+            told.append(f"对方现在发布的 WSDL 与 {self.connect.wsdl} 不同")
+        return told
 
     def _page(self, operation: OperationMapping, answer: HttpAnswer) -> Page:
         if answer.status not in STATUSES_OF_FAULTS:
@@ -154,6 +166,18 @@ class Reading:
             except Deviates as difference:
                 notes["wsdl"] = f"与 WSDL 不同：{difference}"
         return returned(body, self.wanted)
+
+
+def _check_pin(mapping: SourceMapping, connect: SoapConnect) -> None:
+    """The WSDL is the one that was reviewed, where the mapping says which. Raises Problems."""
+    if connect.wsdl_digest:
+        try:
+            digest = wsdl_digest((mapping.folder / connect.wsdl).read_bytes())
+        except (OSError, SourceContractBroken):
+            return  # reading it tells better what is wrong
+        if digest != connect.wsdl_digest:
+            file = f"{mapping.folder.name}/mapping.yaml"
+            raise Problems([Problem(file, 1, 1, "connect.wsdl_digest", f"{connect.wsdl} 的摘要是 {digest}")])
 
 
 def _skew(headers: Mapping[str, str]) -> int | None:

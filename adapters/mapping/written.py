@@ -165,10 +165,14 @@ class PlatformConnect(Connect):
 
 
 class SoapConnect(Connect):
-    """A SOAP service; the WSDL is vendored beside the mapping, `answer` unwraps a text that carries the real answer."""
+    """A SOAP service; the WSDL is vendored beside the mapping, `answer` unwraps a text that carries the real answer.
+
+    `wsdl_digest` pins what was reviewed: `gateway check --live` tells the digest of a WSDL that differs.
+    """
 
     kind: Literal["soap"]
     wsdl: str
+    wsdl_digest: str | None = None
     binding: str
     endpoint: FromEnv
     auth: SoapAuth = NoAuth()
