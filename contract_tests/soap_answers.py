@@ -1,14 +1,19 @@
 """SOAP services that tests make up: a WSDL, a mapping over it, and answers served over a real socket."""
 
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+
 from adapters.mapping.load import load_mapping
 from adapters.mapping.model import SourceMapping
+from adapters.open import open_source
+from adapters.soap import SoapSource
+from adapters.source import Call, Page
 from schema.load import load_registry
 
 REGISTRY = load_registry()
@@ -107,6 +112,11 @@ def found(*rows: str, code: str = "0") -> str:
     return f'<m:Found xmlns:m="urn:m"><m:code>{code}</m:code>{inside}</m:Found>'
 
 
+def fault(code: str, text: str) -> str:
+    """An answer that is a Fault."""
+    return enveloped(f"<s:Fault><faultcode>{code}</faultcode><faultstring>{text}</faultstring></s:Fault>")
+
+
 @dataclass(slots=True)
 class Answering:
     """A web server that gives one answer to everything; `seen` are the bodies it was sent, `paths` what it was asked."""
@@ -164,3 +174,29 @@ def answering() -> Iterator[Answering]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+LONG = 20.0
+ROW = "<m:no>1</m:no><m:name>甲</m:name>"
+RECORD = {"no": "1", "name": "甲"}
+
+
+@pytest.fixture
+def service() -> Iterator[Answering]:
+    with answering() as told:
+        yield told
+
+
+@asynccontextmanager
+async def opened(service: Answering, folder: Path, auth: str = "auth: {kind: none}") -> AsyncIterator[SoapSource]:
+    secrets = {"MADE_UP_URL": service.url, "U": "user", "P": "password"}
+    source = open_source(soap_mapping(folder, auth=auth), secrets)
+    assert isinstance(source, SoapSource)
+    try:
+        yield source
+    finally:
+        await source.aclose()
+
+
+async def page(source: SoapSource) -> Page:
+    return await source.call(Call("by_no", LONG, keys=["1"]))
