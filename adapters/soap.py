@@ -5,7 +5,6 @@ envelope is read as text for text; what a value is worth is decided by the mappi
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -15,7 +14,7 @@ from zeep.wsse.username import UsernameToken
 
 from adapters.charset import charset_in, charset_in_xml, to_text
 from adapters.decode import decode
-from adapters.envelope import fault_codes, fault_in, fault_reason, open_envelope, returned, single_text
+from adapters.envelope import fault_codes, fault_in, fault_reason, open_envelope, single_text
 from adapters.errors import SourceContractBroken
 from adapters.http import HttpAnswer, HttpClient, raise_for_status
 from adapters.mapping.model import OperationMapping, SourceMapping
@@ -26,11 +25,9 @@ from adapters.request import fill
 from adapters.rest import basic
 from adapters.secrets import Secrets, resolve, resolve_address
 from adapters.soap_drift import certificate_note, wsdl_digest
-from adapters.soap_reader import Deviates, NoReader, Read, Told, make_reader
-from adapters.soap_wanted import Wanted, wanted_in_answer
+from adapters.soap_reading import reading_of
 from adapters.source import Call, Page
 from adapters.wsdl import Wsdl
-from adapters.xml_tree import local_name
 from schema.problems import Problem, Problems
 
 STATUSES_OF_FAULTS = (200, 400, 500)
@@ -76,7 +73,9 @@ class SoapSource:
         self.fault_kinds |= dict.fromkeys(faults.throttled, "throttled")
         self.fault_kinds |= dict.fromkeys(faults.retry, "retry")
         self.fault_kinds |= dict.fromkeys(faults.empty, "empty")
-        self.readings = {name: self._reading(operation) for name, operation in mapping.operations.items()}
+        self.readings = {
+            name: reading_of(mapping, operation, connect, self.wsdl) for name, operation in mapping.operations.items()
+        }
 
     async def call(self, call: Call) -> Page:
         """Send one message."""
@@ -118,17 +117,6 @@ class SoapSource:
             tree = decode(self.connect.answer, single_text(tree))
         return page_of(operation, tree, self.judge(tree), answer.body, answer.media_type, notes)
 
-    def _reading(self, operation: OperationMapping) -> "Reading":
-        """How answers to an operation are read: by a reader of its types where there is one."""
-        if self.connect.answer:
-            return Reading(None, None, None, "答复是一个文本")
-        wanted = wanted_in_answer(self.mapping, operation, self.connect.outcome)
-        tag, declared = self.wsdl.answer_type(operation.written.request.operation or "")
-        try:
-            return Reading(make_reader(declared, wanted), tag, wanted)
-        except NoReader as reason:
-            return Reading(None, tag, wanted, str(reason))
-
     def _fault(self, fault: etree._Element, answer: HttpAnswer) -> Verdict:
         """What a Fault means, by its codes without their prefixes, the most specific first."""
         codes = fault_codes(fault)
@@ -138,34 +126,6 @@ class SoapSource:
         if known in SECURITY_FAULTS and (skew := _skew(answer.headers)) is not None:
             reason = f"对方时钟与本机相差 {skew} 秒；{reason}"
         return Verdict(kind, known or (codes[0] if codes else "Fault"), reason[:LONGEST_MESSAGE])
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How answers to one operation are read; `general`: why not by a reader made for them, empty when there is one."""
-
-    read: Read | None
-    tag: str | None
-    wanted: Wanted | None
-    general: str = ""
-
-    def tree(self, body: etree._Element, text: str, notes: Told) -> Any:
-        """What the operation returned, as far as it is wanted; `notes` are told how it differs from the WSDL.
-
-        Raises SourceContractBroken.
-        """
-        first = body[0] if len(body) == 1 else None
-        if self.read is not None and first is not None and "href=" not in text:
-            try:
-                if self.tag is not None and first.tag != self.tag:
-                    raise Deviates(f"答复是 {local_name(first)}")
-                told: Told = {}
-                tree = self.read(first, told)
-                notes.update(told)
-                return tree
-            except Deviates as difference:
-                notes["wsdl"] = f"与 WSDL 不同：{difference}"
-        return returned(body, self.wanted)
 
 
 def _check_pin(mapping: SourceMapping, connect: SoapConnect) -> None:

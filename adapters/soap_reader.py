@@ -46,6 +46,7 @@ class Child:
     type: Any
     is_required: bool
     position: int | None
+    many: bool = False
 
     @property
     def name(self) -> str:
@@ -64,7 +65,7 @@ def _complex(declared: Any, wanted: Wanted) -> Read:
     """A reader of elements that have children and attributes; told by the names in `wanted` which of them count."""
     if not isinstance(declared, ComplexType) or declared._array_type:
         raise NoReader(f"类型 {type(declared).__name__} 不是普通的复合类型")
-    declared_children = list(_children(declared))
+    declared_children = list(children_of(declared))
     children = [child for child in declared_children if child.tag != ANYTHING]
     is_open = len(children) < len(declared_children)
     texts: dict[str, str] = {}
@@ -166,7 +167,7 @@ def _attributes(declared: ComplexType) -> list[tuple[str, Any]]:
     return [(name, attribute) for name, attribute in declared.attributes if getattr(attribute, "name", None)]
 
 
-def _children(declared: ComplexType) -> Iterator[Child]:
+def children_of(declared: ComplexType) -> Iterator[Child]:
     """The elements of a type, those of its base first. Raises NoReader for contents that are no elements."""
     positions = iter(range(1_000_000))
     for _, part in declared.elements_nested:
@@ -180,7 +181,8 @@ def _inside(part: Any, is_required: bool, is_ordered: bool, positions: Iterator[
         case Element():
             position = next(positions)
             tag = str(etree.QName(part.qname).text)
-            yield Child(tag, part.type, is_required and part.min_occurs > 0, position if is_ordered else None)
+            is_required, many = is_required and part.min_occurs > 0, part.max_occurs != 1
+            yield Child(tag, part.type, is_required, position if is_ordered else None, many)
         case Group():
             yield from _inside(part.child, is_required and part.min_occurs > 0, is_ordered, positions)
         case OrderIndicator():
