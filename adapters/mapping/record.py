@@ -98,10 +98,10 @@ def _map(
     mapped = Mapped(entity, "", source.agency)
     bad: Bad = []
     for f in mapping.fields.values():
-        if (value := _read(f, record, bad)) is not None:
+        if (value := read_value(f, record, bad)) is not None:
             mapped.values[f.name] = value
     for f in mapping.provenance.values():
-        if (value := _read(f, record, bad)) is not None:
+        if (value := read_value(f, record, bad)) is not None:
             mapped.provenance[f.name] = value
     for rule in mapping.conditional:
         _check_condition(rule, mapped, bad)
@@ -168,7 +168,7 @@ def record_digest(record: Record) -> str:
 
 def key_texts(record: Record, f: Field) -> list[str]:
     """The values at a field as the source wrote them: what a lookup's answer is matched to its keys by."""
-    return [text for text, _ in _texts(f, record)]
+    return [text for text, _ in texts_at(f, record)]
 
 
 def is_gone(record: Record, tombstone: Tombstone | None) -> bool:
@@ -265,7 +265,8 @@ def _written_as(f: Field, record: Record, value: Any) -> str | None:
     return None
 
 
-def _read(f: Field, record: Record, bad: Bad) -> Any:
+def read_value(f: Field, record: Record, bad: Bad) -> Any:
+    """The field's value, None when there is none; what is wrong with it is added to `bad`."""
     values = _read_all(f, record, bad)
     if f.element.format.many:
         return tuple(values) or None
@@ -275,7 +276,7 @@ def _read(f: Field, record: Record, bad: Bad) -> Any:
 def _read_all(f: Field, record: Record, bad: Bad) -> list[Any]:
     values: list[Any] = []
     try:
-        for text, problem in _texts(f, record):
+        for text, problem in texts_at(f, record):
             if problem:
                 bad.append((f, text, problem))
                 continue
@@ -292,7 +293,7 @@ def _read_all(f: Field, record: Record, bad: Bad) -> list[Any]:
     return values
 
 
-def _texts(f: Field, record: Record) -> list[tuple[str, BadValue | None]]:
+def texts_at(f: Field, record: Record) -> list[tuple[str, BadValue | None]]:
     """The texts at the field, blanks left out and joined ones split. What is no text comes with its problem."""
     if f.path is None:
         return [(f.constant or "", None)]
@@ -307,13 +308,14 @@ def _texts(f: Field, record: Record) -> list[tuple[str, BadValue | None]]:
         if not isinstance(value, str):
             texts.append((str(value)[:LONGEST_RAW], BadValue("02", "应为单个值，实为嵌套结构")))
             continue
-        for text in _split(value, f.split):
+        for text in split_text(value, f.split):
             if text and text not in f.blank:
                 texts.append((text, None))
     return texts
 
 
-def _split(text: str, separators: tuple[str, ...]) -> list[str]:
+def split_text(text: str, separators: tuple[str, ...]) -> list[str]:
+    """The texts in one, at any of the separators, stripped."""
     for separator in separators[1:]:
         text = text.replace(separator, separators[0])
     parts = text.split(separators[0]) if separators else [text]
