@@ -225,7 +225,7 @@ def _quick_fen(digits: int) -> Callable[[str], int | None]:
         if not (whole.isascii() and whole.isdigit() and len(whole) <= 12):
             return None
         if not point:
-            return int(whole) * 10**digits
+            return int(whole + "0" * digits)
         if not (part.isascii() and part.isdigit() and len(part) <= digits):
             return None
         return int(whole + part.ljust(digits, "0"))
