@@ -104,7 +104,7 @@ class _EntityWriter:
         day = "day" if needs_day else "told_on"
         refs += [self._embed(name, day) for name in mapping.embedded if follows(mapping, self.want, name)]
         self._make_values()
-        line("refs = {%s}" % ", ".join(ref for ref in refs if ref))
+        line(", ".join(ref for ref in refs if ref), of="refs = {{{}}}")
         provenance = self._provenance() if self.want is None else "{}"
         owner, entity = self.code.keep("owner", self.code.source.agency), self.code.keep("entity", self.name)
         line(f"return Mapped({entity}, key, {owner}, values, {provenance}, refs, embedded, [], False)")
@@ -278,5 +278,5 @@ def compile_code(
         raise NotCompilable(str(error)) from None
     text = "\n".join(writer.lines)
     namespace = dict(writer.namespace)
-    exec(compile(text, f"<mapping of {entity}>", "exec"), namespace)  # noqa: S102 - made of names chosen here alone
+    exec(compile(text, f"<mapping of {entity}>", "exec"), namespace)
     return namespace[function], text

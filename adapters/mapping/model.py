@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from adapters.mapping.paths import RecordPath
-from adapters.mapping.written import FieldForm
+from adapters.mapping.written import FieldForm, PlatformConnect, RestConnect, SoapConnect, SqlConnect
 from adapters.mapping.written import Operation as WrittenOperation
-from adapters.mapping.written import PlatformConnect, RestConnect, SoapConnect, SqlConnect
 from schema.problems import Problem
 from schema.registry import Element, Entity
 

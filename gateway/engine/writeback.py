@@ -168,7 +168,9 @@ class StoreWriteBack:
         """Leave the time to answers that are under way."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        while self.under_way and not self.hurried and (left := until - loop.time()) > 0:
+        while (left := until - loop.time()) > 0:
+            if not self.under_way or self.hurried:
+                return
             await asyncio.sleep(min(left, LOOK))
 
     async def _land(self, answered: Answered) -> None:
