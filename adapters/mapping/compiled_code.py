@@ -6,6 +6,7 @@ names made here; no text of theirs is ever part of the code.
 
 from collections.abc import Callable
 from datetime import date
+from types import MappingProxyType
 from typing import Any
 
 from adapters.mapping.compiled_read import PlaceWriter
@@ -26,7 +27,13 @@ class MappingWriter:
 
     def __init__(self, source: SourceMapping, wants: Wants | None, hash_id: HashId, memos: dict[Any, Any]) -> None:
         self.source, self.wants, self.hash_id, self.memos = source, wants, hash_id, memos
-        self.namespace: dict[str, Any] = {"Mapped": Mapped, "hash_id": hash_id, "irregular": irregular}
+        self.namespace: dict[str, Any] = {
+            "Mapped": Mapped,
+            "hash_id": hash_id,
+            "irregular": irregular,
+            "NOTHING": MappingProxyType({}),
+            "NONE": [],
+        }
         self.functions: dict[str, str] = {}
         self.lines: list[str] = []
 
@@ -80,6 +87,7 @@ class _EntityWriter:
 
     def write(self, function: str) -> list[str]:
         mapping, line = self.mapping, self.place.line
+        followed = [name for name in mapping.embedded if follows(mapping, self.want, name)]
         dated = [rule for rule in mapping.dated if self._tells_issues(rule.field.name)]
         needs_day = bool(dated) or self._children_need_day()
         for name, f in mapping.fields.items():
@@ -100,14 +108,20 @@ class _EntityWriter:
         refs = [self._refer(name, r) for name, r in mapping.references.items() if self._is_read(name)]
         self._derive()
         self._make_key()
-        line("embedded = {}")
+        if followed:
+            line("embedded = {}")
         day = "day" if needs_day else "told_on"
-        refs += [self._embed(name, day) for name in mapping.embedded if follows(mapping, self.want, name)]
+        refs += [self._embed(name, day) for name in followed]
         self._make_values()
-        line(", ".join(ref for ref in refs if ref), of="refs = {{{}}}")
-        provenance = self._provenance() if self.want is None else "{}"
+        has_refs = self.want is None or bool(self.want.relations)
+        if has_refs:
+            line(", ".join(ref for ref in refs if ref), of="refs = {{{}}}")
+        if self.want is None:
+            rest = [self._provenance(), "refs", "embedded" if followed else "{}", "[]"]
+        else:  # one empty thing serves all, since nothing is ever added to what is not wanted
+            rest = ["NOTHING", "refs" if has_refs else "NOTHING", "embedded" if followed else "NOTHING", "NONE"]
         owner, entity = self.code.keep("owner", self.code.source.agency), self.code.keep("entity", self.name)
-        line(f"return Mapped({entity}, key, {owner}, values, {provenance}, refs, embedded, [], False)")
+        line(f"return Mapped({entity}, key, {owner}, values, {', '.join(rest)}, False)")
         return [f"def {function}(record, told_on):", *self.place.lines]
 
     def _tells(self, name: str) -> bool:

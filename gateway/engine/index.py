@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Literal
 
 from adapters.errors import SourceError
@@ -44,6 +45,11 @@ class Contribution:
     is_reference: bool = False
 
 
+Contributions = Mapping[tuple[str, Mode], Contribution]
+"""What each source told in each mode. One such mapping may serve many rows, and is never changed."""
+NO_CONTRIBUTIONS: Contributions = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A source that could not be asked, and the operation."""
@@ -67,7 +73,7 @@ class Row:
     teller: Rank | None = None
     told: frozenset[str] = NONE_TOLD
     ranks: dict[str, Rank] = field(default_factory=dict)
-    contributions: dict[tuple[str, Mode], Contribution] = field(default_factory=dict)
+    contributions: Contributions = field(default=NO_CONTRIBUTIONS)
     failures: dict[str, Failure] = field(default_factory=dict)
     was_asked: bool = False
 
@@ -144,6 +150,7 @@ class Index:
         self.related: dict[tuple[str, str, str], dict[int, dict[str, None]]] = {}
         self.related_failures: dict[tuple[str, str, str], Failure] = {}
         self.issues: dict[Issue, None] = {}
+        self.named: dict[tuple[tuple[str, Mode], tuple[str, ...]], Contributions] = {}
 
     def row(self, entity: str, key: str) -> Row:
         """The row of this entity, made with what its key tells when it is new."""
@@ -164,22 +171,30 @@ class Index:
         told = frozenset(name for name in mapped.values if name in row.entity.elements)
         before = row.contributions.get(place)
         if before is None or before.is_reference:
-            row.contributions[place] = Contribution(origin, told)
+            row.contributions = {**row.contributions, place: Contribution(origin, told)}
         else:
-            row.contributions[place] = Contribution(before.origin, told | before.elements)
+            row.contributions = {**row.contributions, place: Contribution(before.origin, told | before.elements)}
         self.issues.update(dict.fromkeys(mapped.issues))
         return row
 
-    def adopt(self, mapped: Mapped, contribution: Contribution, rank: int, names: frozenset[str]) -> Row:
-        """As `add`, of what holds nothing but `names`; takes its values over. `contribution` may be shared by many rows."""
-        row = self.rows.get((mapped.entity, mapped.key)) or self.row(mapped.entity, mapped.key)
-        origin, values = contribution.origin, mapped.values
-        values.update(mapped.refs)
-        row.adopt(values, names, rank, origin.source)
-        place = (origin.source, origin.mode)
-        before = row.contributions.get(place)
-        if before is None or before.is_reference:
-            row.contributions[place] = contribution
+    def adopt(self, mapped: Mapped, contributed: Contributions, rank: int, names: frozenset[str]) -> Row:
+        """As `add`, of what holds nothing but `names`; takes its values over. `contributed` may be shared by many rows."""
+        name, key, values = mapped.entity, mapped.key, mapped.values
+        row = self.rows.get((name, key))
+        if row is None:
+            spec = self.registry.entities[name]
+            if spec.usual_key <= values.keys() and "=" not in key:  # the key has nothing to add
+                row = self.rows[name, key] = Row(spec, key, self)
+            else:
+                row = self.row(name, key)
+        if mapped.refs:
+            values.update(mapped.refs)
+        ((place, contribution),) = contributed.items()
+        row.adopt(values, names, rank, place[0])
+        if not row.contributions:
+            row.contributions = contributed
+        elif (before := row.contributions.get(place)) is None or before.is_reference:
+            row.contributions = {**row.contributions, place: contribution}
         if mapped.issues:
             self.issues.update(dict.fromkeys(mapped.issues))
         return row
@@ -205,7 +220,17 @@ class Index:
             target = self.rows.get((to, key)) or self.row(to, key)
             target.be_named(origin.source)
             if place not in target.contributions:
-                target.contributions[place] = Contribution(origin, frozenset(target.values), is_reference=True)
+                named = self._named(origin, tuple(target.values))
+                target.contributions = {**target.contributions, **named} if target.contributions else named
+
+    def _named(self, origin: Origin, elements: tuple[str, ...]) -> Contributions:
+        """What an origin told that named an entity by these elements; made once for all of them."""
+        place: tuple[str, Mode] = (origin.source, origin.mode)
+        known = self.named.get((place, elements))
+        if known is None or known[place].origin is not origin:
+            known = {place: Contribution(origin, frozenset(elements), is_reference=True)}
+            self.named[place, elements] = known
+        return known
 
 
 def provenance_of(row: Row) -> list[Mapping[str, Any]]:

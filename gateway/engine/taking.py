@@ -7,7 +7,7 @@ from adapters.mapping.model import LookupRole, SourceMapping
 from adapters.mapping.record import Mapped, is_gone, key_texts, rename
 from adapters.mapping.wants import NOTHING, Wants
 from adapters.source import Page, Record
-from gateway.engine.index import NAMED, Contribution, Index, Origin, Row
+from gateway.engine.index import NAMED, Contribution, Contributions, Index, Origin, Row
 
 Asked = Mapping[str, Sequence[str]]
 """The texts a source was asked for -> the keys of the entities they were asked for or from."""
@@ -80,7 +80,7 @@ class Adopter(Taker):
     def __init__(self, index: Index, mapping: SourceMapping, wants: Wants, step: int) -> None:
         super().__init__(index, mapping, step)
         self.wants = wants
-        self.forms: dict[tuple[str, ...], tuple[frozenset[str], Contribution, list[str]]] = {}
+        self.forms: dict[tuple[str, ...], tuple[frozenset[str], Contributions, list[str]]] = {}
 
     def add(self, entity: Mapped, origin: Origin, rank: int) -> None:
         """Take one entity in, as well informed as `rank` says; its values are given away."""
@@ -92,10 +92,11 @@ class Adopter(Taker):
                 super().add(entity, origin, rank)
                 return
             names = (want.elements & self._provided(entity.entity)).union(entity.refs)
-            known = self.forms[form] = (names, Contribution(origin, want.elements), list(want.elements - names))
-        names, contribution, others = known
+            contributed: Contributions = {(origin.source, origin.mode): Contribution(origin, want.elements)}
+            known = self.forms[form] = (names, contributed, list(want.elements - names))
+        names, contributed, others = known
         for element in others:  # what follows from the key; the row knows it from there
             entity.values.pop(element, None)
-        row = self.index.adopt(entity, contribution, rank, names)
+        row = self.index.adopt(entity, contributed, rank, names)
         if entity.embedded or entity.refs:
             self._add_inside(row, entity, origin)
