@@ -186,7 +186,9 @@ class Entity:
     @cached_property
     def usual_key(self) -> frozenset[str]:
         """The elements that a key of the first combination tells: of a key without `=`, all that it may tell."""
-        return frozenset(self.identity[0]).union(public for name, public in self.told_by_key if name in self.identity[0])
+        return frozenset(self.identity[0]).union(
+            public for name, public in self.told_by_key if name in self.identity[0]
+        )
 
     def is_public_key_part(self, name: str) -> bool:
         """Whether `name` may stand in an argument, a cursor or a log line."""

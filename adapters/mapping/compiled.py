@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 from adapters.mapping.compiled_code import NotCompilable, compile_code
+from adapters.mapping.compiled_values import Irregular
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.record import Mapped, map_record
 from adapters.mapping.wants import Want, Wants
@@ -39,10 +40,12 @@ class Compiled:
         mapped: list[Mapped] = []
         for record in records:
             try:
-                mapped.append(quick(record, told_on))
+                if (one := quick(record, told_on)) is None:
+                    raise Irregular
             except ODD:
                 self.careful += 1
-                mapped.append(map_record(self.source, self.entity, record, self.hash_id, told_on, self.wants))
+                one = map_record(self.source, self.entity, record, self.hash_id, told_on, self.wants)
+            mapped.append(one)
         return mapped
 
 

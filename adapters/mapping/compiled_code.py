@@ -33,6 +33,7 @@ class MappingWriter:
             "irregular": irregular,
             "NOTHING": MappingProxyType({}),
             "NONE": [],
+            "BLANK": (None, ""),
         }
         self.functions: dict[str, str] = {}
         self.lines: list[str] = []
@@ -94,8 +95,7 @@ class _EntityWriter:
             if name in self.needed or (needs_day and name in mapping.fact_date):
                 self.values[name] = self.place.read(f)
         if not always_tells(mapping):
-            read = [self.values[n] for n, f in mapping.fields.items() if n in self.values and f.path is not None]
-            line(" and ".join(f"{value} is None" for value in read), of="if {}: irregular()" if read else "irregular()")
+            self._leave_out_nothing()
         self._check_conditions()
         if needs_day:
             self._find_day()
@@ -123,6 +123,16 @@ class _EntityWriter:
         owner, entity = self.code.keep("owner", self.code.source.agency), self.code.keep("entity", self.name)
         line(f"return Mapped({entity}, key, {owner}, values, {', '.join(rest)}, False)")
         return [f"def {function}(record, told_on):", *self.place.lines]
+
+    def _leave_out_nothing(self) -> None:
+        """Of a record without any value there is no entity inside another; what was not read must be blank as well then."""
+        fields = [f for f in self.mapping.fields.values() if f.path is not None]
+        read = [f"{self.values[f.name]} is None" for f in fields if f.name in self.values]
+        with self.place.indented(f"if {' and '.join(read) or 'True'}:"):
+            for f in fields:
+                if f.name not in self.values:
+                    self.place.line(f"if {self.place.thing(f)} not in BLANK: irregular()")
+            self.place.line("return None")
 
     def _tells(self, name: str) -> bool:
         return self.want is None or self.want.has_element(name)
@@ -253,7 +263,8 @@ class _EntityWriter:
         embedded, line = self.mapping.embedded[name], self.place.line
         child, back = self.code.write(embedded.to), self.mapping.entity.relations[name].inverse
         nodes, children = self.place.nodes(embedded.path), self.place.new()
-        line(f"{children} = [{child}(node, {day}) for node in {nodes} if isinstance(node, dict)]")
+        mapped = f"{child}(node, {day})"
+        line(f"{children} = [c for node in {nodes} if isinstance(node, dict) and (c := {mapped}) is not None]")
         line(f"if len({children}) > 1: {children} = list({{child.key: child for child in {children}}}.values())")
         inner = self.code.want(embedded.to)
         if back is not None and (inner is None or back in inner.relations):

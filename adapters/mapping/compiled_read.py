@@ -62,6 +62,13 @@ class PlaceWriter:
             self.line(f"{value} = {self._call(self._reader(f), self._one(f.path))}")
         return value
 
+    def thing(self, f: Field) -> str:
+        """An expression for what stands at the field's place, before it is read."""
+        assert f.path is not None
+        if not f.path.steps or f.path.many:
+            return f"{self.keep('path', f.path)}.find(record)"
+        return self._one(f.path)
+
     def keys(self, f: Field, read: Any) -> str:
         """The variable with the keys that the texts at the field lead to, each once; `read` gives those of one text."""
         assert f.path is not None
