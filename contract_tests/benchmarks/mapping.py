@@ -70,7 +70,7 @@ WANTS = {
 
 def main() -> None:
     """Measure and print."""
-    rounds, each = (5, 3) if os.environ.get("QUICK") else (31, 10)  # noqa: TID251 - a benchmark's own switch
+    rounds, each = (3, 3) if os.environ.get("QUICK") else (11, 10)  # noqa: TID251 - a benchmark's own switch
     figures = {}
     for name, size, want in (("list", 50, "flat"), ("nested", 50, "nested"), ("wide", 1000, "flat")):
         for texts in ("repeated", "new"):

@@ -248,8 +248,9 @@ class Execution:
 
 async def together(work: Sequence[Coroutine[None, None, None]]) -> None:
     """Do all of it at once. A single piece needs no task of its own."""
-    if len(work) == 1:
-        await work[0]
+    if len(work) < 2:
+        for piece in work:
+            await piece
         return
     async with asyncio.TaskGroup() as group:
         for piece in work:

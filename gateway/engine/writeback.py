@@ -6,6 +6,7 @@ the other. A page that says what the source said a short while ago is left out: 
 
 import asyncio
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -154,9 +155,9 @@ class StoreWriteBack:
             self.hurried -= 1
 
     async def _calm(self) -> None:
-        """Wait, at most for `patience`, while many answers are under way or the event loop is late."""
+        """Wait, at most for `patience`, until a look at the answers under way and at the event loop finds it calm."""
         loop = asyncio.get_running_loop()
-        until, lag = loop.time() + self.pace.patience, 0.0
+        until, lag = loop.time() + self.pace.patience, math.inf
         while self.under_way and not self.hurried and loop.time() < until:
             if self.under_way <= self.pace.busy and lag <= self.pace.lag:
                 return
