@@ -28,6 +28,7 @@ from schema.names import (
     ENTITIES_FIELD,
     NODE_FIELD,
     NODES_FIELD,
+    PROVENANCE,
     element_names,
     groups_field,
     list_field,
@@ -42,7 +43,7 @@ MOST_PARTS = 200
 @dataclass(slots=True)
 class Part:
     """Entities of one type at one place of the query. `number` orders parts; `path` is for people; `way` is the number of
-    the part they are reached from and the relation, None at a root."""
+    the part they are reached from and the relation, None at a root. `tells_origins`: provenance is asked for."""
 
     number: int
     path: str
@@ -50,6 +51,7 @@ class Part:
     elements: set[str] = field(default_factory=set)
     relations: dict[str, "Part"] = field(default_factory=dict)
     way: tuple[int, str] | None = None
+    tells_origins: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +234,8 @@ class _Reader:
             name = node.name.value
             if name in elements:
                 part.elements.add(elements[name])
+            elif name == PROVENANCE:
+                part.tells_origins = True
             elif name in relations:
                 relation = relations[name]
                 if relation not in part.relations:
