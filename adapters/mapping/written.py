@@ -212,10 +212,14 @@ class PlatformConnect(HttpConnect):
 
 
 class SoapConnect(HttpConnect):
-    """A SOAP service; the WSDL is vendored beside the mapping, `answer` unwraps a text that carries the real answer."""
+    """A SOAP service; the WSDL is vendored beside the mapping, `answer` unwraps a text that carries the real answer.
+
+    `wsdl_digest` pins what was reviewed: `gateway check --live` tells the digest of a WSDL that differs.
+    """
 
     kind: Literal["soap"]
     wsdl: str
+    wsdl_digest: str | None = None
     binding: str
     endpoint: FromEnv
     auth: SoapAuth = NoAuth()
@@ -225,10 +229,14 @@ class SoapConnect(HttpConnect):
 
 
 class SqlConnect(Connect):
-    """A database, read only. `url` names driver, host and credentials in SQLAlchemy's form."""
+    """A database, read only. `url` names driver, host and credentials in SQLAlchemy's form.
+
+    An account that could write is refused; `may_write` waives that where the source cannot give another.
+    """
 
     kind: Literal["sql"]
     url: FromEnv
+    may_write: bool = False
 
 
 class Request(Written):
