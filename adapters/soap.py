@@ -16,7 +16,7 @@ from adapters.charset import charset_in, charset_in_xml, to_text
 from adapters.decode import decode
 from adapters.envelope import fault_codes, fault_in, fault_reason, open_envelope, single_text
 from adapters.errors import SourceContractBroken
-from adapters.http import HttpAnswer, HttpClient, raise_for_status
+from adapters.http import HttpAnswer, HttpClient, raise_for_status, within
 from adapters.mapping.model import OperationMapping, SourceMapping
 from adapters.mapping.written import BasicAuth, SoapConnect, WsseAuth
 from adapters.outcome import LONGEST_MESSAGE, Kind, Verdict, judge_for
@@ -84,7 +84,9 @@ class SoapSource:
             request = operation.written.request
             message = fill(request.message or {}, call, self.secrets)
             headers, envelope = self.wsdl.request(request.operation or "", message, self.endpoint)
-            answer = await self.http.send("POST", self.endpoint, {**headers, **self.headers}, envelope, call.timeout)
+            answer = await self.http.send(
+                "POST", self.endpoint, {**headers, **self.headers}, envelope, within(call.timeout)
+            )
             return await off_loop(len(answer.body), lambda: self._page(operation, answer))
 
     async def aclose(self) -> None:
