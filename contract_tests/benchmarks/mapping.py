@@ -87,10 +87,15 @@ def _runs(size: int, wants: frozenset[tuple[str, Want]], pages: Sequence[bytes])
     registry = load_registry()
     source = load_mappings(registry)["binhai_market"]
     compiled = Compiler(hash_id).compiled(source, "EnforcementCase", wants)
+    is_nested = len(wants) > 1
     origin = Origin(source.name, "cases_by_no", "LIVE", NOW, NOW, registry.version)
 
     def floor(records: list[dict[str, Any]]) -> None:
-        [_by_hand(record) for record in records]
+        for record in records:
+            case = _by_hand(record)
+            if is_nested:
+                case["officers"] = [officer["ZFZH"] for officer in record["ZFRY"]]
+                case["parties"] = [_party_by_hand(party) for party in record["DSR"]]
 
     def ours(records: list[dict[str, Any]]) -> None:
         index = Index(registry)
@@ -143,6 +148,17 @@ def _by_hand(record: dict[str, Any]) -> dict[str, Any]:
         "closed_date": get("JARQ"),
         "secret_level": get("MJ"),
         "agency_code": "11350100MB0A00018J",
+    }
+
+
+def _party_by_hand(record: dict[str, Any]) -> dict[str, Any]:
+    get = record.get
+    return {
+        "party_name": get("MC"),
+        "party_type": get("LX"),
+        "uscc": get("TYSHXYDM"),
+        "business_address": get("JYDZ"),
+        "phone": get("LXDH"),
     }
 
 

@@ -74,10 +74,18 @@ class Execution:
 
     async def run(self) -> None:
         """Fill the index. Never raises for a source: failures stand where the answer would have been."""
+        self.begin()
+        for wave in self.plan.waves:
+            await self.run_steps(wave)
+
+    def begin(self) -> None:
+        """Take up what the arguments tell; before the first step."""
         self.keys = [[reference.key for reference in root.references] for root in self.roots]
+
+    async def run_steps(self, steps: Sequence[Step]) -> None:
+        """Run steps that wait for nothing but what has been run before."""
         with self.services.write_back.answering():
-            for wave in self.plan.waves:
-                await together([self._step(step) for step in wave])
+            await together([self._step(step) for step in steps])
 
     async def _step(self, step: Step) -> None:
         started = time.perf_counter_ns()
