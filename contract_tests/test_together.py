@@ -40,10 +40,8 @@ async def test_cancelling_who_waits_cancels_the_work(pieces: int) -> None:
         finally:
             ended.append("ended")
 
-    async def waiting_for_all() -> None:
-        await together([wait() for _ in range(pieces)])
-
-    waiting = asyncio.create_task(waiting_for_all())
+    work = together([wait() for _ in range(pieces)])
+    waiting = asyncio.ensure_future(work)
     await begun.wait()
     await asyncio.sleep(0)
     waiting.cancel()

@@ -75,9 +75,8 @@ class Execution:
     async def run(self) -> None:
         """Fill the index. Never raises for a source: failures stand where the answer would have been."""
         self.begin()
-        with self.services.write_back.answering():
-            for wave in self.plan.waves:
-                await self.run_steps(wave)
+        for wave in self.plan.waves:
+            await self.run_steps(wave)
 
     def begin(self) -> None:
         """Take up what the arguments tell; before the first step."""
@@ -85,7 +84,8 @@ class Execution:
 
     async def run_steps(self, steps: Sequence[Step]) -> None:
         """Run steps that wait for nothing but what has been run before."""
-        await together([self._step(step) for step in steps])
+        with self.services.write_back.answering():
+            await together([self._step(step) for step in steps])
 
     async def _step(self, step: Step) -> None:
         started = time.perf_counter_ns()

@@ -132,11 +132,11 @@ class Row:
         rank, teller = (NAMED, source), self.teller
         if not self.ranks and teller in (None, rank):
             self.teller = rank
-            if not self.told >= self.values.keys():
+            if not self.told.issuperset(self.values):
                 self.told = self.told.union(self.values)
             return
         is_better = teller is None or (-NAMED, source) < (-teller[0], teller[1])
-        if is_better or self.ranks or not self.told >= self.values.keys():
+        if is_better or self.ranks or not self.told.issuperset(self.values):
             for name in self.values:
                 self.learn(name, self.values[name], NAMED, source)
 
@@ -216,8 +216,14 @@ class Index:
     def name_references(self, row: Row, relation: str, origin: Origin) -> None:
         """Entities that are only referred to owe their key to whoever referred to them."""
         to, place = row.entity.relations[relation].to, (origin.source, origin.mode)
+        teller = (NAMED, origin.source)
         for key in row.values.get(relation) or ():
-            target = self.rows.get((to, key)) or self.row(to, key)
+            target = self.rows.get((to, key))
+            if target is None:
+                target = self.row(to, key)
+                target.contributions = named = self._named(origin, tuple(target.values))
+                target.teller, target.told = teller, named[place].elements
+                continue
             target.be_named(origin.source)
             if place not in target.contributions:
                 named = self._named(origin, tuple(target.values))
