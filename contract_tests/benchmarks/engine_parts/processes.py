@@ -13,7 +13,8 @@ SERVER_CORE, LOAD_CORE = 0, 1
 """The server under test has a core of its own; the generator of load and nginx share the other."""
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
-QUIET_SHARE, LONGEST_QUIET = 0.05, 0.25
+QUIET = 0.15
+"""Seconds in which a process at rest takes at most one tick of processor time."""
 STOPPING = 15.0
 
 
@@ -49,8 +50,8 @@ def wait_until_quiet(pid: int, most: float) -> bool:
     until = time.monotonic() + most
     while time.monotonic() < until:
         before = cpu_seconds(pid)
-        time.sleep(LONGEST_QUIET)
-        if cpu_seconds(pid) - before <= QUIET_SHARE * LONGEST_QUIET:
+        time.sleep(QUIET)
+        if cpu_seconds(pid) - before < 1.5 / TICKS:
             return True
     return False
 
