@@ -21,7 +21,7 @@ LONGEST = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One slot of load on one server. `cpu_us` and `calls` are of one request, `cpu_us` with what it did afterwards."""
+    """One slot of load on one server. `cpu_us` and `calls` are of one request; write-back beside it is in, after it is not."""
 
     requests: int
     per_second: float
@@ -49,9 +49,9 @@ def put_load_on(
 def _slot(server: Server, upstreams: Upstreams, bodies: Path, seconds: float, rest: float) -> Measured:
     calls, cpu = upstreams.calls(), cpu_seconds(server.pid)
     told = run_wrk(server, bodies, seconds)
+    cpu = cpu_seconds(server.pid) - cpu
     calls = upstreams.calls() - calls
     wait_until_quiet(server.pid, rest)
-    cpu = cpu_seconds(server.pid) - cpu
     requests = told["requests"]
     assert told["errors"] == 0, f"{server.name}: {told}"
     under_way = CONCURRENCY / 2  # what wrk left unread in the end was paid for too: half of each, on average
@@ -73,14 +73,18 @@ def run_wrk(server: Server, bodies: Path, seconds: float) -> dict[str, int]:
     most = f"{int(seconds) + PATIENCE}s"
     command = [program("wrk", "wrk"), "-t1", f"-c{CONCURRENCY}", f"-d{most}", f"--timeout={PATIENCE}s"]
     command += ["-s", str(SCRIPT), address, "--", str(bodies)]
-    wrk = subprocess.Popen(pinned(LOAD_CORE, command), stdout=subprocess.PIPE, text=True)
-    try:
-        time.sleep(seconds)
-    finally:
-        wrk.send_signal(signal.SIGINT)  # wrk counts whole seconds only, and tells its figures when it is interrupted
-    output, _ = wrk.communicate(timeout=PATIENCE)
-    told: dict[str, int] = json.loads(output.strip().splitlines()[-1])
-    return told
+    while True:
+        wrk = subprocess.Popen(pinned(LOAD_CORE, command), stdout=subprocess.PIPE, text=True)
+        try:
+            time.sleep(seconds)
+        finally:
+            wrk.send_signal(signal.SIGINT)  # it counts whole seconds only, and tells its figures when interrupted
+        output, _ = wrk.communicate(timeout=PATIENCE)
+        if lines := output.strip().splitlines():
+            told: dict[str, int] = json.loads(lines[-1])
+            return told
+        assert seconds < LONGEST, "wrk tells nothing"
+        seconds *= 2  # interrupted before it had begun
 
 
 def write_bodies(file: Path, bodies: Sequence[bytes]) -> Path:

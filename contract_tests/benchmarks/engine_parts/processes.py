@@ -1,5 +1,6 @@
 """Processes of the benchmark: on which core they run, what processor time they took, and their end."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 QUIET = 0.15
 """Seconds in which a process at rest takes at most one tick of processor time."""
+LOOKS = 5
 STOPPING = 15.0
 
 
@@ -49,10 +51,21 @@ def wait_until_quiet(pid: int, most: float) -> bool:
     """Wait until the process does nothing any more, at most so many seconds; whether it came to rest."""
     until = time.monotonic() + most
     while time.monotonic() < until:
-        before = cpu_seconds(pid)
-        time.sleep(QUIET)
-        if cpu_seconds(pid) - before < 1.5 / TICKS:
+        before, is_waiting = cpu_seconds(pid), False
+        for _ in range(LOOKS):
+            time.sleep(QUIET / LOOKS)
+            is_waiting |= _wants_to_run(pid)
+        if not is_waiting and cpu_seconds(pid) - before < 1.5 / TICKS:
             return True
+    return False
+
+
+def _wants_to_run(pid: int) -> bool:
+    """Whether a thread of the process runs, or would if others left it the core."""
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):  # the thread has ended
+            if stat.read_text().rpartition(")")[2].split()[0] in ("R", "D"):
+                return True
     return False
 
 
