@@ -8,6 +8,8 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Protocol
 
 import aiohttp
@@ -62,10 +64,18 @@ class HttpClient(Protocol):
 
 
 class AiohttpClient:
-    """For the hot path. `connections` bounds how many are open; `verify`: a private CA's context."""
+    """For the hot path. `connections` bounds how many are open; `verify`: a private CA's context; within the timeout of a
+    request, seconds for `connecting` and for silence while `reading`."""
 
-    def __init__(self, connections: int, verify: ssl.SSLContext | bool = True) -> None:
+    def __init__(
+        self,
+        connections: int,
+        verify: ssl.SSLContext | bool = True,
+        connecting: float | None = None,
+        reading: float | None = None,
+    ) -> None:
         self._connections, self._verify = connections, verify
+        self._connecting, self._reading = connecting, reading
         self._session: aiohttp.ClientSession | None = None
         self._is_closed = False
 
@@ -104,7 +114,9 @@ class AiohttpClient:
                 connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._verify),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers=BASE_HEADERS,
-                timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
+                timeout=aiohttp.ClientTimeout(
+                    total=None, connect=None, sock_connect=self._connecting, sock_read=self._reading
+                ),
                 auto_decompress=False,
                 trust_env=False,
                 max_line_size=MOST_HEADERS,
@@ -168,17 +180,35 @@ class HttpxClient:
 
 
 def raise_for_status(answer: HttpAnswer) -> None:
-    """What a status means: 401 and 403 denied, 429 throttled, 408 and 5xx unavailable, 3xx and other 4xx rejected."""
+    """What a status means: 401 and 403 denied, 429 throttled, 408 and 5xx unavailable, 3xx and other 4xx rejected.
+
+    With 429 and 503 the source may say how long to stay away.
+    """
     status = answer.status
     told = f"HTTP {status}"
     if status in (401, 403):
         raise SourceDenied(told)
     if status == 429:
-        raise SourceThrottled(told)
+        raise SourceThrottled(told, retry_after=retry_after(answer.headers.get("retry-after")))
     if status == 408 or status >= 500:
-        raise SourceUnavailable(told)
+        wait = retry_after(answer.headers.get("retry-after")) if status == 503 else None
+        raise SourceUnavailable(told, retry_after=wait)
     if status >= 300 or status < 200:
         raise SourceRejected(told)
+
+
+def retry_after(text: str | None) -> float | None:
+    """The seconds in a `Retry-After`, which may also be a date; None when it says nothing that can be read (RFC 9110 §10.2.3)."""
+    if text is None:
+        return None
+    if (text := text.strip()).isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        at = parsedate_to_datetime(text)
+        left = (at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return max(0.0, left.total_seconds())
 
 
 async def _whole(pieces: AsyncIterator[bytes], headers: Mapping[str, str]) -> bytes:

@@ -154,12 +154,28 @@ class Execution:
     async def _call(
         self, step: Lookup, mapping: SourceMapping, role: LookupRole, wanted: Mapping[str, list[tuple[Use, Row]]]
     ) -> None:
-        deadline = self.context.deadline
+        calls, context = self.services.calls, self.context
         try:
-            page = await self.services.calls.make(step.source, step.operation, deadline, keys=tuple(wanted))
+            page = await calls.make(step.source, step.operation, context.deadline, context.viewer, keys=tuple(wanted))
         except SourceError as error:
-            await self._failed(step, mapping, role, wanted, Failure(step.source, step.operation, error))
+            for held in error.held:
+                self._answered(step, mapping, role, wanted, held)
+            rest = {text: uses for text, uses in wanted.items() if not any(text in held.keys for held in error.held)}
+            await self._failed(step, mapping, role, rest, Failure(step.source, step.operation, error))
             return
+        for part in page.parts or (page,):
+            self._answered(step, mapping, role, wanted, part)
+
+    def _answered(
+        self,
+        step: Lookup,
+        mapping: SourceMapping,
+        role: LookupRole,
+        asked: Mapping[str, list[tuple[Use, Row]]],
+        page: Page,
+    ) -> None:
+        """Take what one answer tells of those keys that it answers; what is new also flows back into the store."""
+        wanted = {text: asked[text] for text in page.keys} if page.keys else asked
         mapped: list[Mapped] = []
         deleted: list[tuple[str, str]] = []
         told_on = page.received_at.astimezone(CHINA_TIME).date()
@@ -171,10 +187,11 @@ class Execution:
                 deleted.append((entity.entity, entity.key))
             else:
                 mapped.append(entity)
-        origin = self._origin(step, "LIVE", page.received_at, page.received_at)
+        origin = self._origin(step, "CACHED" if page.is_cached else "LIVE", page.received_at, page.received_at)
         answered = self._take(step, mapping, role, wanted, [(entity, origin) for entity in mapped])
         self._mark_answered(step, role, wanted)
-        self.services.write_back.offer(Answered(mapping, step.operation, page, mapped, deleted, answered))
+        if not page.is_cached:
+            self.services.write_back.offer(Answered(mapping, step.operation, page, mapped, deleted, answered))
 
     def _name_as_asked(
         self,
