@@ -56,7 +56,7 @@ def _path(plan: Plan, number: int) -> str:
 
 
 def _limits(mapping: SourceMapping, operation: OperationMapping) -> list[str]:
-    """What bounds the calls of a step: always the places and the breaker; the rest where the mapping declares it."""
+    """What bounds the calls of a step, line by line: connection and places, what the source declares, what the operation does."""
     assert operation.lookup is not None
     connect, written = mapping.connect, operation.written
     calls = "1 key a call (N+1)" if operation.lookup.batch == 1 else f"<= {operation.lookup.batch} keys a call"
@@ -72,14 +72,14 @@ def _limits(mapping: SourceMapping, operation: OperationMapping) -> list[str]:
         rates = ((budget.per_second, "s"), (budget.per_minute, "min"), (budget.per_day, "day"))
         counts = " ".join(f"{most}/{unit}" for most, unit in rates if most is not None)
         more.append(f"budget {counts}" + (", closed without Redis" if budget.otherwise == "closed" else ""))
-    if written.at_least is not None:
-        more.append(f"at least {_time(written.at_least)}")
+    own = [] if written.at_least is None else [f"at least {_time(written.at_least)}"]
     if (cache := written.cache) is not None:
         extra = (("stale", cache.stale), ("negative", cache.negative))
-        more.append(f"cache {_time(cache.fresh)}" + "".join(f" {word} {_time(t)}" for word, t in extra if t))
+        own.append(f"cache {_time(cache.fresh)}" + "".join(f" {word} {_time(t)}" for word, t in extra if t))
     if (hedge := written.hedge) is not None:
-        more.append(f"hedge after {hedge.after if hedge.after == 'p95' else _time(float(hedge.after))}")
-    return [f"      {connect.kind}, {calls}, {times}, {places}", f"      {', '.join(more)}"]
+        own.append(f"hedge after {hedge.after if hedge.after == 'p95' else _time(float(hedge.after))}")
+    first = f"{connect.kind}, {calls}, {times}, {places}"
+    return [f"      {line}" for line in (first, ", ".join(more), ", ".join(own)) if line]
 
 
 def _time(seconds: float) -> str:

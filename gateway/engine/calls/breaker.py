@@ -9,8 +9,9 @@ STREAK = 3
 STREAK_SECONDS = 1.0
 """So many failures in a row, over at least so long, are enough even where calls are few."""
 WINDOW = 10.0
-MOST_OF_WINDOW = 20
-"""A window with this many calls, half of them failures, opens too: a source that fails every other call is no help."""
+WINDOW_OF_FAILURES = 4
+"""A window with this many times `failures` calls, half of which failed, opens too: a source that fails every other call
+is no help."""
 LONGEST_PAUSE = 8
 """How many times the first pause the pause between probes may become; each failed probe doubles it."""
 
@@ -32,6 +33,7 @@ class Breaker:
         told: Callable[[State], None] = lambda _state: None,
     ) -> None:
         self._failures, self._first_pause, self._slow = failures, pause, slow
+        self._enough_of_window = failures * WINDOW_OF_FAILURES
         self._stalled_are_enough = min(failures, most_at_once)
         self._now, self._told = now, told
         self._pause = pause
@@ -100,7 +102,7 @@ class Breaker:
             self._first_of_row = now
         self._in_a_row += 1
         is_streak = self._in_a_row >= STREAK and now - self._first_of_row >= STREAK_SECONDS
-        is_half = window[1] >= MOST_OF_WINDOW and window[2] * 2 >= window[1]
+        is_half = window[1] >= self._enough_of_window and window[2] * 2 >= window[1]
         if self._in_a_row >= self._failures or is_streak or is_half:
             self._open()
 

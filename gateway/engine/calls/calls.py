@@ -14,7 +14,7 @@ from gateway.engine.calls.cache import Memory
 from gateway.engine.calls.cache_shared import SharedCache
 from gateway.engine.calls.flight import Flight, Flights
 from gateway.engine.calls.health import SourceHealth
-from gateway.engine.calls.lines import OperationLine, make_line
+from gateway.engine.calls.lines import make_line
 from gateway.engine.calls.metrics import CallMetrics
 from gateway.engine.calls.places import Priority
 from gateway.engine.calls.remembering import Question, Remembering, held_parts, parts_of
@@ -81,7 +81,15 @@ class Calls:
         try:
             limits = line.operation.written.cache
             if limits is None or self._remembering is None or not arguments.get("keys"):
-                return await self._plain(line, deadline, viewer, priority, arguments)
+                keys = arguments.get("keys", ())
+                if len(keys) > 1:
+                    keys = sorted(keys)
+                others = tuple(arguments.items()) if len(arguments) > 1 or not keys else ()
+                asked = (source, operation, viewer.scope, viewer.masking, tuple(keys), others)
+                flown = self._flights.join(
+                    asked, deadline, lambda flight: send(line, flight, arguments, priority), line.metrics.shared.inc
+                )
+                return await flown
             keys = tuple(dict.fromkeys(arguments.pop("keys")))
             more = tuple(sorted((name, value) for name, value in arguments.items() if value is not None))
             question = Question(line, limits, source, operation, viewer.scope, viewer.masking, more)
@@ -104,17 +112,6 @@ class Calls:
             await self.shared.aclose()
         for source in self.sources.values():
             await source.aclose()
-
-    async def _plain(
-        self, line: OperationLine, deadline: Deadline, viewer: Viewer, priority: Priority, arguments: Mapping[str, Any]
-    ) -> Page:
-        """One flight, without a cache."""
-        keys = tuple(sorted(arguments.get("keys", ())))
-        more = tuple((name, value) for name, value in arguments.items() if name != "keys")
-        asked = (line.of.name, line.name, viewer.scope, viewer.masking, keys, more)
-        return await self._flights.join(
-            asked, deadline, lambda flight: send(line, flight, arguments, priority), line.metrics.shared.inc
-        )
 
     async def _remembered(
         self, question: Question, keys: Sequence[str], deadline: Deadline, priority: Priority

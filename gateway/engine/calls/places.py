@@ -31,7 +31,7 @@ class Places:
 
     def try_take(self) -> bool:
         """A place, if there is one and nobody waits for it."""
-        if self.in_flight >= self.most or self._waiting[0] or self._waiting[1]:
+        if self.in_flight >= self.most:  # who waits is served when a place becomes free, so then nobody waits
             return False
         self.in_flight += 1
         return True

@@ -15,10 +15,9 @@ from gateway.engine.calls.hedge import hedged
 from gateway.engine.calls.lines import OperationLine
 from gateway.engine.calls.places import Priority, QueueFull
 from gateway.engine.calls.retry import full_jitter
-from gateway.log import logger
 
 TRACER = trace.get_tracer("gateway.engine.calls")
-SHORT_WAIT = 1.0
+SHORT_WAIT = 2.0
 """Seconds that a live query waits for its source's budget; a sync waits as long as it has time."""
 Arguments = Mapping[str, Any]
 
@@ -32,7 +31,7 @@ async def send(line: OperationLine, flight: Flight[Page], arguments: Arguments, 
     attempt = 0
     while True:
         try:
-            number = await _admitted(line, flight, priority)
+            number = _admitted_at_once(line, flight) or await _admitted(line, flight, priority)
         except SourceError as refused:
             raise failed or refused from None
         if failed is None:
@@ -40,7 +39,9 @@ async def send(line: OperationLine, flight: Flight[Page], arguments: Arguments, 
         else:
             line.metrics.retries.inc()
         try:
-            return await _sent(line, flight, arguments, number, attempt)
+            if line.operation.written.hedge is None:
+                return await _one(line, flight, arguments, number, attempt)
+            return await _hedged(line, flight, arguments, number, attempt)
         except SourceError as error:
             failed = error
         attempt += 1
@@ -50,14 +51,18 @@ async def send(line: OperationLine, flight: Flight[Page], arguments: Arguments, 
         await asyncio.sleep(pause)
 
 
-async def _admitted(line: OperationLine, flight: Flight[Page], priority: Priority) -> int:
-    """The number of a call that may be sent at once and has its place. Raises SourceError when it may not."""
+def _admitted_at_once(line: OperationLine, flight: Flight[Page]) -> int:
+    """The number of a call that has its place and may be sent; 0 when that needs waiting. Raises SourceError when it may not."""
     _check(line, flight)
-    places, budget = line.of.places, line.of.budget
-    if not places.try_take():
-        await _take_place(line, priority)
-    elif budget is None:
+    if line.of.budget is None and line.of.places.try_take():
         return line.breaker.begin()
+    return 0
+
+
+async def _admitted(line: OperationLine, flight: Flight[Page], priority: Priority) -> int:
+    """The number of a call that has its place and its part of the budget, and may be sent. Raises SourceError."""
+    places, budget = line.of.places, line.of.budget
+    await _take_place(line, priority)
     while True:
         try:
             _check(line, flight)
@@ -112,13 +117,12 @@ def _check(line: OperationLine, flight: Flight[Page]) -> None:
         raise SourceTimeout("剩余的时间不够，未发起调用")
 
 
-async def _sent(line: OperationLine, flight: Flight[Page], arguments: Arguments, number: int, attempt: int) -> Page:
-    """One call, or two where the mapping allows a second to a slow first."""
+async def _hedged(line: OperationLine, flight: Flight[Page], arguments: Arguments, number: int, attempt: int) -> Page:
+    """One call, or two where the first is slow."""
     hedge = line.operation.written.hedge
-    after = None if hedge is None else line.pace.p95 if hedge.after == "p95" else hedge.after
+    after = 0.0 if hedge is None else line.pace.p95 if hedge.after == "p95" else float(hedge.after)
     if not after:
         return await _one(line, flight, arguments, number, attempt)
-
     begun = [number]
 
     async def second() -> Coroutine[Any, Any, Page] | None:
@@ -167,21 +171,21 @@ async def _one(
     line: OperationLine, flight: Flight[Page], arguments: Arguments, number: int, attempt: int, is_hedge: bool = False
 ) -> Page:
     """One call that was begun: its outcome told to breaker, metrics, span and log. Raises SourceError."""
-    source, keys = line.of.name, len(arguments.get("keys", ()))
-    started = time.perf_counter()
-    attributes: dict[str, str | int | bool] = {
-        "source": source,
-        "operation": line.name,
-        "keys": keys,
-        "attempt": attempt,
-        "hedge": is_hedge,
-    }
+    source, keys, limit = line.of.name, len(arguments.get("keys", ())), line.of.mapping.connect.timeout
+    attributes: dict[str, str | int | bool] = {"source": source, "operation": line.name, "keys": keys}
     span = TRACER.start_span("source.call", attributes=attributes)
-    outcome, records = "CANCELLED", 0
+    outcome, records, seconds = "CANCELLED", 0, 0.0
+    started = time.perf_counter()
     try:
-        page = await _answered(line, arguments)
+        try:
+            page = await line.of.source.call(Call(line.name, limit, **arguments))
+        except (SourceError, TimeoutError):
+            raise
+        except Exception as error:
+            raise SourceContractBroken(type(error).__name__) from error
+        seconds = time.perf_counter() - started
         outcome, records = "OK", len(page.records)
-        line.ended(number, None, time.perf_counter() - started)
+        line.ended(number, None, seconds)
         return page
     except SourceError as error:
         outcome = error.code
@@ -189,20 +193,24 @@ async def _one(
             line.stay_away(error.retry_after)
         line.ended(number, error, 0.0)
         raise
+    except TimeoutError:
+        outcome = "SOURCE_TIMEOUT"
+        late = SourceTimeout(f"{limit:.1f} 秒内没有答复")
+        line.ended(number, late, 0.0)
+        raise late from None
     except BaseException:
         if flight.is_late:
             outcome = "SOURCE_TIMEOUT"
         line.given_up(number, time.perf_counter() - started, flight.is_late)
         raise
     finally:
-        seconds = time.perf_counter() - started
+        seconds = seconds or time.perf_counter() - started
         line.of.places.give_back()
         line.metrics.called(outcome, seconds)
         if span.is_recording():
-            span.set_attribute("outcome", outcome)
-            span.set_attribute("records", records)
+            span.set_attributes({"outcome": outcome, "records": records, "attempt": attempt, "hedge": is_hedge})
         span.end()
-        logger().info(
+        line.of.log.info(
             "source.call",
             source=source,
             operation=line.name,
@@ -212,20 +220,6 @@ async def _one(
             attempt=attempt,
             outcome=outcome,
         )
-
-
-async def _answered(line: OperationLine, arguments: Arguments) -> Page:
-    """What the adapter says within the source's own limit; whatever else it raises is a broken contract."""
-    limit = line.of.mapping.connect.timeout
-    try:
-        async with asyncio.timeout(limit):
-            return await line.of.source.call(Call(line.name, limit, **arguments))
-    except SourceError:
-        raise
-    except TimeoutError:
-        raise SourceTimeout(f"{limit:.1f} 秒内没有答复") from None
-    except Exception as error:
-        raise SourceContractBroken(type(error).__name__) from error
 
 
 def _pause(line: OperationLine, flight: Flight[Page], error: SourceError, attempt: int) -> float | None:
