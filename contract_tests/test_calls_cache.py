@@ -13,7 +13,7 @@ from adapters.errors import SourceContractBroken, SourceError, SourceUnavailable
 from adapters.source import Page
 from contract_tests.calling import DOWN, PARTIES, SOURCE, Cache, always, calling, market, until
 from gateway.context import Viewer
-from gateway.engine.calls.cache import SIZE_OF_ENTRY, Held, Memory
+from gateway.engine.calls.cache import SIZE_OF_ENTRY, SIZE_OF_TREE, Held, Memory
 from gateway.engine.calls.remembering import Question
 from schema.formats import CHINA_TIME
 
@@ -226,7 +226,7 @@ def test_memory_is_bounded_by_bytes(puts: Sequence[tuple[str, int]]) -> None:
     for key, size in puts:
         memory.put(key, told(size))
         held = [one for one in map(memory.get, "abcde") if one is not None]
-        assert memory.bytes == sum(SIZE_OF_ENTRY + 8 * one.size for one in held) <= 8000
+        assert memory.bytes == sum(SIZE_OF_ENTRY + SIZE_OF_TREE * one.size for one in held) <= 8000
         assert len(memory) == len(held)
 
 

@@ -213,6 +213,7 @@ async def test_a_stopped_redis_is_waited_for_once_and_used_again_when_it_goes_on
             for number in range(50):
                 await one.ask(f"x{number}")
             assert (redis.is_up, len(one.upstream.asked)) == (False, 51)
+            assert one.calls.metrics.registry.get_sample_value("gateway_redis_up") == 0
             assert loop.time() - began < 50 * PATIENCE
         finally:
             server.signal(signal.SIGCONT)

@@ -13,7 +13,7 @@ Age = Literal["fresh", "stale"]
 AHEAD = 5.0
 """Seconds that another replica's clock may be ahead of ours; what claims to be from later than that is not believed."""
 SIZE_OF_ENTRY = 500
-SIZE_OF_TREE = 8
+SIZE_OF_TREE = 4
 """Bytes that a record takes in memory for each byte of its text, and an entry for itself: measured, and rounded up."""
 
 

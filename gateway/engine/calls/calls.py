@@ -58,7 +58,7 @@ class Calls:
         self._remembering = Remembering(Memory(cache_entries, cache_bytes), sealed) if remembers else None
         self._refreshing: set[Hashable] = set()
         self._behind: set[asyncio.Task[None]] = set()
-        self.metrics.show_health(self.health)
+        self.metrics.show_health(self.health, lambda: None if shared is None else shared.is_up)
 
     async def make(
         self,
@@ -178,7 +178,7 @@ class Calls:
         async def refresh() -> None:
             try:
                 deadline = Deadline.after(question.line.of.mapping.connect.timeout)
-                await self._fly(question, keys, deadline, Priority.LATER)
+                await self._fly(question, keys, deadline, Priority.LIVE)  # somebody may soon wait for it
             except SourceError:
                 loop.call_later(AGAIN_AFTER, self._refreshing.difference_update, marks)
             except BaseException:

@@ -38,9 +38,11 @@ class CallMetrics:
         """The metrics of one operation."""
         return OperationMetrics(self, source, operation)
 
-    def show_health(self, health: Callable[[], Mapping[str, SourceHealth]]) -> None:
-        """Tell the state of every source as gauges, read when somebody looks and never before."""
-        self.registry.register(_HealthCollector(health))
+    def show_health(
+        self, health: Callable[[], Mapping[str, SourceHealth]], redis_is_up: Callable[[], bool | None]
+    ) -> None:
+        """Tell the state of every source, and of Redis if there is one, as gauges, read when somebody looks and never before."""
+        self.registry.register(_HealthCollector(health, redis_is_up))
 
 
 class OperationMetrics:
@@ -81,8 +83,10 @@ class OperationMetrics:
 
 
 class _HealthCollector(Collector):
-    def __init__(self, health: Callable[[], Mapping[str, SourceHealth]]) -> None:
-        self._health = health
+    def __init__(
+        self, health: Callable[[], Mapping[str, SourceHealth]], redis_is_up: Callable[[], bool | None]
+    ) -> None:
+        self._health, self._redis_is_up = health, redis_is_up
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         in_flight = GaugeMetricFamily("gateway_source_in_flight", "正在进行的调用", labels=["source"])
@@ -96,3 +100,5 @@ class _HealthCollector(Collector):
             for operation, state in health.breakers.items():
                 breaker.add_metric([source, operation], BREAKER_STATES[state])
         yield from (in_flight, queued, breaker)
+        if (is_up := self._redis_is_up()) is not None:
+            yield GaugeMetricFamily("gateway_redis_up", "Redis 是否可用", value=float(is_up))
