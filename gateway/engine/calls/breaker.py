@@ -12,7 +12,7 @@ WINDOW = 10.0
 WINDOW_OF_FAILURES = 4
 """A window with this many times `failures` calls, half of which failed, opens too: a source that fails every other call
 is no help."""
-LONGEST_PAUSE = 8
+LONGEST_PAUSE = 4
 """How many times the first pause the pause between probes may become; each failed probe doubles it."""
 
 
