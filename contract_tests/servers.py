@@ -77,7 +77,7 @@ class RedisServer:
         command = [find_redis(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=tempfile.gettempdir())
         until = time.monotonic() + STARTING
-        while time.monotonic() < until:
+        while time.monotonic() < until and self._process.poll() is None:
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 connection.sendall(b"PING\r\n")
                 if connection.recv(7) == b"+PONG\r\n":
@@ -100,10 +100,17 @@ class RedisServer:
 
 @contextmanager
 def redis_server() -> Iterator[RedisServer]:
-    """A new, empty Redis."""
+    """A new, empty Redis; another port is tried when somebody else was quicker to take the first."""
     server = RedisServer()
     try:
-        server.start()
+        for _ in range(3):
+            with suppress(RuntimeError):
+                server.start()
+                break
+            server.kill()
+            server = RedisServer()
+        else:
+            server.start()
         yield server
     finally:
         server.kill()

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.errors import SourceError, SourceRejected, SourceTimeout, SourceUnavailable
@@ -103,6 +103,7 @@ def test_calls_begun_before_it_opened_neither_open_it_again_nor_close_it() -> No
     assert (machine.state, machine.refuses()) == ("half-open", None)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["begin", "answer", "failure", "unknown", "pass"]), max_size=60))
 def test_half_open_never_lets_a_second_call_in(steps: list[str]) -> None:
     clock = Clock()

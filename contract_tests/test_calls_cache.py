@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.errors import SourceContractBroken, SourceError, SourceUnavailable
@@ -48,11 +48,11 @@ async def test_a_batch_asks_only_for_the_keys_that_nobody_asked_for_lately() -> 
 
 
 async def test_that_there_is_no_such_record_is_remembered_for_a_time_of_its_own() -> None:
-    async with calling(market({"cache": Cache(fresh="60s", negative="100ms")})) as asked:
+    async with calling(market({"cache": Cache(fresh="60s", negative="700ms")})) as asked:
         asked.upstream.has("a")
         assert await asked.names("a", "nobody") == [("a", "甲")]
         assert described(await asked.ask("nobody")) == [(True, ["nobody"], [])]
-        await asyncio.sleep(0.11)
+        await asyncio.sleep(0.75)
         await asked.ask("a", "nobody")
         assert asked.upstream.asked == [["a", "nobody"], ["nobody"]]
     async with calling(market({"cache": Cache(fresh="60s")})) as asked:
@@ -85,15 +85,13 @@ async def test_what_is_stale_is_served_once_more_and_asked_for_once_behind_the_a
 
 
 async def test_a_refresh_that_fails_leaves_what_is_stale_and_what_is_too_old_is_asked_for() -> None:
-    async with calling(market({"cache": Cache(fresh="50ms", stale="300ms")})) as asked:
+    async with calling(market({"cache": Cache(fresh="50ms", stale="1s")})) as asked:
         asked.upstream.has("a")
         await asked.names("a")
-        received = asyncio.get_running_loop().time()
         asked.upstream.behave = lambda _number: always(DOWN)
         await asyncio.sleep(0.06)
-        answer = await asked.names("a")
-        assert answer == [("a", "甲")] or asyncio.get_running_loop().time() - received > 0.3
-        await asyncio.sleep(0.3)
+        assert await asked.names("a") == [("a", "甲")]
+        await asyncio.sleep(1.05)
         with pytest.raises(SourceUnavailable):
             await asked.ask("a")
         asked.upstream.behave = None
@@ -111,6 +109,7 @@ async def test_who_sees_another_part_or_other_masks_is_never_served_from_somebod
 words = st.text(alphabet="ab\0/:", max_size=3)
 
 
+@settings(deadline=None)
 @given(*[st.tuples(words, words, words, words, st.lists(words, min_size=1, max_size=2))] * 2)
 def test_answers_have_one_name_only_if_everything_they_depend_on_is_equal(one: Any, other: Any) -> None:
     def names(what: Any) -> tuple[Any, list[str]]:
@@ -220,6 +219,7 @@ def test_the_least_recently_used_goes_first_and_the_newest_answer_stays() -> Non
     assert [memory.get(key) and memory.get(key).received_at.minute for key in "abc"] == [5, None, 0]  # type: ignore[union-attr]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abcde"), st.integers(0, 400)), max_size=60))
 def test_memory_is_bounded_by_bytes(puts: Sequence[tuple[str, int]]) -> None:
     memory = Memory(entries=100, largest=8000)

@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.errors import SourceRejected, SourceThrottled, SourceTimeout
@@ -88,6 +88,7 @@ async def test_live_queries_go_before_syncs_whoever_came_first() -> None:
     assert (order, places.in_flight) == (["query", "sync"], 0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["take", "give", "cancel"]), st.integers(0, 5)), max_size=40))
 def test_places_are_never_lost_and_never_doubled(steps: list[tuple[str, int]]) -> None:
     async def run() -> None:
@@ -147,6 +148,7 @@ async def test_a_budget_grants_what_it_says_and_tells_when_to_come_back() -> Non
     assert await counted.take() == 0
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(0, 0.7), min_size=1, max_size=80))
 def test_no_second_has_more_calls_than_twice_its_share_and_no_ten_seconds_more_than_eleven(gaps: list[float]) -> None:
     clock, taken = Clock(), []

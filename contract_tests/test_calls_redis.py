@@ -26,7 +26,7 @@ from contract_tests.servers import RedisServer, redis_server
 from gateway.engine.calls import shared
 from gateway.engine.calls.budget import Budget as Counted
 from gateway.engine.calls.budget import Window
-from gateway.engine.calls.shared import PATIENCE, Shared, SharedIsDown
+from gateway.engine.calls.shared import Shared, SharedIsDown
 
 pytestmark = pytest.mark.anyio
 patient = pytest.mark.usefixtures("patience")
@@ -201,6 +201,7 @@ async def test_a_stopped_redis_is_waited_for_once_and_used_again_when_it_goes_on
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(Shared.__init__, "__defaults__", (patience := 0.5,))
     words = {"budget": Budget(per_minute=1000)}
     async with replicas(server, 1, SHORT, **words) as (one,):
         redis = one.calls.shared
@@ -214,7 +215,7 @@ async def test_a_stopped_redis_is_waited_for_once_and_used_again_when_it_goes_on
                 await one.ask(f"x{number}")
             assert (redis.is_up, len(one.upstream.asked)) == (False, 51)
             assert one.calls.metrics.registry.get_sample_value("gateway_redis_up") == 0
-            assert loop.time() - began < 50 * PATIENCE
+            assert loop.time() - began < 50 * patience
         finally:
             server.signal(signal.SIGCONT)
         await until(lambda: redis.is_up)
