@@ -58,7 +58,7 @@ class Calls:
         self._remembering = Remembering(Memory(cache_entries, cache_bytes), sealed) if remembers else None
         self._refreshing: set[Hashable] = set()
         self._behind: set[asyncio.Task[None]] = set()
-        self.metrics.show_health(self.health, lambda: None if shared is None else shared.is_up)
+        self.metrics.show(self.health, lambda: None if shared is None else shared.is_up)
 
     async def make(
         self,
@@ -87,7 +87,7 @@ class Calls:
                 others = tuple(arguments.items()) if len(arguments) > 1 or not keys else ()
                 asked = (source, operation, viewer.scope, viewer.masking, tuple(keys), others)
                 flown = self._flights.join(
-                    asked, deadline, lambda flight: send(line, flight, arguments, priority), line.metrics.shared.inc
+                    asked, deadline, lambda flight: send(line, flight, arguments, priority), line.metrics.shared
                 )
                 return await flown
             keys = tuple(dict.fromkeys(arguments.pop("keys")))
@@ -142,7 +142,7 @@ class Calls:
             question.of_keys(keys),
             deadline,
             lambda flight: self._fetch(question, keys, flight, priority),
-            question.line.metrics.shared.inc,
+            question.line.metrics.shared,
         )
 
     async def _fetch(self, question: Question, keys: Sequence[str], flight: Flight[Page], priority: Priority) -> Page:

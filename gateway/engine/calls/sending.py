@@ -37,7 +37,7 @@ async def send(line: OperationLine, flight: Flight[Page], arguments: Arguments, 
         if failed is None:
             line.of.seconds.earn()
         else:
-            line.metrics.retries.inc()
+            line.metrics.retried()
         try:
             if line.operation.written.hedge is None:
                 return await _one(line, flight, arguments, number, attempt)
@@ -172,8 +172,7 @@ async def _one(
 ) -> Page:
     """One call that was begun: its outcome told to breaker, metrics, span and log. Raises SourceError."""
     source, keys, limit = line.of.name, len(arguments.get("keys", ())), line.of.mapping.connect.timeout
-    attributes: dict[str, str | int | bool] = {"source": source, "operation": line.name, "keys": keys}
-    span = TRACER.start_span("source.call", attributes=attributes)
+    span = TRACER.start_span("source.call")
     outcome, records, seconds = "CANCELLED", 0, 0.0
     started = time.perf_counter()
     try:
@@ -208,7 +207,8 @@ async def _one(
         line.of.places.give_back()
         line.metrics.called(outcome, seconds)
         if span.is_recording():
-            span.set_attributes({"outcome": outcome, "records": records, "attempt": attempt, "hedge": is_hedge})
+            span.set_attributes({"source": source, "operation": line.name, "keys": keys, "outcome": outcome})
+            span.set_attributes({"records": records, "attempt": attempt, "hedge": is_hedge})
         span.end()
         line.of.log.info(
             "source.call",
