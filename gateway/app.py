@@ -21,6 +21,7 @@ from adapters.secrets import names_in
 from adapters.source import Source
 from gateway.console.page import console_page, read_examples, static_routes
 from gateway.engine.calls import Calls
+from gateway.engine.calls.shared import Shared
 from gateway.engine.demand import Limits
 from gateway.engine.engine import Engine
 from gateway.engine.executor import Services
@@ -110,6 +111,19 @@ def make_preparation(definitions: Definitions, settings: Settings) -> Preparatio
     )
 
 
+def open_calls(sources: Mapping[str, Source], mappings: Mapping[str, SourceMapping], settings: Settings) -> Calls:
+    """Calls to these sources, within limits that are shared with other replicas where there is a Redis."""
+    redis = str(settings.redis_url)
+    return Calls(
+        sources,
+        mappings,
+        Shared(redis) if redis else None,
+        str(settings.party_key_secret).encode(),
+        settings.cache_entries,
+        settings.cache_bytes,
+    )
+
+
 class Gateway:
     """A running gateway: its sources, its store, its engine."""
 
@@ -123,7 +137,7 @@ class Gateway:
         sources: dict[str, Source] = {
             name: open_source(mapping, settings.secrets) for name, mapping in definitions.mappings.items()
         }
-        self.calls = Calls(sources, definitions.mappings)
+        self.calls = open_calls(sources, definitions.mappings, settings)
         services = Services(
             definitions.registry,
             definitions.mappings,

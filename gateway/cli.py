@@ -141,8 +141,10 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 def _sync(arguments: argparse.Namespace) -> int:
     from gateway.app import prove
+    from gateway.log import configure_logging
     from gateway.returning import return_data
 
+    configure_logging()
     return 0 if return_data(*prove(), arguments.source, arguments.operation, print) else 1
 
 

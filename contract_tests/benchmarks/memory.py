@@ -47,7 +47,10 @@ def main() -> None:
             resting = resident_mb(ours.pid)
     grown = growth([sample for sample in samples if sample[0] >= WARMING * samples[-1][0]])
     state = "at rest" if is_quiet else "still storing"
-    print(f"{state} in the end: {resting:.1f} MB; once warm it grew by {grown:+.1f} MB in 100,000 requests", file=sys.stderr)
+    print(
+        f"{state} in the end: {resting:.1f} MB; once warm it grew by {grown:+.1f} MB in 100,000 requests",
+        file=sys.stderr,
+    )
     figures = [[requests, round(size, 1)] for requests, size in samples]
     print(json.dumps({"rss_mb": figures, "resting_mb": round(resting, 1), "mb_in_100000": round(grown, 1)}))
 

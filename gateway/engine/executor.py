@@ -12,6 +12,7 @@ from adapters.errors import SourceContractBroken, SourceError
 from adapters.mapping.compiled import Compiler
 from adapters.mapping.model import LookupRole, SourceMapping
 from adapters.mapping.record import HashId, Mapped
+from adapters.source import Page
 from gateway.context import RequestContext
 from gateway.engine.arguments import RootArguments
 from gateway.engine.calls import Calls
@@ -156,20 +157,37 @@ class Execution:
     async def _call(
         self, step: Lookup, mapping: SourceMapping, role: LookupRole, wanted: Mapping[str, list[tuple[Use, Row]]]
     ) -> None:
-        deadline = self.context.deadline
+        calls, context = self.services.calls, self.context
         try:
-            page = await self.services.calls.make(step.source, step.operation, deadline, keys=tuple(wanted))
+            page = await calls.make(step.source, step.operation, context.deadline, context.viewer, keys=tuple(wanted))
         except SourceError as error:
-            await self._failed(step, mapping, role, wanted, Failure(step.source, step.operation, error))
+            for held in error.held:
+                self._answered(step, mapping, role, wanted, held)
+            rest = {text: uses for text, uses in wanted.items() if not any(text in held.keys for held in error.held)}
+            await self._failed(step, mapping, role, rest, Failure(step.source, step.operation, error))
             return
+        for part in page.parts or (page,):
+            self._answered(step, mapping, role, wanted, part)
+
+    def _answered(
+        self,
+        step: Lookup,
+        mapping: SourceMapping,
+        role: LookupRole,
+        asked_for: Mapping[str, list[tuple[Use, Row]]],
+        page: Page,
+    ) -> None:
+        """Take what one answer tells of those keys that it answers; what is new also flows back into the store."""
+        wanted = {text: asked_for[text] for text in page.keys} if page.keys else asked_for
         compiled = self.services.compiler.compiled(mapping, role.entity, self.plan.wants)
         mapped = compiled.page(page.records, page.received_at.astimezone(CHINA_TIME).date())
         asked = {text: [row.key for _, row in uses] for text, uses in wanted.items()}
         told, _ = name_as_asked(mapping, role, page.records, mapped, asked)
-        origin = self._origin(step, "LIVE", page.received_at, page.received_at)
+        origin = self._origin(step, "CACHED" if page.is_cached else "LIVE", page.received_at, page.received_at)
         self._take(step, role, wanted, Adopter(self.index, mapping, compiled.wants or {}, step.number), told, origin)
         self._mark_answered(step, role, wanted)
-        self.services.write_back.offer(Answered(mapping, step.operation, page, asked))
+        if not page.is_cached:
+            self.services.write_back.offer(Answered(mapping, step.operation, page, asked))
 
     def _take(
         self,
