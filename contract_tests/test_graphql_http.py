@@ -29,7 +29,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def served(running: Federation) -> Iterator[str]:
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(configured(create_app(*prove(running.settings.secrets))))
+    settings, definitions = prove(running.settings.secrets)
+    server = uvicorn.Server(configured(create_app(settings, definitions), settings))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     while not server.started:

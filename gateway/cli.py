@@ -93,7 +93,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     from gateway.serving import serve
 
     configure_logging()
-    serve(create_app(*prove()), arguments.host, arguments.port)
+    settings, definitions = prove()
+    serve(create_app(settings, definitions), settings, arguments.host, arguments.port)
     return 0
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-BODY_SECONDS = 10.0
 DEEPEST_JSON = 64
 LONGEST_NUMBER = 40
 
@@ -65,20 +64,20 @@ class GraphQLRequest:
     operation_name: str | None
 
 
-async def read_body(stream: AsyncIterator[bytes], length: str | None, largest: int) -> bytes:
-    """The body, refused with 413 as soon as it grows past `largest` bytes or says that it will, with 408 when it is slow."""
+async def read_body(stream: AsyncIterator[bytes], length: str | None, largest: int, seconds: float) -> bytes:
+    """The body, refused with 413 as soon as it grows past `largest` bytes or says that it will, with 408 after `seconds`."""
     body = bytearray()
     too_large = BadRequest("BODY_TOO_LARGE", f"请求体超过 {largest} 字节")
     if length and length.isdecimal() and (len(length) > 15 or int(length) > largest):
         raise too_large
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(seconds):
             async for chunk in stream:
                 body += chunk
                 if len(body) > largest:
                     raise too_large
     except TimeoutError:
-        raise BadRequest("REQUEST_TIMEOUT", f"请求体应在 {BODY_SECONDS:g} 秒内发完") from None
+        raise BadRequest("REQUEST_TIMEOUT", f"请求体应在 {seconds:g} 秒内发完") from None
     return bytes(body)
 
 

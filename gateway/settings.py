@@ -27,6 +27,12 @@ class Settings:
     """GATEWAY_SPECIFICATION: the folder of the data element specification."""
     request_timeout: float
     """GATEWAY_REQUEST_TIMEOUT: how long one GraphQL request may take, all waves together."""
+    head_timeout: float
+    """GATEWAY_HEAD_TIMEOUT: how long the head of a request may take to arrive."""
+    body_timeout: float
+    """GATEWAY_BODY_TIMEOUT: how long the body of a request may take to arrive."""
+    stall_timeout: float
+    """GATEWAY_STALL_TIMEOUT: how long a reader of an answer may take none of it."""
     allow_explain: bool
     """GATEWAY_ALLOW_EXPLAIN: whether `X-Explain: 1` puts the plan into `extensions`."""
     federated_tracing: bool
@@ -96,6 +102,12 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
             problems.append(Problem("environment", 1, 1, name, f"应至少为 1，实为 {number}"))
         return max(number, 1)
 
+    def seconds(name: str, default: float) -> float:
+        number = float(str(read(name, float, default)))
+        if not 0 < number < 3600:
+            problems.append(Problem("environment", 1, 1, name, f"应大于 0 且小于 3600 秒，实为 {number:g}"))
+        return number if 0 < number < 3600 else default
+
     def several(name: str) -> tuple[str, ...]:
         return tuple(entry.strip().lower() for entry in str(read(name, str, "")).split(",") if entry.strip())
 
@@ -105,7 +117,10 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
         party_key_secret=Secret(str(read("GATEWAY_PARTY_KEY_SECRET", str, ""))),
         mappings=Path(str(read("GATEWAY_MAPPINGS", str, str(PROJECT / "mappings")))),
         specification=Path(str(read("GATEWAY_SPECIFICATION", str, str(PROJECT / "schema" / "spec")))),
-        request_timeout=float(str(read("GATEWAY_REQUEST_TIMEOUT", float, 15.0))),
+        request_timeout=seconds("GATEWAY_REQUEST_TIMEOUT", 15.0),
+        head_timeout=seconds("GATEWAY_HEAD_TIMEOUT", 10.0),
+        body_timeout=seconds("GATEWAY_BODY_TIMEOUT", 10.0),
+        stall_timeout=seconds("GATEWAY_STALL_TIMEOUT", 10.0),
         allow_explain=bool(read("GATEWAY_ALLOW_EXPLAIN", bool, False)),
         federated_tracing=bool(read("GATEWAY_FEDERATED_TRACING", bool, False)),
         largest_body=count("GATEWAY_LARGEST_BODY", 256 * 1024),

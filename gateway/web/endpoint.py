@@ -74,7 +74,8 @@ class Endpoint:
             headers_given = request.headers
             check_content_type(headers_given.getlist("content-type"), headers_given.get("content-encoding"))
             length = headers_given.get("content-length")
-            asked = parse_request(await read_body(request.stream(), length, self.settings.largest_body))
+            largest, seconds = self.settings.largest_body, self.settings.body_timeout
+            asked = parse_request(await read_body(request.stream(), length, largest, seconds))
         return await _unless_gone(request, self._answer(request, asked, is_read))
 
     async def _answer(self, request: Request, asked: GraphQLRequest, is_read: bool) -> Response:

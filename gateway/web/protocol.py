@@ -1,34 +1,43 @@
 """HTTP/1.1 on the wire with an end to everything: uvicorn's own protocol bounds neither a head, a slow body nor a slow reader.
 
-A head has HEAD_SECONDS and LARGEST_HEAD bytes, a body BODY_SECONDS, and whoever reads an answer must take some of it every
-STALL_SECONDS. Absolute and other odd request targets, and none or several Host, are 400; upgrades are never made.
+A head has so many seconds and LARGEST_HEAD bytes, a body so many seconds, and whoever reads an answer must take some of it
+in as many (Patience). Absolute and other odd request targets, and none or several Host, are 400; upgrades are never made.
 """
 
 import asyncio
 import json
 import socket
 import struct
+from dataclasses import dataclass
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from gateway.limits import BODY_SECONDS, BadRequest
+from gateway.limits import BadRequest
 
-HEAD_SECONDS = 10.0
 LARGEST_HEAD = 16 * 1024
 MOST_HEADERS = 100
-STALL_SECONDS = 10.0
 LEAST_PROGRESS = 16 * 1024
-"""Bytes a reader has to take in STALL_SECONDS."""
+"""Bytes a reader has to take before its time is up, for getting as much again."""
 GRACE = 3.0
 """Seconds that the application has to answer 408 itself before a slow body is cut off here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds that a head and a body may take to arrive, and a reader to take some of its answer."""
+
+    head: float = 10.0
+    body: float = 10.0
+    stall: float = 10.0
 
 
 class GuardedProtocol(HttpToolsProtocol):
     """uvicorn's httptools protocol, with limits."""
 
-    def __init__(self, *given: Any, **named: Any) -> None:
+    def __init__(self, *given: Any, patience: Patience, **named: Any) -> None:
         super().__init__(*given, **named)
+        self.patience = patience
         self.timers: dict[str, asyncio.TimerHandle] = {}
         self.is_in_head = True
         self.head_size = self.unread_head = self.messages = 0
@@ -38,7 +47,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Give the first head its time. Any byte that waits to be written counts as a stall, not only many."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)
-        self._start("head", HEAD_SECONDS, self._head_is_late)
+        self._start("head", self.patience.head, self._head_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is left behind."""
@@ -59,13 +68,13 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.unread_head > LARGEST_HEAD:
             self._refuse(_too_large())
         elif self.cycle is None or self.cycle.response_complete:
-            self._start("head", HEAD_SECONDS, self._head_is_late)
+            self._start("head", self.patience.head, self._head_is_late)
 
     def on_message_begin(self) -> None:
         """A new head."""
         super().on_message_begin()
         self.head_size = 0
-        self._start("head", HEAD_SECONDS, self._head_is_late)
+        self._start("head", self.patience.head, self._head_is_late)
 
     def on_url(self, url: bytes) -> None:
         """Count it."""
@@ -88,7 +97,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._raise(BadRequest("BAD_REQUEST", "请求目标应为以 / 开头的路径"))
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
             self._raise(BadRequest("BAD_REQUEST", "应有且仅有一个 Host 请求头"))
-        self._start("body", BODY_SECONDS + GRACE, self.transport.close)
+        self._start("body", self.patience.body + GRACE, self.transport.close)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -121,7 +130,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 self._watch_writing(now)
 
         self._stop("write")
-        self._start("write", STALL_SECONDS, check)
+        self._start("write", self.patience.stall, check)
 
     def _reset(self) -> None:
         """Close at once and for good: without this option the kernel would go on holding what nobody reads."""
@@ -131,7 +140,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _head_is_late(self) -> None:
         if self.unread_head:
-            self._refuse(BadRequest("REQUEST_TIMEOUT", f"请求头应在 {HEAD_SECONDS:g} 秒内发完"))
+            self._refuse(BadRequest("REQUEST_TIMEOUT", f"请求头应在 {self.patience.head:g} 秒内发完"))
         else:
             self.transport.close()
 
