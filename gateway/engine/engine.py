@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import strawberry
 from graphql import GraphQLError
 
@@ -26,20 +27,25 @@ MOST_ISSUES = 100
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The answer to one operation; `executed` is false when it never ran, and there is no `data` then."""
+    """The answer to one operation, in Structs or mappings; `executed` is false when it never ran, and there is no data then."""
 
-    data: Mapping[str, Any] | None
+    answer: Any
     errors: list[GraphQLError]
     extensions: dict[str, Any]
     executed: bool
 
+    @property
+    def data(self) -> Any:
+        """The answer in plain mappings and lists."""
+        return msgspec.to_builtins(self.answer)
+
     def body(self) -> dict[str, Any]:
-        """The response as GraphQL over HTTP wants it."""
+        """The response as GraphQL over HTTP wants it, for `to_bytes`: its data may be made of Structs."""
         body: dict[str, Any] = {}
         if self.errors:
             body["errors"] = [error.formatted for error in self.errors]
         if self.executed:
-            body["data"] = self.data
+            body["data"] = self.answer
         if self.extensions:
             body["extensions"] = self.extensions
         return body
@@ -67,20 +73,36 @@ class Engine:
         except Exception as error:  # a bug of ours: the client is told that, and nothing of what happened inside
             logger().error("request.internal_error", error=type(error).__name__, exc_info=error)
             return Result(None, [GraphQLError("内部错误", extensions={"code": "INTERNAL"})], {}, executed=True)
-        answers = Answers(execution, prepared.document)
         found = time.perf_counter_ns()
-        result: Any = await self.schema.execute(
-            text, variable_values=dict(variables or {}), context_value=answers, operation_name=operation_name
-        )
-        errors = _tidy([*(result.errors or []), *answers.beside])
+        if prepared.projection is not None:
+            answer, errors = prepared.projection.answer(execution, prepared.document)
+        else:
+            answer, errors = await self._by_strawberry(text, variables, operation_name, execution, prepared)
+        errors = _tidy(errors)
         extensions = self._extensions(execution, context)
         if context.explain:
             extensions["cost"] = prepared.cost
         if context.trace:
             now = time.perf_counter_ns()
             times = Times(wall, Span(started, now), Span(found, now), execution.spans)
-            extensions["ftv1"] = federated_trace(self.schema._schema, prepared, result.data, errors, times)
-        return Result(result.data, errors, extensions, executed=True)
+            data = msgspec.to_builtins(answer)
+            extensions["ftv1"] = federated_trace(self.schema._schema, prepared, data, errors, times)
+        return Result(answer, errors, extensions, executed=True)
+
+    async def _by_strawberry(
+        self,
+        text: str,
+        variables: Mapping[str, Any] | None,
+        operation_name: str | None,
+        execution: Execution,
+        prepared: Prepared,
+    ) -> tuple[Any, list[GraphQLError]]:
+        """The data and the errors of what is not compiled: introspection and the dictionary."""
+        answers = Answers(execution, prepared.document)
+        result = await self.schema.execute(
+            text, variable_values=dict(variables or {}), context_value=answers, operation_name=operation_name
+        )
+        return result.data, [*(result.errors or []), *answers.beside]
 
     def _arguments(self, root: Root, prepared: Prepared) -> RootArguments:
         try:

@@ -24,6 +24,7 @@ from gateway.engine.demand import Limits, Measure, Size, check_page_sizes
 from gateway.engine.offer import check_offered
 from gateway.engine.plan import Plan
 from gateway.engine.planner import Planner
+from gateway.engine.projection.compiled import Projection, compile_projection
 from gateway.engine.selection import Kind, any_entity_nodes, boolean_variables, read_selection
 from gateway.engine.tokens import check_tokens
 from gateway.errors import QueryError
@@ -46,9 +47,13 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An operation ready to run: its plan, the coerced variables, what it is taken to cost, and where it is written."""
+    """An operation ready to run: its plan, the coerced variables, what it is taken to cost, and where it is written.
+
+    `projection` writes its answer; None where the stock executor has to.
+    """
 
     plan: Plan
+    projection: Projection | None
     values: VariableValues
     cost: int
     document: DocumentNode
@@ -87,7 +92,7 @@ class Preparation:
         self.limits, self.measure = limits, Measure(self.schema, registry.entities, mappings, limits)
         self.plans_kept, self.is_open = plans_kept, is_open
         self.texts: OrderedDict[tuple[str, str | None], _Text] = OrderedDict()
-        self.plans: OrderedDict[tuple[object, ...], Plan] = OrderedDict()
+        self.plans: OrderedDict[tuple[object, ...], tuple[Plan, Projection | None]] = OrderedDict()
         self.costs: OrderedDict[tuple[object, ...], int] = OrderedDict()
 
     def prepare(self, text: str, variables: Mapping[str, Any], operation_name: str | None) -> Prepared:
@@ -104,8 +109,8 @@ class Preparation:
         if isinstance(values, list):
             raise Refused(values, "BAD_USER_INPUT")
         cost = self._cost(text, operation_name, known, values)
-        plan = self._plan(text, operation_name, known, values)
-        return Prepared(plan, values, cost, known.document, known.operation)
+        plan, projection = self._plan(text, operation_name, known, values)
+        return Prepared(plan, projection, values, cost, known.document, known.operation)
 
     def operation_type(self, text: str, operation_name: str | None) -> str:
         """`query`, `mutation` or `subscription`; known before anything is validated. Raises Refused."""
@@ -182,15 +187,17 @@ class Preparation:
             _remember(self.costs, key, cost, self.plans_kept)
         return cost
 
-    def _plan(self, text: str, name: str | None, known: _Text, values: VariableValues) -> Plan:
+    def _plan(
+        self, text: str, name: str | None, known: _Text, values: VariableValues
+    ) -> tuple[Plan, Projection | None]:
         try:
             kinds = {id(node): self._kinds(node, values) for node in known.any_entity}
         except GraphQLError as error:
             raise Refused([error], "BAD_USER_INPUT") from None
         key = (text, name, *(values.coerced.get(variable) for variable in known.booleans), *kinds.values())
-        if plan := self.plans.get(key):
+        if found := self.plans.get(key):
             self.plans.move_to_end(key)
-            return plan
+            return found
         try:
             selection = read_selection(
                 known.document, known.operation, values.coerced, self.registry, lambda node: kinds[id(node)]
@@ -198,8 +205,9 @@ class Preparation:
             plan = self.planner.plan(selection)
         except QueryError as error:
             raise Refused([GraphQLError(str(error))], error.code) from None
-        _remember(self.plans, key, plan, self.plans_kept)
-        return plan
+        projection = compile_projection(self.schema, self.registry, known.document, known.operation, values, plan)
+        _remember(self.plans, key, (plan, projection), self.plans_kept)
+        return plan, projection
 
     def _kinds(self, node: FieldNode, values: VariableValues) -> tuple[Kind, ...]:
         """Which entities a root that may ask for any entity asks for: part of what its plan depends on."""
