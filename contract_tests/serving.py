@@ -11,14 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-from starlette.applications import Starlette
-
 from adapters.mapping.load import load_mappings
 from contract_tests.federation import Federation
-from gateway.app import Definitions, create_app
-from gateway.serving import allow_many_connections, configured
-from gateway.settings import Settings, read_settings
+from gateway.app import Application, Definitions, create_app
+from gateway.serving import Server, allow_many_connections
+from gateway.settings import read_settings
 from schema.build import build_schema
 from schema.load import load_registry
 
@@ -122,7 +119,7 @@ def served(running: Federation, **changed: str) -> Iterator[Served]:
     """A gateway over these simulators with these settings, on a socket of this process."""
     settings = read_settings({**running.settings.secrets, **changed})
     definitions = _defined(settings.mappings, settings.specification)
-    with listening_with(create_app(settings, definitions), settings) as serving:
+    with listening_with(create_app(settings, definitions)) as serving:
         yield serving
 
 
@@ -135,11 +132,11 @@ def _defined(mappings: Path, specification: Path) -> Definitions:
 
 
 @contextmanager
-def listening_with(app: Starlette, settings: Settings) -> Iterator[Served]:
+def listening_with(app: Application) -> Iterator[Served]:
     """An application on a socket of this process."""
     allow_many_connections()
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
-    server = uvicorn.Server(configured(app, settings))
+    server = Server(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     while not server.started:

@@ -55,7 +55,7 @@ def products(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str
             "GATEWAY_FEDERATED_TRACING": "true",
         }
     )
-    with listening_with(create_app(settings, definitions()), settings) as serving:
+    with listening_with(create_app(settings, definitions())) as serving:
         yield {"name": "products", "url": f"{serving.address}/graphql"}
 
 

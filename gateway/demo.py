@@ -59,7 +59,7 @@ def demo(port: int) -> int:
         return_everything(settings, definitions, lambda line: print(f"  {line}", flush=True))
         app = create_app(settings, definitions)
         print(_welcome(port, children, log_file), flush=True)
-        serve(app, settings, "127.0.0.1", port)
+        serve(app, "127.0.0.1", port)
     return 0
 
 

@@ -13,7 +13,9 @@ REQUESTS = Histogram(
 )  # fmt: skip
 REFUSED = Counter("gateway_refused_total", "GraphQL requests refused before any work was done for them", ["reason"])
 STEPS = Histogram("gateway_step_seconds", "A step of a plan", ["kind"], buckets=SECONDS)
-PREPARING = Histogram("gateway_preparing_seconds", "An operation never seen before: parse, validate, plan", buckets=SECONDS)
+PREPARING = Histogram(
+    "gateway_preparing_seconds", "An operation never seen before: parse, validate, plan", buckets=SECONDS
+)
 LEARNING = Gauge("gateway_learning_waiting", "Operations never seen before that wait to be prepared")
 LOOP_LAG = Histogram(
     "gateway_loop_lag_seconds", "How late the event loop calls back", buckets=(0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import functools
-import os
 import resource
 import socket
 import sys
@@ -13,9 +12,8 @@ from collections.abc import Sequence
 import uvicorn
 from starlette.types import ASGIApp
 
-from gateway.settings import Settings
+from gateway.app import Application
 from gateway.web.accepting import Listener
-from gateway.web.admission import Admission
 from gateway.web.protocol import GuardedProtocol, Patience
 
 BACKLOG = 2048
@@ -24,12 +22,15 @@ BACKLOG = 2048
 class Server(uvicorn.Server):
     """A server that takes connections as `Listener` does, and ends as `shutdown` says."""
 
-    def __init__(self, config: uvicorn.Config, admission: Admission, settings: Settings) -> None:
-        super().__init__(config)
-        self.admission, self.settings = admission, settings
+    def __init__(self, app: Application, host: str = "127.0.0.1", port: int = 0) -> None:
+        super().__init__(configured(app, app))
+        self.app, self.host, self.port = app, host, port
+        self.admission, self.settings = app.admission, app.settings
         self.listeners: list[Listener] = []
-        self.ready: int | None = None
-        """A file descriptor that is told when we are ready to serve."""
+        self.control: socket.socket | None = None
+        """To the process that started us: told when we are ready, at its end when it is gone."""
+        self.observed: socket.socket | None = None
+        """Where `/metrics` is asked for, when it has a port of its own."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open everything, then listen. Exits with 3 when it cannot."""
@@ -37,19 +38,40 @@ class Server(uvicorn.Server):
         if self.lifespan.should_exit:
             sys.exit(3)
         try:
-            listening = sockets or [listen(self.config.host, self.config.port)]
+            for one in sockets or [listen(self.host, self.port)]:
+                self._listen(one, self.config)
+            if self.settings.metrics_port is not None:
+                held = self.observed or listen(self.host, self.settings.metrics_port)
+                self._listen(held, configured(self.app, self.app.observed()))
         except OSError as error:
-            print(f"端口 {self.config.port} 不能用：{error.strerror}", file=sys.stderr)
+            print(f"端口不能用：{error.strerror}", file=sys.stderr)
             await self.lifespan.shutdown()
             sys.exit(3)
-        for one in listening:
-            self.listeners.append(Listener(one, self._protocol, self.admission))
         self.servers = []
         self.admission.watch()
         self.started = True
-        if self.ready is not None:
-            os.write(self.ready, b"ready\n")
-            os.close(self.ready)
+        if self.control is not None:
+            self.control.setblocking(False)
+            asyncio.get_running_loop().add_reader(self.control, self._abandoned)
+            self.control.send(b"ready")
+
+    def _listen(self, listening: socket.socket, config: uvicorn.Config) -> None:
+        if not config.loaded:
+            config.load()
+
+        def protocol() -> asyncio.Protocol:
+            return config.http_protocol_class(  # type: ignore[call-arg]
+                config=config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+
+        self.listeners.append(Listener(listening, protocol, self.admission))
+
+    def _abandoned(self) -> None:
+        """Nobody is left who would end us."""
+        assert self.control is not None
+        if not self.control.recv(100):
+            asyncio.get_running_loop().remove_reader(self.control)
+            self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - the listeners have them
         """First say that we are leaving, then take no more connections, then wait for what is going on and for the last
@@ -73,49 +95,38 @@ class Server(uvicorn.Server):
         if not self.force_exit:
             await self.lifespan.shutdown()
 
-    def _protocol(self) -> asyncio.Protocol:
-        made: asyncio.Protocol = self.config.http_protocol_class(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )  # type: ignore[call-arg]
-        return made
-
 
 def serve(
-    app: ASGIApp,
-    admission: Admission,
-    settings: Settings,
+    app: Application,
     host: str,
     port: int,
     sockets: Sequence[socket.socket] = (),
-    ready: int | None = None,
+    control: socket.socket | None = None,
+    observed: socket.socket | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; requests in flight finish first. Exits with 1 when it could not start."""
+    """Serve until SIGINT or SIGTERM; requests in flight finish first. Exits with another status than 0 when it cannot start."""
     allow_many_connections()
-    server = Server(configured(app, admission, settings, host, port), admission, settings)
-    server.ready = ready
+    server = Server(app, host, port)
+    server.control, server.observed = control, observed
     with contextlib.suppress(KeyboardInterrupt):
         server.run(list(sockets) or None)
     if not server.started:
         sys.exit(1)
 
 
-def configured(
-    app: ASGIApp, admission: Admission, settings: Settings, host: str = "127.0.0.1", port: int = 0
-) -> uvicorn.Config:
-    """How the application is served: our limits on the wire, no WebSocket, no names of programs in headers.
+def configured(app: Application, served: ASGIApp) -> uvicorn.Config:
+    """How an application is served: our limits on the wire, no WebSocket, no names of programs in headers.
 
     uvicorn's own access log stays off: ours has counts only.
     """
+    settings = app.settings
     protocol = functools.partial(
         GuardedProtocol,
         patience=Patience(settings.head_timeout, settings.body_timeout, settings.stall_timeout),
-        admission=admission,
-        critical=settings.critical_header.encode("latin-1"),
+        admission=app.admission,
     )
     return uvicorn.Config(
-        app,
-        host=host,
-        port=port,
+        served,
         http=protocol,  # type: ignore[arg-type]
         ws="none",
         loop="asyncio",

@@ -7,6 +7,7 @@ nothing. SIGTERM ends them all, each after its requests.
 """
 
 import asyncio
+import functools
 import signal
 import socket
 import sys
@@ -74,7 +75,7 @@ class Supervisor:
             await self._end()
             return 1
         for slot in range(count):
-            self._spawn(lambda slot=slot: self._keep(slot))
+            self._spawn(functools.partial(self._keep, slot))
         logger().info("workers.ready", workers=count, port=self.listening.getsockname()[1])
         await self.is_ending.wait()
         async with self.changing:

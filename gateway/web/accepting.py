@@ -75,12 +75,16 @@ class Listener:
             except OSError:
                 connection.close()
                 return
-            if _is_whole(said):
+            if _is_whole(said) and not self._is_critical(said):
                 _turn_away(connection, len(said))
                 return
         made = self.loop.create_task(self._make(connection))
         self.making.add(made)
         made.add_done_callback(self.making.discard)
+
+    def _is_critical(self, said: bytes) -> bool:
+        mark = self.admission.critical
+        return bool(mark) and mark.partition(b":")[0] in said.lower()
 
     async def _make(self, connection: socket.socket) -> None:
         try:
@@ -104,7 +108,9 @@ def _is_whole(said: bytes) -> bool:
     if end < 0:
         return False
     told = LENGTH.search(said, 0, end + 2)
-    return len(said) == end + 4 + (int(told[1]) if told else 0)
+    if told is None:
+        return said.startswith(b"GET") and len(said) == end + 4
+    return len(said) == end + 4 + int(told[1])
 
 
 def _turn_away(connection: socket.socket, size: int) -> None:

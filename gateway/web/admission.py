@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gateway import metrics
+from gateway.limits import Overloaded
 
 EVERY = 0.025
 """Seconds between two looks at how late we are."""
@@ -26,12 +27,7 @@ HEAVY_SHARE = 0.25
 """The share of the limit that heavy operations may take together."""
 
 
-def _refusal() -> bytes:
-    error = {"message": "服务繁忙，请稍后重试", "extensions": {"code": "OVERLOADED", "retryable": True}}
-    return json.dumps({"errors": [error]}, ensure_ascii=False).encode()
-
-
-REFUSAL = _refusal()
+REFUSAL = json.dumps(Overloaded().body(), ensure_ascii=False).encode()
 REFUSAL_HEAD = (
     b"content-type: application/json; charset=utf-8\r\ncache-control: no-store\r\nretry-after: %d\r\n"
     b"content-length: %d\r\n" % (RETRY_AFTER, len(REFUSAL))
@@ -41,8 +37,10 @@ REFUSAL_HEAD = (
 class Admission:
     """Who is in, and how many may be. One for the process."""
 
-    def __init__(self, most: int, latest: float) -> None:
+    def __init__(self, most: int, latest: float, critical: str = "") -> None:
         self.most, self.latest = float(most), latest
+        self.critical = critical.encode()
+        """The header, as `name: value`, of requests that go before the rest."""
         self.limit = min(FIRST, self.most)
         self.in_flight = self.heavy = 0
         self.lag = self.thread_lag = 0.0

@@ -38,9 +38,9 @@ class Patience:
 class GuardedProtocol(HttpToolsProtocol):
     """uvicorn's httptools protocol, with limits."""
 
-    def __init__(self, *given: Any, patience: Patience, admission: Admission, critical: bytes = b"", **named: Any) -> None:
+    def __init__(self, *given: Any, patience: Patience, admission: Admission, **named: Any) -> None:
         super().__init__(*given, **named)
-        self.patience, self.admission, self.critical = patience, admission, critical
+        self.patience, self.admission = patience, admission
         self.entered = 0
         self.is_refusing = self.is_for_us = False
         self.task: asyncio.Task[None] | None = None
@@ -166,7 +166,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def _is_one_too_many(self) -> bool:
         if not self.admission.is_full:
             return False
-        if self.critical and self.critical in (name + b": " + value for name, value in self.headers):
+        critical = self.admission.critical
+        if critical and critical in (name + b": " + value for name, value in self.headers):
             return self.admission.is_crowded
         return True
 
@@ -175,7 +176,7 @@ class GuardedProtocol(HttpToolsProtocol):
         metrics.REFUSED.labels("busy").inc()
         is_behind = self.cycle is not None and not self.cycle.response_complete
         if is_behind or self.parser.get_method() == b"HEAD":
-            self.is_for_us, app, self.app = False, self.app, refuse  # type: ignore[assignment]
+            self.is_for_us, app, self.app = False, self.app, refuse
             super().on_headers_complete()
             self.app = app
             return
