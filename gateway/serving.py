@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import functools
+import gc
 import resource
 import socket
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -17,6 +19,9 @@ from gateway.web.accepting import Listener
 from gateway.web.protocol import GuardedProtocol, Patience
 
 BACKLOG = 2048
+TURN = 0.0005
+"""Seconds that a thread may keep the interpreter from the event loop, which asks for it again after every system call."""
+THREADS = 4
 
 
 class Server(uvicorn.Server):
@@ -48,6 +53,10 @@ class Server(uvicorn.Server):
             await self.lifespan.shutdown()
             sys.exit(3)
         self.servers = []
+        sys.setswitchinterval(TURN)
+        gc.collect()
+        gc.freeze()  # specification, schema and mappings stay: to look through them again stops everything for 350 ms
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "work"))
         self.admission.watch()
         self.started = True
         if self.control is not None:

@@ -16,7 +16,7 @@ from gateway.limits import Overloaded
 
 EVERY = 0.025
 """Seconds between two looks at how late we are."""
-LEAST = 4.0
+LEAST = 8.0
 FIRST = 64.0
 GROWTH = 1.05
 SHRINKING = 0.85
