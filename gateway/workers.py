@@ -69,8 +69,9 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.is_ending.set)
         loop.add_signal_handler(signal.SIGHUP, self._spawn, self._roll)
-        started = await asyncio.gather(*(self._start(slot) for slot in range(count)))
-        self.workers = [worker for worker in started if worker]
+        async with self.changing:
+            started = await asyncio.gather(*(self._start(slot) for slot in range(count)))
+            self.workers = [worker for worker in started if worker]
         if len(self.workers) < count:
             await self._end()
             return 1
