@@ -64,6 +64,15 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What is remembered of an operation for those who let it in: its name, its root fields, the most it was taken to cost."""
+
+    name: str | None
+    roots: tuple[str, ...]
+    cost: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Text:
     """A text that parsed and validated. Its plan depends on the variables `booleans` and on what the roots `any_entity`
     ask for, its cost on the variables `sizes`, each with the argument it is given to. `in_parts` is the document as it was
@@ -99,6 +108,7 @@ class Preparation:
         self.texts: OrderedDict[tuple[str, str | None], _Text] = OrderedDict()
         self.plans: OrderedDict[tuple[object, ...], tuple[Plan, Projection | None]] = OrderedDict()
         self.costs: OrderedDict[tuple[object, ...], int] = OrderedDict()
+        self.known: OrderedDict[tuple[str, str | None], Known] = OrderedDict()
 
     def prepare(
         self, text: str, variables: Mapping[str, Any], operation_name: str | None, in_parts: bool = False
@@ -120,6 +130,7 @@ class Preparation:
             raise Refused(values, "BAD_USER_INPUT")
         cost = self._cost(text, operation_name, known, values)
         plan, projection = self._plan(text, operation_name, known, values)
+        self._know(text, operation_name, known.operation, cost)
         if in_parts and known.in_parts is not None:
             phases = self._phases(plan, known, known.in_parts, values)
             return Prepared(plan, None, phases, values, cost, known.in_parts, known.operation)
@@ -130,6 +141,11 @@ class Preparation:
         if known := self.texts.get((text, operation_name)):
             return known.operation.operation.value
         return self._operation(self._parse(text), operation_name).operation.value
+
+    def known_of(self, text: str, operation_name: str | None) -> Known | None:
+        """What is known of an operation that was prepared before; None when to prepare it would be work."""
+        key = (text, operation_name)
+        return self.known.get(key) if key in self.texts else None
 
     def check(self, text: str) -> None:
         """That each operation of the text could be asked for, whatever its variables. Raises Refused."""
@@ -233,6 +249,13 @@ class Preparation:
             )
 
         return phases_of(plan, read(known.document), read(without_deferred(in_parts, values.coerced)))
+
+    def _know(self, text: str, name: str | None, operation: OperationDefinitionNode, cost: int) -> None:
+        before = self.known.get((text, name))
+        if before is None or before.cost < cost:
+            fields = (node.name.value for node in operation.selection_set.selections if isinstance(node, FieldNode))
+            said = operation.name.value if operation.name else None
+            _remember(self.known, (text, name), Known(said, tuple(dict.fromkeys(fields)), cost), self.plans_kept)
 
     def _kinds(self, node: FieldNode, values: VariableValues) -> tuple[Kind, ...]:
         """Which entities a root that may ask for any entity asks for: part of what its plan depends on."""
