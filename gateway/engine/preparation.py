@@ -1,7 +1,7 @@
 """From the text of an operation to its plan: parsed, validated and planned once, then remembered."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from graphql import (
     FieldNode,
     GraphQLError,
     OperationDefinitionNode,
+    OperationType,
     get_argument_values,
     get_operation_ast,
     parse,
@@ -33,6 +34,9 @@ from schema.registry import Registry
 MOST_ERRORS = 100
 MOST_MISTAKES = 25
 """Errors of validation that are told; each looks for names that were meant instead, which takes its time."""
+
+OTHERWISE = (OperationType.QUERY, OperationType.MUTATION)
+"""What is answered once."""
 
 
 class Refused(Exception):
@@ -61,7 +65,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class _Text:
+class ValidText:
     """A text that parsed and validated. Its plan depends on the variables `booleans` and on what the roots `any_entity`
     ask for, its cost on the variables `sizes`, each with the argument it is given to."""
 
@@ -91,13 +95,29 @@ class Preparation:
         self.planner = Planner(registry, mappings)
         self.limits, self.measure = limits, Measure(self.schema, registry.entities, mappings, limits)
         self.plans_kept, self.is_open = plans_kept, is_open
-        self.texts: OrderedDict[tuple[str, str | None], _Text] = OrderedDict()
+        self.texts: OrderedDict[tuple[str, str | None], ValidText] = OrderedDict()
         self.plans: OrderedDict[tuple[object, ...], tuple[Plan, Projection | None]] = OrderedDict()
         self.costs: OrderedDict[tuple[object, ...], int] = OrderedDict()
 
     def prepare(self, text: str, variables: Mapping[str, Any], operation_name: str | None) -> Prepared:
-        """The plan of the operation and its coerced variables. Raises Refused."""
-        known = self._text(text, operation_name)
+        """The plan of the operation and its coerced variables. Raises Refused; a subscription is not prepared here."""
+        known, values = self._coerced(text, variables, operation_name, OTHERWISE)
+        cost = self._cost(text, operation_name, known, values)
+        plan, projection = self._plan(text, operation_name, known, values)
+        return Prepared(plan, projection, values, cost, known.document, known.operation)
+
+    def prepare_subscription(
+        self, text: str, variables: Mapping[str, Any], operation_name: str | None
+    ) -> tuple[ValidText, VariableValues]:
+        """A subscription within the limits, and its coerced variables. Raises Refused."""
+        known, values = self._coerced(text, variables, operation_name, (OperationType.SUBSCRIPTION,))
+        self._cost(text, operation_name, known, values)
+        return known, values
+
+    def _coerced(
+        self, text: str, variables: Mapping[str, Any], operation_name: str | None, kinds: Container[OperationType]
+    ) -> tuple[ValidText, VariableValues]:
+        known = self._text(text, operation_name, kinds)
         try:
             check_page_sizes(known.sizes, variables)
         except GraphQLError as error:
@@ -108,9 +128,7 @@ class Preparation:
         )
         if isinstance(values, list):
             raise Refused(values, "BAD_USER_INPUT")
-        cost = self._cost(text, operation_name, known, values)
-        plan, projection = self._plan(text, operation_name, known, values)
-        return Prepared(plan, projection, values, cost, known.document, known.operation)
+        return known, values
 
     def operation_type(self, text: str, operation_name: str | None) -> str:
         """`query`, `mutation` or `subscription`; known before anything is validated. Raises Refused."""
@@ -131,15 +149,19 @@ class Preparation:
         assert query is not None
         return get_argument_values(query.fields[node.name.value], node, values)
 
-    def _text(self, text: str, operation_name: str | None) -> _Text:
+    def _text(self, text: str, operation_name: str | None, kinds: Container[OperationType]) -> ValidText:
         key = (text, operation_name)
         if known := self.texts.get(key):
+            _check_kind(known.operation, kinds)
             self.texts.move_to_end(key)
             return known
         document = self._parse(text)
+        _check_kind(get_operation_ast(document, operation_name), kinds)
         sizes = self._validate(document)
         operation = self._operation(document, operation_name)
-        found = _Text(document, operation, boolean_variables(document), any_entity_nodes(document, operation), sizes)
+        found = ValidText(
+            document, operation, boolean_variables(document), any_entity_nodes(document, operation), sizes
+        )
         _remember(self.texts, key, found, self.plans_kept)
         return found
 
@@ -173,7 +195,7 @@ class Preparation:
         what = f"没有名为 “{operation_name}” 的操作" if operation_name else "有多个操作，请给出 operationName"
         raise Refused([GraphQLError(what)], "OPERATION_RESOLUTION_FAILURE")
 
-    def _cost(self, text: str, name: str | None, known: _Text, values: VariableValues) -> int:
+    def _cost(self, text: str, name: str | None, known: ValidText, values: VariableValues) -> int:
         given = (values.coerced.get(variable) for variable in known.sizes)
         sizes = (
             len(value) if isinstance(value, list) else value if isinstance(value, int) else None for value in given
@@ -188,7 +210,7 @@ class Preparation:
         return cost
 
     def _plan(
-        self, text: str, name: str | None, known: _Text, values: VariableValues
+        self, text: str, name: str | None, known: ValidText, values: VariableValues
     ) -> tuple[Plan, Projection | None]:
         try:
             kinds = {id(node): self._kinds(node, values) for node in known.any_entity}
@@ -216,6 +238,16 @@ class Preparation:
             return kinds_of(references_of(node.name.value, given, self.registry, hash_id=str))
         except ValueError as error:
             raise GraphQLError(f"{node.name.value}：{error}", node) from None
+
+
+def _check_kind(operation: OperationDefinitionNode | None, kinds: Container[OperationType]) -> None:
+    """That the operation, if it is known which, is of a kind that is taken here. Said before anything is validated."""
+    if operation is None or operation.operation in kinds:
+        return
+    if operation.operation is OperationType.SUBSCRIPTION:
+        what = "订阅（subscription）请用 WebSocket（graphql-transport-ws）或 SSE（Accept: text/event-stream）"
+        raise Refused([GraphQLError(what, operation)], "SUBSCRIPTION_NOT_SUPPORTED")
+    raise Refused([GraphQLError("此处只接受订阅（subscription）", operation)], "BAD_USER_INPUT")
 
 
 def _remember(kept: OrderedDict[Any, Any], key: object, value: object, most: int) -> None:
