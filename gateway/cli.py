@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -42,6 +43,8 @@ def _parser() -> argparse.ArgumentParser:
     serve = add("serve", _serve, "启动网关")
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8080)
+    serve.add_argument("--workers", type=int, default=1, help="进程数；SIGHUP 逐个换新，不丢请求")
+    serve.add_argument("--worker", default="", help=argparse.SUPPRESS)
 
     check = add("check", _check, "不启动，检查规范、映射和设置，一次列出全部问题")
     check.add_argument("--no-secrets", action="store_true", help="不检查环境变量是否齐全")
@@ -90,11 +93,27 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(arguments: argparse.Namespace) -> int:
     from gateway.app import create_app, prove
     from gateway.log import configure_logging
-    from gateway.serving import serve
 
     configure_logging()
-    serve(create_app(*prove()), arguments.host, arguments.port)
+    settings, definitions = prove()
+    if arguments.workers > 1:
+        from gateway.workers import serve_workers
+
+        return serve_workers(settings, arguments.host, arguments.port, arguments.workers)
+    from gateway.serving import serve
+
+    sockets, control, observed = _handed(arguments.worker)
+    serve(create_app(settings, definitions), arguments.host, arguments.port, sockets, control, observed)
     return 0
+
+
+def _handed(numbers: str) -> tuple[list[socket.socket], socket.socket | None, socket.socket | None]:
+    """What the parent of a worker hands it: the socket to listen on, the one to the parent, the one for metrics if any."""
+    handed: list[socket.socket | None] = [socket.socket(fileno=int(number)) for number in numbers.split(",") if number]
+    if not handed:
+        return [], None, None
+    listening, control, observed = [*handed, None][:3]
+    return [listening] if listening else [], control, observed
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ import msgspec
 import strawberry
 from graphql import GraphQLError
 
+from gateway import tracing
 from gateway.context import RequestContext
 from gateway.engine.answer import Answers, describe
 from gateway.engine.arguments import RootArguments, root_arguments
@@ -57,13 +58,22 @@ class Engine:
     def __init__(self, schema: strawberry.Schema, services: Services, preparation: Preparation) -> None:
         self.schema, self.services, self.preparation = schema, services, preparation
 
+    def learn(self, text: str, variables: Mapping[str, Any] | None, operation_name: str | None) -> Result | None:
+        """Parse, validate and plan an operation that was never asked before; the result when it is refused."""
+        try:
+            self.preparation.prepare(text, variables or {}, operation_name)
+        except Refused as refused:
+            return Result(None, _tidy(refused.errors), {}, executed=False)
+        return None
+
     async def execute(
         self, text: str, variables: Mapping[str, Any] | None, operation_name: str | None, context: RequestContext
     ) -> Result:
         """The answer; never raises for what a client or a source did wrong."""
         wall, started = time.time_ns(), time.perf_counter_ns()
         try:
-            prepared = self.preparation.prepare(text, variables or {}, operation_name)
+            with tracing.span("plan", {}):
+                prepared = self.preparation.prepare(text, variables or {}, operation_name)
             arguments = [self._arguments(root, prepared) for root in prepared.plan.roots]
         except Refused as refused:
             return Result(None, _tidy(refused.errors), {}, executed=False)

@@ -1,6 +1,7 @@
 """Runs a plan: wave after wave, each step one batched call, into one index. A failed call fails only what it was for."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from adapters.errors import SourceContractBroken, SourceError
 from adapters.mapping.model import LookupRole, SourceMapping
 from adapters.mapping.record import HashId, Mapped, key_texts, map_record, rename
 from adapters.source import Page
+from gateway import metrics, tracing
 from gateway.context import RequestContext
 from gateway.engine.arguments import RootArguments
 from gateway.engine.calls import Calls
@@ -24,6 +26,9 @@ from gateway.store.search import Found
 from gateway.store.store import Stored
 from schema.formats import CHINA_TIME
 from schema.registry import OWNER, Registry
+
+LEAST_RECALL = 0.05
+"""Seconds that the store has to answer instead of a source whose call took all the time there was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +92,24 @@ class Execution:
 
     async def _step(self, step: Step) -> None:
         started = time.perf_counter_ns()
-        try:
-            match step:
-                case Lookup():
-                    await self._lookup(step)
-                case StoreLookup() | StoreSearch() | StoreCount() | Identify():
-                    await run_store_step(self, step)
-        except StoreUnavailable as error:
-            fail_store_step(self, step, Failure("store", error.operation, error))
-        finally:
-            self.spans[step.number] = Span(started, time.perf_counter_ns())
+        kind = type(step).__name__
+        with tracing.span("step", {"step.kind": kind, "step.number": step.number}):
+            try:
+                match step:
+                    case Lookup():
+                        await self._lookup(step)
+                    case StoreLookup() | StoreSearch() | StoreCount() | Identify():
+                        async with asyncio.timeout(self.context.deadline.left):
+                            await run_store_step(self, step)
+            except StoreUnavailable as error:
+                fail_store_step(self, step, Failure("store", error.operation, error))
+            except TimeoutError:
+                late = StoreUnavailable("请求时限已到", source="store", operation=kind)
+                fail_store_step(self, step, Failure("store", kind, late))
+            finally:
+                ended = time.perf_counter_ns()
+                self.spans[step.number] = Span(started, ended)
+                metrics.STEPS.labels(kind).observe((ended - started) / 1e9)
 
     def members(self, number: int) -> list[Row]:
         """The rows that stand at a part, as far as they are known by now."""
@@ -249,7 +262,9 @@ class Execution:
         answers: dict[str, list[Stored]] = {}
         if failure.error.retryable or isinstance(failure.error, SourceContractBroken):
             keys = {text: uses[0][1].key for text, uses in wanted.items()}
-            answers = await self.services.storage.last_told(mapping, step.operation, role, keys)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(self.context.deadline.left, LEAST_RECALL)):
+                    answers = await self.services.storage.last_told(mapping, step.operation, role, keys)
         known = {text: uses for text, uses in wanted.items() if text in answers}
         if known:
             self.stale[(step.source, step.operation)] = failure

@@ -65,7 +65,16 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class ValidText:
+class Known:
+    """What is remembered of an operation for those who let it in: its name, its root fields, the most it was taken to cost."""
+
+    name: str | None
+    roots: tuple[str, ...]
+    cost: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
     """A text that parsed and validated. Its plan depends on the variables `booleans` and on what the roots `any_entity`
     ask for, its cost on the variables `sizes`, each with the argument it is given to."""
 
@@ -95,28 +104,30 @@ class Preparation:
         self.planner = Planner(registry, mappings)
         self.limits, self.measure = limits, Measure(self.schema, registry.entities, mappings, limits)
         self.plans_kept, self.is_open = plans_kept, is_open
-        self.texts: OrderedDict[tuple[str, str | None], ValidText] = OrderedDict()
+        self.texts: OrderedDict[tuple[str, str | None], _Text] = OrderedDict()
         self.plans: OrderedDict[tuple[object, ...], tuple[Plan, Projection | None]] = OrderedDict()
         self.costs: OrderedDict[tuple[object, ...], int] = OrderedDict()
+        self.known: OrderedDict[tuple[str, str | None], Known] = OrderedDict()
 
     def prepare(self, text: str, variables: Mapping[str, Any], operation_name: str | None) -> Prepared:
         """The plan of the operation and its coerced variables. Raises Refused; a subscription is not prepared here."""
         known, values = self._coerced(text, variables, operation_name, OTHERWISE)
         cost = self._cost(text, operation_name, known, values)
         plan, projection = self._plan(text, operation_name, known, values)
+        self._know(text, operation_name, known.operation, cost)
         return Prepared(plan, projection, values, cost, known.document, known.operation)
 
     def prepare_subscription(
         self, text: str, variables: Mapping[str, Any], operation_name: str | None
-    ) -> tuple[ValidText, VariableValues]:
+    ) -> tuple[DocumentNode, OperationDefinitionNode, VariableValues]:
         """A subscription within the limits, and its coerced variables. Raises Refused."""
         known, values = self._coerced(text, variables, operation_name, (OperationType.SUBSCRIPTION,))
-        self._cost(text, operation_name, known, values)
-        return known, values
+        self._know(text, operation_name, known.operation, self._cost(text, operation_name, known, values))
+        return known.document, known.operation, values
 
     def _coerced(
         self, text: str, variables: Mapping[str, Any], operation_name: str | None, kinds: Container[OperationType]
-    ) -> tuple[ValidText, VariableValues]:
+    ) -> tuple[_Text, VariableValues]:
         known = self._text(text, operation_name, kinds)
         try:
             check_page_sizes(known.sizes, variables)
@@ -136,6 +147,11 @@ class Preparation:
             return known.operation.operation.value
         return self._operation(self._parse(text), operation_name).operation.value
 
+    def known_of(self, text: str, operation_name: str | None) -> Known | None:
+        """What is known of an operation that was prepared before; None when to prepare it would be work."""
+        key = (text, operation_name)
+        return self.known.get(key) if key in self.texts else None
+
     def check(self, text: str) -> None:
         """That each operation of the text could be asked for, whatever its variables. Raises Refused."""
         document = self._parse(text)
@@ -149,7 +165,7 @@ class Preparation:
         assert query is not None
         return get_argument_values(query.fields[node.name.value], node, values)
 
-    def _text(self, text: str, operation_name: str | None, kinds: Container[OperationType]) -> ValidText:
+    def _text(self, text: str, operation_name: str | None, kinds: Container[OperationType]) -> _Text:
         key = (text, operation_name)
         if known := self.texts.get(key):
             _check_kind(known.operation, kinds)
@@ -159,7 +175,7 @@ class Preparation:
         _check_kind(get_operation_ast(document, operation_name), kinds)
         sizes = self._validate(document)
         operation = self._operation(document, operation_name)
-        found = ValidText(
+        found = _Text(
             document, operation, boolean_variables(document), any_entity_nodes(document, operation), sizes
         )
         _remember(self.texts, key, found, self.plans_kept)
@@ -195,7 +211,7 @@ class Preparation:
         what = f"没有名为 “{operation_name}” 的操作" if operation_name else "有多个操作，请给出 operationName"
         raise Refused([GraphQLError(what)], "OPERATION_RESOLUTION_FAILURE")
 
-    def _cost(self, text: str, name: str | None, known: ValidText, values: VariableValues) -> int:
+    def _cost(self, text: str, name: str | None, known: _Text, values: VariableValues) -> int:
         given = (values.coerced.get(variable) for variable in known.sizes)
         sizes = (
             len(value) if isinstance(value, list) else value if isinstance(value, int) else None for value in given
@@ -210,7 +226,7 @@ class Preparation:
         return cost
 
     def _plan(
-        self, text: str, name: str | None, known: ValidText, values: VariableValues
+        self, text: str, name: str | None, known: _Text, values: VariableValues
     ) -> tuple[Plan, Projection | None]:
         try:
             kinds = {id(node): self._kinds(node, values) for node in known.any_entity}
@@ -230,6 +246,13 @@ class Preparation:
         projection = compile_projection(self.schema, self.registry, known.document, known.operation, values, plan)
         _remember(self.plans, key, (plan, projection), self.plans_kept)
         return plan, projection
+
+    def _know(self, text: str, name: str | None, operation: OperationDefinitionNode, cost: int) -> None:
+        before = self.known.get((text, name))
+        if before is None or before.cost < cost:
+            fields = (node.name.value for node in operation.selection_set.selections if isinstance(node, FieldNode))
+            said = operation.name.value if operation.name else None
+            _remember(self.known, (text, name), Known(said, tuple(dict.fromkeys(fields)), cost), self.plans_kept)
 
     def _kinds(self, node: FieldNode, values: VariableValues) -> tuple[Kind, ...]:
         """Which entities a root that may ask for any entity asks for: part of what its plan depends on."""

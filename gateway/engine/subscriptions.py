@@ -78,9 +78,9 @@ class Subscriptions:
 
     def _read(self, text: str, variables: Mapping[str, Any], operation_name: str | None) -> Asked:
         preparation = self.engine.preparation
-        known, values = preparation.prepare_subscription(text, variables, operation_name)
+        document, operation, values = preparation.prepare_subscription(text, variables, operation_name)
         try:
-            asked = read_subscription(preparation.schema, known.document, known.operation, values, variables)
+            asked = read_subscription(preparation.schema, document, operation, values, variables)
         except GraphQLError as error:
             raise Refused([error], "BAD_USER_INPUT") from None
         if asked.query is not None:  # what is too much for one event is refused before the first

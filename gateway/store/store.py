@@ -3,7 +3,8 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.store import entities, identity, runs
 from gateway.store.current import refresh, renew
@@ -43,6 +44,13 @@ class Store:
         self.database.create(
             self.tables, lambda connection, changed: renew(connection, self.tables, self.registry, changed)
         )
+
+    def is_reachable(self) -> bool:
+        """Whether the database answers."""
+        try:
+            return self.database.read(lambda connection: connection.execute(select(1)).scalar()) == 1
+        except SQLAlchemyError:
+            return False
 
     def close(self) -> None:
         """Let go of all connections; may be called twice."""
