@@ -1,7 +1,7 @@
 """From the text of an operation to its plan: parsed, validated and planned once, then remembered."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from graphql import (
     FieldNode,
     GraphQLError,
     OperationDefinitionNode,
+    OperationType,
     get_argument_values,
     get_operation_ast,
     parse,
@@ -34,6 +35,9 @@ from schema.registry import Registry
 MOST_ERRORS = 100
 MOST_MISTAKES = 25
 """Errors of validation that are told; each looks for names that were meant instead, which takes its time."""
+
+OTHERWISE = (OperationType.QUERY, OperationType.MUTATION)
+"""What is answered once."""
 
 
 class Refused(Exception):
@@ -113,11 +117,31 @@ class Preparation:
     def prepare(
         self, text: str, variables: Mapping[str, Any], operation_name: str | None, in_parts: bool = False
     ) -> Prepared:
-        """The plan of the operation and its coerced variables. Raises Refused.
+        """The plan of the operation and its coerced variables. Raises Refused; a subscription is not prepared here.
 
         `in_parts`: the client takes what is deferred or streamed later; others get everything at once.
         """
-        known = self._text(text, operation_name)
+        known, values = self._coerced(text, variables, operation_name, OTHERWISE)
+        cost = self._cost(text, operation_name, known, values)
+        plan, projection = self._plan(text, operation_name, known, values)
+        self._know(text, operation_name, known.operation, cost)
+        if in_parts and known.in_parts is not None:
+            phases = self._phases(plan, known, known.in_parts, values)
+            return Prepared(plan, None, phases, values, cost, known.in_parts, known.operation)
+        return Prepared(plan, projection, None, values, cost, known.document, known.operation)
+
+    def prepare_subscription(
+        self, text: str, variables: Mapping[str, Any], operation_name: str | None
+    ) -> tuple[DocumentNode, OperationDefinitionNode, VariableValues]:
+        """A subscription within the limits, and its coerced variables. Raises Refused."""
+        known, values = self._coerced(text, variables, operation_name, (OperationType.SUBSCRIPTION,))
+        self._know(text, operation_name, known.operation, self._cost(text, operation_name, known, values))
+        return known.document, known.operation, values
+
+    def _coerced(
+        self, text: str, variables: Mapping[str, Any], operation_name: str | None, kinds: Container[OperationType]
+    ) -> tuple[_Text, VariableValues]:
+        known = self._text(text, operation_name, kinds)
         try:
             check_page_sizes(known.sizes, variables)
         except GraphQLError as error:
@@ -128,13 +152,7 @@ class Preparation:
         )
         if isinstance(values, list):
             raise Refused(values, "BAD_USER_INPUT")
-        cost = self._cost(text, operation_name, known, values)
-        plan, projection = self._plan(text, operation_name, known, values)
-        self._know(text, operation_name, known.operation, cost)
-        if in_parts and known.in_parts is not None:
-            phases = self._phases(plan, known, known.in_parts, values)
-            return Prepared(plan, None, phases, values, cost, known.in_parts, known.operation)
-        return Prepared(plan, projection, None, values, cost, known.document, known.operation)
+        return known, values
 
     def operation_type(self, text: str, operation_name: str | None) -> str:
         """`query`, `mutation` or `subscription`; known before anything is validated. Raises Refused."""
@@ -160,12 +178,14 @@ class Preparation:
         assert query is not None
         return get_argument_values(query.fields[node.name.value], node, values)
 
-    def _text(self, text: str, operation_name: str | None) -> _Text:
+    def _text(self, text: str, operation_name: str | None, kinds: Container[OperationType]) -> _Text:
         key = (text, operation_name)
         if known := self.texts.get(key):
+            _check_kind(known.operation, kinds)
             self.texts.move_to_end(key)
             return known
         written = self._parse(text)
+        _check_kind(get_operation_ast(written, operation_name), kinds)
         sizes = self._validate(written)
         in_parts = written if has_incremental(written) else None
         document = delivered_at_once(written) if in_parts else written
@@ -264,6 +284,16 @@ class Preparation:
             return kinds_of(references_of(node.name.value, given, self.registry, hash_id=str))
         except ValueError as error:
             raise GraphQLError(f"{node.name.value}：{error}", node) from None
+
+
+def _check_kind(operation: OperationDefinitionNode | None, kinds: Container[OperationType]) -> None:
+    """That the operation, if it is known which, is of a kind that is taken here. Said before anything is validated."""
+    if operation is None or operation.operation in kinds:
+        return
+    if operation.operation is OperationType.SUBSCRIPTION:
+        what = "订阅（subscription）请用 WebSocket（graphql-transport-ws）或 SSE（Accept: text/event-stream）"
+        raise Refused([GraphQLError(what, operation)], "SUBSCRIPTION_NOT_SUPPORTED")
+    raise Refused([GraphQLError("此处只接受订阅（subscription）", operation)], "BAD_USER_INPUT")
 
 
 def _remember(kept: OrderedDict[Any, Any], key: object, value: object, most: int) -> None:
