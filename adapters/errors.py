@@ -1,7 +1,13 @@
 """What can go wrong with a source, sorted by what the caller does next. The docstring is the default message.
 
-`retry_after`: seconds for which nobody should ask again, where the source says so.
+`retry_after`: seconds for which nobody should ask again, where the source or our own limits say so. `held`: answers to some
+of the keys that were asked for, which were remembered from before.
 """
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from adapters.source import Page
 
 
 class SourceError(Exception):
@@ -14,11 +20,14 @@ class SourceError(Exception):
     ) -> None:
         self.source, self.operation = source, operation
         self.detail, self.retry_after = message, retry_after
+        self.held: tuple[Page, ...] = ()
         super().__init__(message or type(self).__doc__)
 
     def copy(self) -> "SourceError":
         """An equal error, for somebody else who waited for the same call; what is raised twice collects two traces."""
-        return type(self)(self.detail, source=self.source, operation=self.operation, retry_after=self.retry_after)
+        copied = type(self)(self.detail, source=self.source, operation=self.operation, retry_after=self.retry_after)
+        copied.held, copied.__cause__ = self.held, self.__cause__
+        return copied
 
     @property
     def code(self) -> str:
