@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 SERVER_CORE, LOAD_CORE = 0, 1
@@ -69,10 +69,21 @@ def _wants_to_run(pid: int) -> bool:
     return False
 
 
+@contextlib.contextmanager
+def held(pid: int) -> Iterator[None]:
+    """While inside, the process does not run at all, whatever it still has to do."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 def stop(process: "subprocess.Popen[bytes]") -> None:
     """End a process that we started, by force when it does not end by itself."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGCONT)
         try:
             process.wait(STOPPING)
         except subprocess.TimeoutExpired:
