@@ -63,6 +63,7 @@ def main() -> None:
             bodies = {query.name: write_bodies(folder / f"{query.name}.jsonl", query.bodies()) for query in QUERIES}
             figures = _measure(running, nginx, bodies, seconds, started)
             _print_table(figures)
+            _print_refusals(figures)
             _print_latencies(running["ours"], bodies, figures)
     print(f"{time.monotonic() - started:.0f} s in all")
     print(json.dumps({query: {server: round(rate(m), 1) for server, m in of.items()} for query, of in figures.items()}))
@@ -187,6 +188,15 @@ def _print_table(figures: Figures) -> None:
         ours, by_cpu = rate(of["ours"]), cpu(of["floor"]) / cpu(of["ours"])
         ratios = f"{ours / rate(of['floor']):>10.2f}{ours / rate(of['stock']):>9.1f}{ours / rate(of['jit']):>7.2f}{by_cpu:>14.2f}"
         print(f"  {query:<8}{cells}{ratios}", flush=True)
+
+
+def _print_refusals(figures: Figures) -> None:
+    """Ours refuses when it is kept from its core; where that happened, the figures of this run are worth little."""
+    for query, of in figures.items():
+        if refused := statistics.mean(one.refused for one in of["ours"]):
+            print(
+                f"  ours refused {refused:.1%} of {query}: its event loop was late; is this machine busy?", flush=True
+            )
 
 
 def _print_latencies(ours: Server, bodies: Mapping[str, Path], figures: Figures) -> None:
