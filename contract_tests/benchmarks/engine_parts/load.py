@@ -23,13 +23,13 @@ LONGEST = 60.0
 class Measured:
     """One slot of load on one server. Only answers count; `refused` is the share of requests that were answered 503.
 
-    `cpu_us` and `calls` are of one answer; write-back beside it is in, after it is not.
+    `cpu_us` is of one answer, with write-back beside it but not after it; `calls` are all that nginx counted.
     """
 
     requests: int
     per_second: float
     cpu_us: float
-    calls: float
+    calls: int
     bytes_each: float
     seconds: float
     p50_ms: float
@@ -63,7 +63,7 @@ def _slot(server: Server, upstreams: Upstreams, bodies: Path, seconds: float, re
         requests,
         requests / told["us"] * 1e6,
         cpu / (requests + under_way) * 1e6,
-        calls / (requests + CONCURRENCY),
+        calls,
         told["bytes"] / max(requests, 1),
         seconds,
         told["p50"] / 1000,
