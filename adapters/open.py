@@ -3,15 +3,12 @@ to prove what is written down takes no driver, no HTTP client and no WSDL librar
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.written import PlatformConnect, RestConnect, SoapConnect, SqlConnect
 from adapters.secrets import Secrets, require
 from adapters.source import Source
-
-if TYPE_CHECKING:
-    from adapters.http import HttpClient
 
 
 def open_source(mapping: SourceMapping, secrets: Secrets, now: Callable[[], float] = time.time) -> Source:
@@ -23,25 +20,25 @@ def open_source(mapping: SourceMapping, secrets: Secrets, now: Callable[[], floa
     match mapping.connect:
         case RestConnect() as connect:
             from adapters.rest import RestSource
+            from adapters.wire import http_client, wire
 
-            return RestSource(mapping, connect, secrets, _http(connect))
+            http = http_client(wire(connect, connect.base_url, secrets), connect.client)
+            return RestSource(mapping, connect, secrets, http)
         case PlatformConnect() as connect:
-            from adapters.http import HttpxClient
             from adapters.platform import PlatformSource
+            from adapters.wire import http_client, wire
 
-            http = _http(connect)
-            return PlatformSource(mapping, connect, secrets, http, HttpxClient(), now)
+            reached = wire(connect, connect.base_url, secrets)
+            http, rare = http_client(reached, connect.client), http_client(replace(reached, connections=2), "httpx")
+            return PlatformSource(mapping, connect, secrets, http, rare, now)
         case SoapConnect() as connect:
             from adapters.soap import SoapSource
+            from adapters.wire import http_client, wire
 
-            return SoapSource(mapping, connect, secrets, _http(connect))
+            return SoapSource(
+                mapping, connect, secrets, http_client(wire(connect, connect.endpoint, secrets), connect.client)
+            )
         case SqlConnect() as connect:
             from adapters.sql import SqlSource
 
             return SqlSource(mapping, connect, secrets)
-
-
-def _http(connect: RestConnect | PlatformConnect | SoapConnect) -> "HttpClient":
-    from adapters.http import AiohttpClient
-
-    return AiohttpClient(connect.concurrency, connecting=connect.connect_timeout, reading=connect.read_timeout)

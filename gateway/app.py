@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from adapters.mapping.compiled import Compiler
 from adapters.mapping.load import load_mappings
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.record import HashId
@@ -131,7 +132,8 @@ class Gateway:
         self.hash_id: HashId = make_hash_id(str(settings.party_key_secret))
         self.store = Store(settings.database_url, definitions.registry)
         self.store.create()
-        self.write_back = StoreWriteBack(self.store)
+        compiler = Compiler(self.hash_id)
+        self.write_back = StoreWriteBack(self.store, compiler)
         sources: dict[str, Source] = {
             name: open_source(mapping, settings.secrets) for name, mapping in definitions.mappings.items()
         }
@@ -143,6 +145,7 @@ class Gateway:
             Storage(self.store),
             self.write_back,
             self.hash_id,
+            compiler,
         )
         self.engine = Engine(definitions.schema, services, make_preparation(definitions, settings))
 

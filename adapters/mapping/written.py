@@ -4,23 +4,33 @@ Every scalar of the YAML file is text; these models give it its type. `mappings/
 """
 
 import re
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from adapters.mapping.limits import Breaker, Budget, Cache, Duration, Hedge, Retry, Written
 from schema.identifiers import check_uscc
 
 PLACEHOLDERS = ("$keys", "$key", "$since", "$until", "$page", "$size")
-DURATION = re.compile(r"(\d+)(ms|s|m|h)")
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+SIZE = re.compile(r"(\d+)(KB|MB)")
+SIZES = {"KB": 1024, "MB": 1024 * 1024}
 
 
-def seconds(text: object) -> float:
-    """A duration such as `8s`, `200ms`, `10m` or `1h`, in seconds."""
-    match = DURATION.fullmatch(str(text))
-    if not match:
-        raise ValueError(f"“{text}” 不是时长（例：200ms、8s、10m、1h）")
-    return int(match[1]) * UNITS[match[2]]
+def size(text: object) -> object:
+    """An amount of data such as `512KB` or `4MB` (of 1024), in bytes; a number is what it is."""
+    match = SIZE.fullmatch(str(text))
+    if not match and not isinstance(text, int):
+        raise ValueError(f"“{text}” 不是大小（例：512KB、4MB）")
+    return int(match[1]) * SIZES[match[2]] if match else text
+
+
+def _network(text: str) -> str:
+    try:
+        ip_network(text)
+    except ValueError:
+        raise ValueError(f"“{text}” 不是网段（例：10.20.0.0/16）") from None
+    return text
 
 
 def _env(text: str) -> str:
@@ -37,29 +47,28 @@ def _path_form(value: object) -> object:
     return {"path": value} if isinstance(value, str) else value
 
 
-Duration = Annotated[float, BeforeValidator(seconds)]
+Size = Annotated[int, BeforeValidator(size), Field(ge=1024, le=64 * 1024 * 1024)]
 FromEnv = Annotated[str, AfterValidator(_env)]
 Uscc = Annotated[str, AfterValidator(check_uscc)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Texts = Annotated[list[str], BeforeValidator(_listed)]
+Networks = Annotated[list[Annotated[str, AfterValidator(_network)]], BeforeValidator(_listed)]
+Waived = Annotated[list[Literal["cancellation"]], BeforeValidator(_listed)]
 Words = Literal["percent_decode", "base64", "gunzip", "utf8", "gb18030", "xml_unescape", "xml", "json"]
 Encodings = Literal["xml", "json", "percent_encode", "base64"]
 
 
-class Written(BaseModel):
-    """What may be written; any other word is a mistake."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
 class Outcome(Written):
-    """What the source's own success code means. A code in none of the lists is a rejection."""
+    """What the source's own success code means. A code in none of the lists is a rejection; `exhausted`: today's quota
+    is used up, there is a new one at midnight in China.
+    """
 
     path: str
     ok: Texts
     empty: Texts = []
     retry: Texts = []
     throttled: Texts = []
+    exhausted: Texts = []
     denied: Texts = []
     message: str | None = None
 
@@ -135,40 +144,6 @@ SoapAuth = Annotated[NoAuth | BasicAuth | WsseAuth, Field(discriminator="kind")]
 Signing = Annotated[NationalSigning | ZhejiangSigning, Field(discriminator="scheme")]
 
 
-class Budget(Written):
-    """How many calls all users and syncs may make in a second, a minute and a day (of China's calendar).
-
-    `otherwise` says what holds while the count that replicas share is out of reach: each counts for itself (`local`), or
-    nobody calls (`closed`, for quotas that must not be exceeded).
-    """
-
-    per_second: int | None = Field(default=None, ge=1, le=100_000)
-    per_minute: int | None = Field(default=None, ge=1, le=1_000_000)
-    per_day: int | None = Field(default=None, ge=1, le=100_000_000)
-    otherwise: Literal["local", "closed"] = "local"
-
-
-class Retry(Written):
-    """Failed calls that may succeed later are made again: up to `times`, after a random pause of at most `pause`, which
-    doubles up to `longest`. Second calls, hedges included, are never more than `share` percent of all calls."""
-
-    times: int = Field(default=0, ge=0, le=5)
-    pause: Duration = 0.1
-    longest: Duration = 2.0
-    share: int = Field(default=10, ge=0, le=100)
-
-
-class Breaker(Written):
-    """After `failures` in a row an operation is left alone for `pause`, then tried with one call.
-
-    `slow`: calls that are still unanswered after it count as failures before they end.
-    """
-
-    failures: int = Field(default=5, ge=1, le=1000)
-    pause: Duration = 2.0
-    slow: Duration | None = None
-
-
 class Connect(Written):
     """What every kind of source has: `timeout` bounds one call, `concurrency` all users' calls in flight together, `queue`
     those that wait for a place. Of `timeout`, `connect_timeout` may go by without a connection and `read_timeout`
@@ -184,7 +159,29 @@ class Connect(Written):
     breaker: Breaker = Breaker()
 
 
-class RestConnect(Connect):
+class TlsWords(Written):
+    """PEM files of this installation: authorities (only these count), our certificate, its key; and the oldest version."""
+
+    ca: FromEnv | None = None
+    certificate: FromEnv | None = None
+    key: FromEnv | None = None
+    minimum: Literal["1.2", "1.3"] = "1.2"
+
+
+class HttpConnect(Connect):
+    """What every source over HTTP has: which client, whom it trusts, by which proxy, how large an answer, and where the
+    host may be. `waives` names what the chosen client cannot keep.
+    """
+
+    client: Literal["aiohttp", "pyreqwest"] = "aiohttp"
+    waives: Waived = []
+    tls: TlsWords = TlsWords()
+    proxy: FromEnv | None = None
+    max_bytes: Size = 16 * 1024 * 1024
+    addresses: Networks = []
+
+
+class RestConnect(HttpConnect):
     """A REST system; `charset` is what it sends when it does not say."""
 
     kind: Literal["rest"]
@@ -195,7 +192,7 @@ class RestConnect(Connect):
     outcome: Outcome | None = None
 
 
-class PlatformConnect(Connect):
+class PlatformConnect(HttpConnect):
     """A signed data-sharing platform."""
 
     kind: Literal["platform"]
@@ -206,11 +203,15 @@ class PlatformConnect(Connect):
     outcome: Outcome | None = None
 
 
-class SoapConnect(Connect):
-    """A SOAP service; the WSDL is vendored beside the mapping, `answer` unwraps a text that carries the real answer."""
+class SoapConnect(HttpConnect):
+    """A SOAP service; the WSDL is vendored beside the mapping, `answer` unwraps a text that carries the real answer.
+
+    `wsdl_digest` pins what was reviewed: `gateway check --live` tells the digest of a WSDL that differs.
+    """
 
     kind: Literal["soap"]
     wsdl: str
+    wsdl_digest: str | None = None
     binding: str
     endpoint: FromEnv
     auth: SoapAuth = NoAuth()
@@ -220,10 +221,14 @@ class SoapConnect(Connect):
 
 
 class SqlConnect(Connect):
-    """A database, read only. `url` names driver, host and credentials in SQLAlchemy's form."""
+    """A database, read only. `url` names driver, host and credentials in SQLAlchemy's form.
+
+    An account that could write is refused; `may_write` waives that where the source cannot give another.
+    """
 
     kind: Literal["sql"]
     url: FromEnv
+    may_write: bool = False
 
 
 class Request(Written):
@@ -284,22 +289,6 @@ class Latest(Written):
 
     of: str
     by: Texts
-
-
-class Cache(Written):
-    """How long an answer may be given again: `fresh` as it is, then for `stale` while it is asked for anew behind the
-    answer; that there is no such record, for `negative`."""
-
-    fresh: Duration
-    negative: Duration = 0.0
-    stale: Duration = 0.0
-
-
-class Hedge(Written):
-    """A look-up that is slow is asked a second time `after` so long, or after the 95th percentile of the latest calls
-    (`p95`); whichever answers first counts."""
-
-    after: Duration | Literal["p95"]
 
 
 class Operation(Written):

@@ -21,11 +21,12 @@ from graphql.execution.values import VariableValues, get_variable_values
 from adapters.mapping.model import SourceMapping
 from gateway.engine.arguments import kinds_of, references_of
 from gateway.engine.demand import Limits, Measure, Size, check_page_sizes
+from gateway.engine.incremental import Phases, delivered_at_once, has_incremental, phases_of, without_deferred
 from gateway.engine.offer import check_offered
 from gateway.engine.plan import Plan
 from gateway.engine.planner import Planner
 from gateway.engine.projection.compiled import Projection, compile_projection
-from gateway.engine.selection import Kind, any_entity_nodes, boolean_variables, read_selection
+from gateway.engine.selection import Kind, Selection, any_entity_nodes, boolean_variables, read_selection
 from gateway.engine.tokens import check_tokens
 from gateway.errors import QueryError
 from schema.registry import Registry
@@ -49,11 +50,13 @@ class Refused(Exception):
 class Prepared:
     """An operation ready to run: its plan, the coerced variables, what it is taken to cost, and where it is written.
 
-    `projection` writes its answer; None where the stock executor has to.
+    `projection` writes its answer; None where the stock executor has to. `phases`: which steps the first of several
+    answers needs, where it is to be delivered in parts.
     """
 
     plan: Plan
     projection: Projection | None
+    phases: Phases | None
     values: VariableValues
     cost: int
     document: DocumentNode
@@ -63,9 +66,11 @@ class Prepared:
 @dataclass(frozen=True, slots=True)
 class _Text:
     """A text that parsed and validated. Its plan depends on the variables `booleans` and on what the roots `any_entity`
-    ask for, its cost on the variables `sizes`, each with the argument it is given to."""
+    ask for, its cost on the variables `sizes`, each with the argument it is given to. `in_parts` is the document as it was
+    written, where something of it is deferred or streamed, which nothing of `document` is."""
 
     document: DocumentNode
+    in_parts: DocumentNode | None
     operation: OperationDefinitionNode
     booleans: tuple[str, ...]
     any_entity: tuple[FieldNode, ...]
@@ -95,8 +100,13 @@ class Preparation:
         self.plans: OrderedDict[tuple[object, ...], tuple[Plan, Projection | None]] = OrderedDict()
         self.costs: OrderedDict[tuple[object, ...], int] = OrderedDict()
 
-    def prepare(self, text: str, variables: Mapping[str, Any], operation_name: str | None) -> Prepared:
-        """The plan of the operation and its coerced variables. Raises Refused."""
+    def prepare(
+        self, text: str, variables: Mapping[str, Any], operation_name: str | None, in_parts: bool = False
+    ) -> Prepared:
+        """The plan of the operation and its coerced variables. Raises Refused.
+
+        `in_parts`: the client takes what is deferred or streamed later; others get everything at once.
+        """
         known = self._text(text, operation_name)
         try:
             check_page_sizes(known.sizes, variables)
@@ -110,7 +120,10 @@ class Preparation:
             raise Refused(values, "BAD_USER_INPUT")
         cost = self._cost(text, operation_name, known, values)
         plan, projection = self._plan(text, operation_name, known, values)
-        return Prepared(plan, projection, values, cost, known.document, known.operation)
+        if in_parts and known.in_parts is not None:
+            phases = self._phases(plan, known, known.in_parts, values)
+            return Prepared(plan, None, phases, values, cost, known.in_parts, known.operation)
+        return Prepared(plan, projection, None, values, cost, known.document, known.operation)
 
     def operation_type(self, text: str, operation_name: str | None) -> str:
         """`query`, `mutation` or `subscription`; known before anything is validated. Raises Refused."""
@@ -136,10 +149,13 @@ class Preparation:
         if known := self.texts.get(key):
             self.texts.move_to_end(key)
             return known
-        document = self._parse(text)
-        sizes = self._validate(document)
+        written = self._parse(text)
+        sizes = self._validate(written)
+        in_parts = written if has_incremental(written) else None
+        document = delivered_at_once(written) if in_parts else written
         operation = self._operation(document, operation_name)
-        found = _Text(document, operation, boolean_variables(document), any_entity_nodes(document, operation), sizes)
+        booleans, any_entity = boolean_variables(written), any_entity_nodes(document, operation)
+        found = _Text(document, in_parts, operation, booleans, any_entity, sizes)
         _remember(self.texts, key, found, self.plans_kept)
         return found
 
@@ -208,6 +224,15 @@ class Preparation:
         projection = compile_projection(self.schema, self.registry, known.document, known.operation, values, plan)
         _remember(self.plans, key, (plan, projection), self.plans_kept)
         return plan, projection
+
+    def _phases(self, plan: Plan, known: _Text, in_parts: DocumentNode, values: VariableValues) -> Phases:
+        def read(document: DocumentNode) -> Selection:
+            operation = self._operation(document, known.operation.name.value if known.operation.name else None)
+            return read_selection(
+                document, operation, values.coerced, self.registry, lambda node: self._kinds(node, values)
+            )
+
+        return phases_of(plan, read(known.document), read(without_deferred(in_parts, values.coerced)))
 
     def _kinds(self, node: FieldNode, values: VariableValues) -> tuple[Kind, ...]:
         """Which entities a root that may ask for any entity asks for: part of what its plan depends on."""
