@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import strawberry
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -180,7 +182,7 @@ class Application:
         self.admission = admission
         examples = read_examples(EXAMPLES)
         endpoint = Endpoint(self._engine, settings, lambda: console_page(examples, STATIC), admission)
-        self.operations = Operations(admission, self._reach_store, self._health)
+        self.operations = Operations(admission, self._reach_store, self._health, self._counted)
         self.routed = Starlette(
             routes=[
                 Route("/", _home),
@@ -220,7 +222,10 @@ class Application:
         return self.running[0].store.is_reachable()
 
     def _health(self) -> Mapping[str, object]:
-        return {name: {} for name in sorted(self.running[0].calls.sources)}
+        return {name: msgspec.to_builtins(told) for name, told in sorted(self.running[0].calls.health().items())}
+
+    def _counted(self) -> CollectorRegistry:
+        return self.running[0].calls.metrics.registry
 
 
 async def _home(_request: Request) -> Response:
