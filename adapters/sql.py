@@ -81,7 +81,7 @@ class SqlSource:
         if len(rows) > MOST_ROWS:
             raise SourceContractBroken(f"表 {statement.table} 一次查询超过 {MOST_ROWS} 行")
         raw = canonical_json(rows)
-        records = latest(rows, operation.latest_of, operation.latest_by) if operation.lookup else rows
+        records = latest(rows, operation.latest_of, operation.latest_by) if operation.changes is None else rows
         return Page(records, raw, "application/json", datetime.now(CHINA_TIME))
 
     def _rows(self, statement: Statement, call: Call, watch: Watch) -> list[dict[str, Any]]:

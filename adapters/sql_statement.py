@@ -14,6 +14,7 @@ from sqlalchemy.types import NullType
 from adapters.mapping.model import EntityMapping, Field, OperationMapping, SourceMapping
 from adapters.mapping.paths import RecordPath
 from adapters.source import Call
+from adapters.sql_search import searching
 from schema.problems import Problem, Problems
 
 MOST_ROWS = 50_000
@@ -47,6 +48,8 @@ def statement_for(mapping: SourceMapping, operation: OperationMapping) -> Statem
     if operation.lookup:
         key = _key_column(mapping, operation, operation.lookup.field, operation.lookup.relation)
         return Statement(name, columns, _lookup(table, key, operation))
+    if operation.search:
+        return Statement(name, columns, searching(table, mapping, operation, operation.search))
     assert operation.changes is not None
     cursor = _key_column(mapping, operation, operation.changes.cursor, None)
     return Statement(name, columns, _changes(table, cursor, mapping, operation))
@@ -103,8 +106,7 @@ def _columns(mapping: SourceMapping, operation: OperationMapping) -> Iterator[st
     """Every column that is mapped or needed to tell what holds; never `*`."""
     yield from _entity_columns(mapping, mapping.entities[operation.entity], frozenset())
     yield from _first_steps([operation.latest_of, *operation.latest_by])
-    role = operation.lookup or operation.changes
-    yield from _first_steps([role.deleted.path if role and role.deleted else None])
+    yield from _first_steps([operation.role.deleted.path if operation.role.deleted else None])
 
 
 def _entity_columns(mapping: SourceMapping, entity: EntityMapping, outer: frozenset[str]) -> Iterator[str]:

@@ -10,7 +10,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from schema.identifiers import check_uscc
 
-PLACEHOLDERS = ("$keys", "$key", "$since", "$until", "$page", "$size")
+PLACEHOLDERS = ("$keys", "$key", "$since", "$until", "$page", "$size", "$offset", "$cursor", "$order")
+Operator = Literal["eq", "in", "gte", "lte", "prefix", "contains"]
+FILTER = re.compile(r"\$([a-z][a-z0-9_]*)\.(eq|in|gte|lte|prefix|contains)")
+"""What a filter of a search stands for in its request: `$case_status.in`, `$filed_date.gte`."""
 DURATION = re.compile(r"(\d+)(ms|s|m|h)")
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -23,6 +26,11 @@ def seconds(text: object) -> float:
     return int(match[1]) * UNITS[match[2]]
 
 
+def is_placeholder(text: str) -> bool:
+    """Whether the text stands for something that a call brings."""
+    return text in PLACEHOLDERS or FILTER.fullmatch(text) is not None
+
+
 def _env(text: str) -> str:
     if not re.fullmatch(r"env:[A-Z][A-Z0-9_]*", text):
         raise ValueError("地址和密钥只能写成 env:NAME（大写环境变量名）")
@@ -31,6 +39,10 @@ def _env(text: str) -> str:
 
 def _listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
+
+
+def _filter_form(value: object) -> object:
+    return value if isinstance(value, dict) else {"operators": value}
 
 
 def _path_form(value: object) -> object:
@@ -136,10 +148,14 @@ Signing = Annotated[NationalSigning | ZhejiangSigning, Field(discriminator="sche
 
 
 class Connect(Written):
-    """What every kind of source has: `timeout` bounds one call, `concurrency` all users' calls in flight together."""
+    """What every kind of source has: `timeout` bounds one call, `concurrency` all users' calls in flight together.
+
+    `weight` is what asking it for one entity costs, in the cost of a query; by its kind when it is not said.
+    """
 
     timeout: Duration = 10.0
     concurrency: int = Field(default=4, ge=1, le=256)
+    weight: int | None = Field(default=None, ge=1, le=1000)
 
 
 class RestConnect(Connect):
@@ -187,7 +203,8 @@ class SqlConnect(Connect):
 class Request(Written):
     """How to ask; which words apply depends on the kind (`mapping.load` checks it).
 
-    `query`, `json`, `form` and `message` may hold the placeholders `$keys $key $since $until $page $size`, `env:NAME`,
+    `query`, `json`, `form` and `message` may hold the placeholders `$keys $key $since $until $page $size $offset $cursor
+    $order`, those of filters (`$filed_date.gte`), `env:NAME`,
     `{join: $keys, with: ","}`, and `{text: [xml, percent_encode], of: …}` for a document carried as text.
     `sid` is the service code of the national platform.
     """
@@ -229,12 +246,45 @@ class Changes(Written):
     deleted: Is | None = None
 
 
+class Filtered(Written):
+    """Which comparisons of one element the source takes; `format` when it wants dates written differently than it has them."""
+
+    operators: Annotated[list[Operator], BeforeValidator(_listed)]
+    format: str | None = None
+
+
+class Ordered(Written):
+    """How the source is told to order by an element, forwards and backwards; a database needs no words for it."""
+
+    asc: str | None = None
+    desc: str | None = None
+
+
+class Search(Written):
+    """Filters in, pages of records out. What the source does not filter is filtered by the gateway.
+
+    `requires` are elements that a list must be narrowed by before the source may be asked; `pages` is how many pages one
+    list may walk.
+    """
+
+    entity: str
+    filters: dict[Name, Annotated[Filtered, BeforeValidator(_filter_form)]] = {}
+    requires: Texts = []
+    order: dict[Name, Ordered] = {}
+    pages: int = Field(default=20, ge=1, le=1000)
+    deleted: Is | None = None
+
+
 class Paging(Written):
-    """Pages of `size` records, counted from `first`; without `total` a short page is the last."""
+    """Pages of `size` records, counted from `first`; without `total` a short page is the last.
+
+    `next` is where an answer says what to ask for next (`$cursor`), when pages are not counted.
+    """
 
     size: int = Field(ge=1, le=10000)
     first: int = Field(default=1, ge=0, le=1)
     total: str | None = None
+    next: str | None = None
 
 
 class Latest(Written):
@@ -245,7 +295,7 @@ class Latest(Written):
 
 
 class Operation(Written):
-    """Something the source can do: a `lookup` or `changes`."""
+    """Something the source can do: a `lookup`, `changes` or a `search`."""
 
     request: Request
     records: str = ""
@@ -253,6 +303,7 @@ class Operation(Written):
     latest: Latest | None = None
     lookup: Lookup | None = None
     changes: Changes | None = None
+    search: Search | None = None
 
 
 class FieldForm(Written):
@@ -276,9 +327,13 @@ class FieldForm(Written):
 
 
 class EntityForm(Written):
-    """How records become one entity. `key`: the first of these elements that is present identifies the record."""
+    """How records become one entity. `key`: the first of these elements that is present identifies the record.
+
+    `holds`: the source has only entities with one of these values in these elements, or, `all`, every one there is.
+    """
 
     key: Texts
+    holds: Literal["all"] | dict[Name, Texts] = {}
     fields: dict[Name, Annotated[FieldForm, BeforeValidator(_path_form)]]
 
 

@@ -15,8 +15,20 @@ from gateway.context import RequestContext
 from gateway.engine.arguments import RootArguments
 from gateway.engine.calls import Calls
 from gateway.engine.index import ASKED, NAMED, RELATED, Failure, Index, Mode, Origin, Row
-from gateway.engine.plan import Identify, Lookup, Plan, Span, Step, StoreCount, StoreLookup, StoreSearch, Use
+from gateway.engine.plan import (
+    Identify,
+    Lookup,
+    Plan,
+    SourceSearch,
+    Span,
+    Step,
+    StoreCount,
+    StoreLookup,
+    StoreSearch,
+    Use,
+)
 from gateway.engine.planner import route_of
+from gateway.engine.search_steps import run_source_search
 from gateway.engine.storage import Storage, StoreUnavailable
 from gateway.engine.store_steps import fail_store_step, run_store_step
 from gateway.store.groups import Groups
@@ -91,6 +103,8 @@ class Execution:
             match step:
                 case Lookup():
                     await self._lookup(step)
+                case SourceSearch():
+                    await run_source_search(self, step)
                 case StoreLookup() | StoreSearch() | StoreCount() | Identify():
                     await run_store_step(self, step)
         except StoreUnavailable as error:
@@ -174,7 +188,19 @@ class Execution:
         origin = self._origin(step, "LIVE", page.received_at, page.received_at)
         answered = self._take(step, mapping, role, wanted, [(entity, origin) for entity in mapped])
         self._mark_answered(step, role, wanted)
-        self.services.write_back.offer(Answered(mapping, step.operation, page, mapped, deleted, answered))
+        self.offer(mapping, step.operation, page, mapped, deleted, answered)
+
+    def offer(
+        self,
+        mapping: SourceMapping,
+        operation: str,
+        page: Page,
+        mapped: Sequence[Mapped],
+        deleted: Sequence[tuple[str, str]],
+        answered: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        """Leave a live answer for the store; `answered`: which keys answer which key text."""
+        self.services.write_back.offer(Answered(mapping, operation, page, mapped, deleted, answered or {}))
 
     def _name_as_asked(
         self,
@@ -202,29 +228,31 @@ class Execution:
         for entity, origin in entities:
             if role.relation is None:
                 if entity.key in text_of:
-                    self._add(step, mapping, entity, origin, ASKED)
+                    self.add(mapping, entity, origin, ASKED, step.number)
                     answered[text_of[entity.key]].append(entity.key)
                 continue
             parents = [key for key in entity.refs.get(role.relation, ()) if key in text_of]
             if parents:
-                self._add(step, mapping, entity, origin, RELATED)
+                self.add(mapping, entity, origin, RELATED, step.number)
             for key in parents:
                 answered[text_of[key]].append(entity.key)
                 for use, row in wanted[text_of[key]]:
                     self.index.relate(row.entity.name, key, str(use.relation), (entity.key,), step.number)
         return answered
 
-    def _add(self, step: Lookup, mapping: SourceMapping, entity: Mapped, origin: Origin, rank: int) -> None:
+    def add(self, mapping: SourceMapping, entity: Mapped, origin: Origin, rank: int, step: int) -> Row:
+        """Take an entity and what is inside it into the index, as the step with this number found it."""
         row = self.index.add(entity, origin, rank, mapping.entities[entity.entity].provides)
         for relation, children in entity.embedded.items():
             for child in children:
-                self._add(step, mapping, child, origin, NAMED)
+                self.add(mapping, child, origin, NAMED, step)
             if row.entity.relations[relation].inverse:
                 inside = (child.key for child in children)
-                self.index.relate(row.entity.name, row.key, relation, inside, step.number)
+                self.index.relate(row.entity.name, row.key, relation, inside, step)
         for relation in entity.refs:
             if row.entity.relations[relation].is_told:
                 self.index.name_references(row, relation, origin)
+        return row
 
     def _mark_answered(self, step: Lookup, role: LookupRole, wanted: Mapping[str, list[tuple[Use, Row]]]) -> None:
         """What the source did not mention it does not have: null or an empty list, and no error."""

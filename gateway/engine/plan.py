@@ -48,12 +48,26 @@ class StoreLookup:
 
 @dataclass(frozen=True, slots=True)
 class StoreSearch:
-    """A page of a list, from the store."""
+    """A page of a list, from the store; `because` is why, when it was wanted live."""
 
     number: int
     wave: int
     entity: str
     root: int
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSearch:
+    """A page of a list, live from the one source that has all of it; `pushed` is what the source filters (`filed_date.gte`)."""
+
+    number: int
+    wave: int
+    source: str
+    operation: str
+    entity: str
+    root: int
+    pushed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +94,7 @@ class Identify:
     root: int | None = None
 
 
-Step = Lookup | StoreLookup | StoreSearch | StoreCount | Identify
+Step = Lookup | SourceSearch | StoreLookup | StoreSearch | StoreCount | Identify
 
 
 class Span(NamedTuple):

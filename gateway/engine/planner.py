@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from adapters.mapping.model import LookupRole, SourceMapping
-from gateway.engine.plan import Identify, Lookup, Plan, Step, StoreCount, StoreLookup, StoreSearch, Use
+from gateway.engine.live_lists import NotPinned, Pinned
+from gateway.engine.plan import Identify, Lookup, Plan, SourceSearch, Step, StoreCount, StoreLookup, StoreSearch, Use
 from gateway.engine.selection import Part, Root, Selection
 from gateway.errors import QueryError, QueryTooLarge
 from schema.names import argument_names, complete_lookup, describe_lookups, root_field
@@ -68,7 +69,7 @@ class _Planning:
     drafts: list[_Draft] = field(default_factory=list)
     identify: dict[str, list[tuple[int, str | None, frozenset[int]]]] = field(default_factory=dict)
     resolve: list[tuple[int, str]] = field(default_factory=list)
-    searches: list[tuple[int, str]] = field(default_factory=list)
+    searches: list[tuple[int, str, Pinned | NotPinned | None]] = field(default_factory=list)
     counts: list[tuple[int, str]] = field(default_factory=list)
     unsourced: list[tuple[int, str]] = field(default_factory=list)
 
@@ -86,9 +87,14 @@ class Planner:
             match root.kind:
                 case "list":
                     (part,) = root.parts.values()
-                    planning.searches.append((index, part.entity.name))
+                    planning.searches.append((index, part.entity.name, root.live))
                     after = frozenset({-1 - index})
-                    self._plan_part(planning, part, [_Arrival(STORE, self._stored(part.entity), after)], after)
+                    arrival = _Arrival(STORE, self._stored(part.entity), after)
+                    if isinstance(root.live, Pinned):
+                        arrival = _Arrival(
+                            root.live.source, _offers(self.mappings[root.live.source], part.entity.name), after
+                        )
+                    self._plan_part(planning, part, [arrival], after)
                 case "groups":
                     planning.counts.append((index, str(root.entity and root.entity.name)))
                 case "one":
@@ -325,13 +331,19 @@ def _offers(mapping: SourceMapping, entity: str) -> frozenset[str]:
     return frozenset() if found is None else found.provides | frozenset(found.references) | frozenset(found.embedded)
 
 
+def _search(root: int, entity: str, live: Pinned | NotPinned | None) -> Step:
+    if isinstance(live, Pinned):
+        return SourceSearch(0, 1, live.source, live.operation, entity, root, live.pushed)
+    return StoreSearch(0, 1, entity, root, live.reason if live else "")
+
+
 def _steps(planning: _Planning) -> tuple[Step, ...]:
     """Waves for the drafts; drafts of one operation in one wave become one step. Negative numbers stand for roots."""
-    resolved = {-1 - index: 1 for index, _ in (*planning.resolve, *planning.searches)}
+    resolved = {-1 - index: 1 for index in (*(r[0] for r in planning.resolve), *(s[0] for s in planning.searches))}
     waves: dict[int, int] = dict(resolved)
     for number, draft in enumerate(planning.drafts):
         waves[number] = 1 + max((waves[before] for before in draft.after), default=0)
-    steps: list[Step] = [StoreSearch(0, 1, entity, index) for index, entity in planning.searches]
+    steps: list[Step] = [_search(*search) for search in planning.searches]
     steps += [StoreCount(0, 1, entity, index) for index, entity in planning.counts]
     steps += [Identify(0, 1, entity, root=index) for index, entity in planning.resolve]
     grouped: dict[tuple[int, str, str, str], list[Use]] = {}

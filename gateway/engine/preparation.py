@@ -19,12 +19,13 @@ from graphql import (
 from graphql.execution.values import VariableValues, get_variable_values
 
 from adapters.mapping.model import SourceMapping
-from gateway.engine.arguments import kinds_of, references_of
+from gateway.engine.arguments import kinds_of, live_of, references_of
 from gateway.engine.demand import Limits, Measure, Size, check_page_sizes
+from gateway.engine.live_lists import NotPinned, Pinned
 from gateway.engine.offer import check_offered
 from gateway.engine.plan import Plan
 from gateway.engine.planner import Planner
-from gateway.engine.selection import Kind, any_entity_nodes, boolean_variables, read_selection
+from gateway.engine.selection import ANY_ENTITY, Kind, any_entity_nodes, boolean_variables, read_selection
 from gateway.engine.tokens import check_tokens
 from gateway.errors import QueryError
 from schema.registry import Registry
@@ -58,7 +59,7 @@ class Prepared:
 @dataclass(frozen=True, slots=True)
 class _Text:
     """A text that parsed and validated. Its plan depends on the variables `booleans` and on what the roots `any_entity`
-    ask for, its cost on the variables `sizes`, each with the argument it is given to."""
+    ask of whom, its cost on the variables `sizes`, each with the argument it is given to."""
 
     document: DocumentNode
     operation: OperationDefinitionNode
@@ -184,16 +185,21 @@ class Preparation:
 
     def _plan(self, text: str, name: str | None, known: _Text, values: VariableValues) -> Plan:
         try:
-            kinds = {id(node): self._kinds(node, values) for node in known.any_entity}
+            asked = {id(node): self._asked(node, values) for node in known.any_entity}
         except GraphQLError as error:
             raise Refused([error], "BAD_USER_INPUT") from None
-        key = (text, name, *(values.coerced.get(variable) for variable in known.booleans), *kinds.values())
+        key = (text, name, *(values.coerced.get(variable) for variable in known.booleans), *asked.values())
         if plan := self.plans.get(key):
             self.plans.move_to_end(key)
             return plan
         try:
             selection = read_selection(
-                known.document, known.operation, values.coerced, self.registry, lambda node: kinds[id(node)]
+                known.document,
+                known.operation,
+                values.coerced,
+                self.registry,
+                lambda node: asked[id(node)],  # type: ignore[arg-type, return-value]
+                lambda node: asked.get(id(node)),  # type: ignore[arg-type, return-value]
             )
             plan = self.planner.plan(selection)
         except QueryError as error:
@@ -201,10 +207,12 @@ class Preparation:
         _remember(self.plans, key, plan, self.plans_kept)
         return plan
 
-    def _kinds(self, node: FieldNode, values: VariableValues) -> tuple[Kind, ...]:
-        """Which entities a root that may ask for any entity asks for: part of what its plan depends on."""
+    def _asked(self, node: FieldNode, values: VariableValues) -> tuple[Kind, ...] | Pinned | NotPinned | None:
+        """Which entities a root that may ask for any entity asks for, or who answers a list: what its plan depends on."""
         try:
             given = self.arguments(node, values)
+            if node.name.value not in ANY_ENTITY:
+                return live_of(node, given, self.registry, self.planner.mappings)
             return kinds_of(references_of(node.name.value, given, self.registry, hash_id=str))
         except ValueError as error:
             raise GraphQLError(f"{node.name.value}：{error}", node) from None
