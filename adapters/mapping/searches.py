@@ -5,7 +5,7 @@ from typing import Any
 
 from adapters.mapping.convert import converter
 from adapters.mapping.filters import ORDERED, operators_for, writer
-from adapters.mapping.model import EntityMapping, Field, Filter, SearchRole, Tombstone
+from adapters.mapping.model import PROVENANCE_FIELDS, EntityMapping, Field, Filter, SearchRole, Tombstone
 from adapters.mapping.record import BadValue
 from adapters.mapping.written import FILTER, EntityForm, FieldForm, Filtered, MappingForm, Operation, Request
 from schema.problems import Path as ProblemPath
@@ -79,6 +79,8 @@ class SearchReader:
         self, path: ProblemPath, written: Operation, mapping: EntityMapping, name: str, filtered: Filtered
     ) -> Filter | None:
         found = self._field(mapping, name)
+        if found is None and name in mapping.entity.elements and self._is_misspelt(mapping):
+            return None  # what was meant is told where it is misspelt
         if found is None:
             self.document.unknown(path, name, "filters 应是映射了的、能筛选的数据元，没有", self._filterable(mapping))
             return None
@@ -119,6 +121,11 @@ class SearchReader:
             if told and reference.to.identity[0] == (reference.field.element.name,):
                 return reference.field, forms[relation]
         return None
+
+    def _is_misspelt(self, mapping: EntityMapping) -> bool:
+        """Whether some field of the entity is none of the specification."""
+        known = {*mapping.entity.elements, *mapping.entity.relations, *PROVENANCE_FIELDS}
+        return any(word not in known for word in self.form.entities[mapping.entity.name].fields)
 
     def _filterable(self, mapping: EntityMapping) -> list[str]:
         return [name for name in mapping.entity.elements if self._field(mapping, name) is not None]
