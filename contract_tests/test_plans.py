@@ -43,14 +43,14 @@ def test_a_plan_prints_its_waves_steps_keys_and_elements() -> None:
 wave 1
   [1] binhai_market.cases_by_no -> EnforcementCase
       rest, <= 50 keys a call, timeout 8s, concurrency 4
-      for  enforcementCase  keys: sourceCaseNo of enforcementCase where agencyCode = 11350100MB0A00018J
+      for  enforcementCase  keys: sourceCaseNo of enforcementCase where agencyCode = 11350100MB0A00018J  route: by rule
            caseName, officers
   [2] traffic_police.violations_by_no -> EnforcementCase
       soap, <= 50 keys a call, timeout 10s, concurrency 2
-      for  enforcementCase  keys: sourceCaseNo of enforcementCase where agencyCode = 11100000MB0A00018B
+      for  enforcementCase  keys: sourceCaseNo of enforcementCase where agencyCode = 11100000MB0A00018B  route: by rule
   [3] binhai_exchange.penalties_of_case -> PenaltyDecision
       sql, <= 200 keys a call, timeout 6s, concurrency 3
-      for  enforcementCase.penaltyDecisions  keys: sourceCaseNo of enforcementCase where agencyCode = 11350100MB0A00018J
+      for  enforcementCase.penaltyDecisions  keys: sourceCaseNo of enforcementCase where agencyCode = 11350100MB0A00018J  route: by rule
            fineAmount
 
 wave 2

@@ -31,7 +31,7 @@ def holds(condition: Condition, values: Values, follow: Follow) -> bool:
 def passes(test: Compare, value: Any) -> bool:
     """Whether one value passes one comparison. Texts are compared code point by code point."""
     if test.operator == "isNull":
-        return (value is None) == test.value
+        return bool((value is None) == test.value)
     if value is None:
         return False
     match test.operator:

@@ -10,6 +10,7 @@ from typing import Protocol
 from adapters.errors import SourceContractBroken, SourceError
 from adapters.mapping.model import LookupRole, SourceMapping
 from adapters.mapping.record import HashId, Mapped, key_texts, map_record, rename
+from adapters.mapping.truth import NOTHING_SAID, Truth
 from adapters.source import Page
 from gateway.context import RequestContext
 from gateway.engine.arguments import RootArguments
@@ -24,10 +25,12 @@ from gateway.engine.plan import (
     Step,
     StoreCount,
     StoreLookup,
+    StoreRoute,
     StoreSearch,
     Use,
 )
 from gateway.engine.planner import route_of
+from gateway.engine.routing import is_asked, run_store_route
 from gateway.engine.search_steps import run_source_search
 from gateway.engine.storage import Storage, StoreUnavailable
 from gateway.engine.store_steps import fail_store_step, run_store_step
@@ -68,6 +71,7 @@ class Services:
     storage: Storage
     write_back: WriteBack
     hash_id: HashId
+    truth: Truth = NOTHING_SAID
 
 
 @dataclass(slots=True)
@@ -83,6 +87,7 @@ class Execution:
     pages: dict[int, Found] = field(default_factory=dict)
     counted: dict[int, Groups] = field(default_factory=dict)
     asked: set[tuple[str, str, str]] = field(default_factory=set)
+    routes: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     stale: dict[tuple[str, str], Failure] = field(default_factory=dict)
     root_failures: dict[int, Failure] = field(default_factory=dict)
@@ -91,11 +96,13 @@ class Execution:
 
     async def run(self) -> None:
         """Fill the index. Never raises for a source: failures stand where the answer would have been."""
+        self.index.truth = self.services.truth
         self.keys = [[reference.key for reference in root.references] for root in self.roots]
         for wave in self.plan.waves:
             async with asyncio.TaskGroup() as group:
                 for step in wave:
                     group.create_task(self._step(step))
+        self.index.find_conflicts()
 
     async def _step(self, step: Step) -> None:
         started = time.perf_counter_ns()
@@ -103,6 +110,8 @@ class Execution:
             match step:
                 case Lookup():
                     await self._lookup(step)
+                case StoreRoute():
+                    await run_store_route(self, step)
                 case SourceSearch():
                     await run_source_search(self, step)
                 case StoreLookup() | StoreSearch() | StoreCount() | Identify():
@@ -141,7 +150,7 @@ class Execution:
         wanted: dict[str, list[tuple[Use, Row]]] = {}
         for use in step.uses:
             for row in self.asked_from(use):
-                if (text := self._key_text(mapping, role, use, row)) is not None:
+                if (text := self._key_text(mapping, step.operation, role, use, row)) is not None:
                     row.was_asked |= use.purpose == "complete"
                     wanted.setdefault(text, []).append((use, row))
         fresh = [text for text in wanted if (step.source, step.operation, text) not in self.asked]
@@ -151,12 +160,15 @@ class Execution:
                 texts = fresh[start : start + role.batch]
                 group.create_task(self._call(step, mapping, role, {text: wanted[text] for text in texts}))
 
-    def _key_text(self, mapping: SourceMapping, role: LookupRole, use: Use, row: Row) -> str | None:
+    def _key_text(self, mapping: SourceMapping, operation: str, role: LookupRole, use: Use, row: Row) -> str | None:
         """The row's key as the source writes it, or None when this source is not to be asked for it."""
         if use.purpose == "complete":
-            if use.elements and not any(row.lacks(name) for name in use.elements):
+            is_known = use.elements and not any(row.lacks(name) for name in use.elements)
+            if is_known and all(row.is_told_by(name, mapping.name) for name in use.trusted):
                 return None
             if not use.elements and row.contributions:
+                return None
+            if not is_asked(self, mapping.name, operation, use, row):
                 return None
         if route_of(role, self.services.registry) is not None:
             owner = row.values.get("agency_code") or row.values.get(OWNER)

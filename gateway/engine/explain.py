@@ -3,7 +3,18 @@
 from collections.abc import Mapping
 
 from adapters.mapping.model import OperationMapping, SourceMapping
-from gateway.engine.plan import Identify, Lookup, Plan, SourceSearch, Step, StoreCount, StoreLookup, StoreSearch, Use
+from gateway.engine.plan import (
+    Identify,
+    Lookup,
+    Plan,
+    SourceSearch,
+    Step,
+    StoreCount,
+    StoreLookup,
+    StoreRoute,
+    StoreSearch,
+    Use,
+)
 from gateway.engine.planner import route_of
 from schema.names import camel
 from schema.registry import Registry
@@ -31,6 +42,9 @@ def _step(step: Step, plan: Plan, registry: Registry, mappings: Mapping[str, Sou
             operation = mapping.operations[step.operation]
             head = f"{front}{step.source}.{step.operation} -> {step.entity}"
             return [head, f"      {_limits(mapping, operation)}", *_uses(step.uses, plan, registry, operation, mapping)]
+        case StoreRoute():
+            parts = (plan.parts[part].path for part in step.parts)
+            return [f"{front}store who told of -> {step.entity}", f"      for  {', '.join(parts)}"]
         case StoreLookup():
             return [f"{front}store -> {step.entity}", *_uses(step.uses, plan, registry, None, None)]
         case SourceSearch():
@@ -66,6 +80,15 @@ def _searched(mapping: SourceMapping, operation: OperationMapping, step: SourceS
     ]
 
 
+def _route(use: Use, mapping: SourceMapping, limited: str | None, entity: str) -> str:
+    """How it is decided whether this source is asked for a key, when others may have it as well."""
+    if use.route is not None:
+        return f"  route: by store, else fan-out <= {min(use.route.most, len(use.route.sources))}"
+    found = mapping.entities.get(entity)
+    by_rule = limited or (use.purpose == "complete" and found and (found.has_all or found.holds))
+    return "  route: by rule" if by_rule else ""
+
+
 def _path(plan: Plan, number: int) -> str:
     root = plan.roots[number]
     return ", ".join(part.path for part in root.parts.values()) or root.node.name.value
@@ -97,9 +120,12 @@ def _uses(
             limited = route_of(operation.lookup, registry)
             where = f" where agencyCode = {mapping.agency}" if limited else ""
             line += f"  keys: {camel(operation.lookup.element)} of {origin}{where}"
+            line += _route(use, mapping, limited, part.entity.name)
         else:
             line += f"  keys: of {origin}"
         lines.append(line)
         if use.elements:
             lines.append(f"           {', '.join(camel(name) for name in sorted(use.elements))}")
+        if use.trusted:
+            lines.append(f"           source of truth for: {', '.join(camel(name) for name in sorted(use.trusted))}")
     return lines

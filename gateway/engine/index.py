@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from adapters.errors import SourceError
 from adapters.mapping.record import Issue, Mapped
+from adapters.mapping.truth import NOTHING_SAID, Place, Truth, conflicts
 from schema.identity import global_id, values_in_key
 from schema.names import camel
 from schema.registry import Entity, Registry
@@ -56,7 +57,8 @@ class Row:
     key: str
     index: "Index"
     values: dict[str, Any] = field(default_factory=dict)
-    ranks: dict[str, tuple[int, str]] = field(default_factory=dict)
+    ranks: dict[str, tuple[Place, int]] = field(default_factory=dict)
+    tellings: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     contributions: dict[tuple[str, Mode], Contribution] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
     was_asked: bool = False
@@ -76,20 +78,25 @@ class Row:
         return element not in self.ranks
 
     def learn(self, name: str, value: Any, rank: int, source: str) -> None:
-        """Take a value unless a better informed source already gave one; among equals the first name in order decides."""
+        """Take a value unless a source whose word counts more already gave one; of one source the better informed counts."""
         known = self.ranks.get(name)
-        is_better = known is None or (-rank, source) < (-known[0], known[1])
+        told = (self.index.truth.place(self.entity.name, name, source), -rank)
+        is_better = known is None or told < known
         is_new = value is not None and (is_better or self.values.get(name) is None)
         if is_new or known is None:
             self.values[name] = value if value is not None else self.values.get(name)
-            self.ranks[name] = (rank, source)
+            self.ranks[name] = told
+
+    def is_told_by(self, name: str, source: str) -> bool:
+        """Whether this source's word is what is known of the element."""
+        return name in self.ranks and self.ranks[name][0][-1] == source
 
 
 class Index:
     """The rows of one request by (entity, key), and the relations found by look-ups the other way."""
 
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
+    def __init__(self, registry: Registry, truth: Truth = NOTHING_SAID) -> None:
+        self.registry, self.truth = registry, truth
         self.rows: dict[tuple[str, str], Row] = {}
         self.related: dict[tuple[str, str, str], dict[int, dict[str, None]]] = {}
         self.related_failures: dict[tuple[str, str, str], Failure] = {}
@@ -118,7 +125,15 @@ class Index:
         else:
             row.contributions[place] = Contribution(before.origin, told | before.elements)
         self.issues.update(dict.fromkeys(mapped.issues))
+        if rank > REMEMBERED or origin.source not in row.tellings:
+            row.tellings[origin.source] = mapped.values
         return row
+
+    def find_conflicts(self) -> None:
+        """Add an issue for every value that another source's word was taken over."""
+        for row in self.rows.values():
+            if len(row.tellings) > 1:
+                self.issues.update(dict.fromkeys(conflicts(self.truth, row.entity, row.key, row.tellings)))
 
     def relate(self, entity: str, key: str, relation: str, targets: Iterable[str], step: int) -> None:
         """Remember that `relation` of this entity leads to these, as a step found; steps are ordered by their number."""

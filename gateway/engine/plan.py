@@ -6,15 +6,26 @@ from typing import Literal, NamedTuple
 
 from gateway.engine.selection import Part, Root
 
-Purpose = Literal["complete", "expand", "recall"]
+Purpose = Literal["complete", "expand", "recall", "route"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Several sources may have a key: which, the first counting most; what is wanted of it; how many may be asked for one
+    that nobody is known to have."""
+
+    sources: tuple[str, ...]
+    wanted: frozenset[str]
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
     """What a step is for; `elements` are those it was chosen for, relations among them.
 
-    `complete`: elements of entities already known at `part`. `expand`: which entities stand at `part`, found from those of
-    `parent` along `relation`. `recall`: both, for what no source could be asked for by the keys that are known.
+    `complete`: elements of entities already known at `part`; for those `trusted` this source is asked even if another told
+    them. `expand`: which entities stand at `part`, found from those of `parent` along `relation`. `recall`: both, for what
+    no source could be asked for by the keys that are known. `route`: who is known to have them.
     """
 
     purpose: Purpose
@@ -22,6 +33,8 @@ class Use:
     elements: frozenset[str]
     parent: int | None = None
     relation: str | None = None
+    trusted: frozenset[str] = frozenset()
+    route: Route | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,16 @@ class StoreLookup:
     wave: int
     entity: str
     uses: tuple[Use, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRoute:
+    """Which sources told of the keys at these parts, so that only they are asked."""
+
+    number: int
+    wave: int
+    entity: str
+    parts: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +117,7 @@ class Identify:
     root: int | None = None
 
 
-Step = Lookup | SourceSearch | StoreLookup | StoreSearch | StoreCount | Identify
+Step = Lookup | SourceSearch | StoreLookup | StoreRoute | StoreSearch | StoreCount | Identify
 
 
 class Span(NamedTuple):

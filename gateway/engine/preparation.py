@@ -19,6 +19,7 @@ from graphql import (
 from graphql.execution.values import VariableValues, get_variable_values
 
 from adapters.mapping.model import SourceMapping
+from adapters.mapping.truth import NOTHING_SAID, Truth
 from gateway.engine.arguments import kinds_of, live_of, references_of
 from gateway.engine.demand import Limits, Measure, Size, check_page_sizes
 from gateway.engine.live_lists import NotPinned, Pinned
@@ -82,9 +83,10 @@ class Preparation:
         limits: Limits,
         plans_kept: int,
         is_open: bool,
+        truth: Truth = NOTHING_SAID,
     ) -> None:
         self.schema, self.registry = schema._schema, registry
-        self.planner = Planner(registry, mappings)
+        self.planner = Planner(registry, mappings, truth)
         self.limits, self.measure = limits, Measure(self.schema, registry.entities, mappings, limits)
         self.plans_kept, self.is_open = plans_kept, is_open
         self.texts: OrderedDict[tuple[str, str | None], _Text] = OrderedDict()

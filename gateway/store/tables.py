@@ -46,6 +46,7 @@ class Tables:
     run: Table
     ledger: Table
     quarantine: Table
+    made_by: Table
 
 
 def make_tables(registry: Registry) -> Tables:
@@ -67,6 +68,7 @@ def make_tables(registry: Registry) -> Tables:
         run=_run(metadata),
         ledger=_ledger(metadata),
         quarantine=_quarantine(metadata),
+        made_by=_made_by(metadata),
     )
 
 
@@ -253,7 +255,18 @@ def _issue(metadata: MetaData) -> Table:
         Column("times", Integer, nullable=False),
         Column("resolved_at", Instant),
         Index("issue_record", "source", "record_entity", "record_key"),
+        Index("issue_of_record", "record_entity", "record_key"),
         Index("issue_last_seen", "last_seen"),
+    )
+
+
+def _made_by(metadata: MetaData) -> Table:
+    """By which rule of whose word counts the rows of what holds now were put together, for each entity."""
+    return Table(
+        "made_by",
+        metadata,
+        Column("entity", KEY, primary_key=True),
+        Column("truth", Text, nullable=False),
     )
 
 
