@@ -101,6 +101,7 @@ def make_preparation(definitions: Definitions, settings: Settings) -> Preparatio
         aliases=settings.most_aliases,
         directives=settings.most_directives,
         cost=settings.most_cost,
+        role_costs=settings.role_costs,
     )
     return Preparation(
         definitions.schema,

@@ -57,7 +57,7 @@ class Engine:
         """The answer; never raises for what a client or a source did wrong."""
         wall, started = time.time_ns(), time.perf_counter_ns()
         try:
-            prepared = self.preparation.prepare(text, variables or {}, operation_name)
+            prepared = self.preparation.prepare(text, variables or {}, operation_name, context.viewer.role)
             arguments = [self._arguments(root, prepared) for root in prepared.plan.roots]
         except Refused as refused:
             return Result(None, _tidy(refused.errors), {}, executed=False)

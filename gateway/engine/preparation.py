@@ -93,8 +93,8 @@ class Preparation:
         self.plans: OrderedDict[tuple[object, ...], Plan] = OrderedDict()
         self.costs: OrderedDict[tuple[object, ...], int] = OrderedDict()
 
-    def prepare(self, text: str, variables: Mapping[str, Any], operation_name: str | None) -> Prepared:
-        """The plan of the operation and its coerced variables. Raises Refused."""
+    def prepare(self, text: str, variables: Mapping[str, Any], operation_name: str | None, role: str = "") -> Prepared:
+        """The plan of the operation and its coerced variables, within what somebody in this role may ask. Raises Refused."""
         known = self._text(text, operation_name)
         try:
             check_page_sizes(known.sizes, variables)
@@ -107,6 +107,10 @@ class Preparation:
         if isinstance(values, list):
             raise Refused(values, "BAD_USER_INPUT")
         cost = self._cost(text, operation_name, known, values)
+        try:
+            self.measure.check_role(cost, role)
+        except GraphQLError as error:
+            raise Refused([error], "QUERY_TOO_LARGE") from None
         plan = self._plan(text, operation_name, known, values)
         return Prepared(plan, values, cost, known.document, known.operation)
 
