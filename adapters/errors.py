@@ -9,6 +9,8 @@ class SourceError(Exception):
     def __init__(self, message: str = "", *, source: str = "", operation: str = "") -> None:
         self.source, self.operation = source, operation
         self.detail = message
+        self.retry_after: float | None = None
+        """Seconds after which the source wants to be asked again, when it says so."""
         super().__init__(message or type(self).__doc__)
 
     @property

@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 
 from adapters.decode import encode_text
 from adapters.errors import SourceRejected
-from adapters.mapping.written import is_placeholder
+from adapters.mapping.placeholders import is_placeholder
 from adapters.secrets import Secrets, is_named, resolve
 from adapters.source import Call
 from adapters.xml_tree import plain_text

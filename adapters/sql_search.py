@@ -1,6 +1,8 @@
 """Searches of a database: filters as conditions on its columns, pages in an order that does not change between them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.types import NullType
@@ -8,69 +10,81 @@ from sqlalchemy.types import NullType
 from adapters.mapping.model import OperationMapping, SearchRole, SourceMapping
 from adapters.source import Call
 
-Query = sa.Select[tuple[object, ...]] | sa.CompoundSelect[tuple[object, ...]]
+Query = sa.Select[Any] | sa.CompoundSelect[Any]
 ESCAPE = "!"
 
 
-def searching(
-    table: sa.TableClause, mapping: SourceMapping, operation: OperationMapping, role: SearchRole
-) -> Callable[[Call], Query]:
-    """Pages of rows. Where several rows tell of one record, `size` counts records, and a record comes with all its rows
-    when any of them passes: only the latest says whether it is meant."""
-    columns = {name: table.c[f.field.path.steps[0][0]] for name, f in role.filters.items() if f.field.path}
-    entity, paging = mapping.entities[operation.entity], operation.written.page
-    assert paging is not None
+@dataclass(frozen=True, slots=True)
+class Searching:
+    """The columns that are filtered, by their elements, and those that rows of a page come in the order of."""
+
+    columns: Mapping[str, str]
+    ties: tuple[str, ...]
+
+
+def searching(mapping: SourceMapping, operation: OperationMapping, role: SearchRole) -> Searching:
+    """What a search needs of its table."""
+    entity = mapping.entities[operation.entity]
     named = {**entity.fields, **entity.provenance}
     keys = [named[name].path for name in (*entity.key, "source_record_id", "batch_no", "change_no") if name in named]
-    ties = list(dict.fromkeys(path.steps[0][0] for path in keys if path is not None and path.steps))
-
-    def query(call: Call) -> Query:
-        tests = filter_tests(columns, call.filters)
-        size = call.size or paging.size
-        offset = call.offset or 0
-        if operation.latest_of is not None:
-            return _whole_records(table, operation.latest_of.steps[0][0], tests, size, offset)
-        order = _ordered(table, call.order) if call.order else []
-        order += [table.c[name].asc() for name in ties]
-        return sa.select(table).where(*tests).order_by(*order).limit(size).offset(offset)
-
-    return query
+    ties = dict.fromkeys(path.steps[0][0] for path in keys if path is not None and path.steps)
+    columns = {name: f.field.path.steps[0][0] for name, f in role.filters.items() if f.field.path}
+    return Searching(columns, tuple(ties))
 
 
-def filter_tests(
-    columns: Mapping[str, sa.ColumnElement[object]], filters: Mapping[str, Sequence[str]]
-) -> list[sa.ColumnElement[bool]]:
-    """The filters of a call as conditions."""
+def search_query(
+    table: sa.TableClause,
+    selected: Sequence[sa.ColumnClause[Any]],
+    latest_of: str | None,
+    searching: Searching,
+    call: Call,
+    size: int,
+) -> tuple[Any, Query, dict[str, Any]]:
+    """The shape of the query, the query, and its values.
+
+    Where several rows tell of one record, `size` counts records, and a record comes with all its rows when any of them
+    passes: only the latest says whether it is meant.
+    """
+    offset = call.offset or 0
+    values: dict[str, Any] = {"size": size, "skip": offset}
     tests: list[sa.ColumnElement[bool]] = []
-    for number, (name, texts) in enumerate(filters.items()):
+    for name, texts in call.filters.items():
         element, _, operator = name.rpartition(".")
-        column = columns[element]
-        if operator in ("eq", "in"):
-            tests.append(column.in_(sa.bindparam(f"filter_{number}", list(texts), expanding=True, type_=NullType())))
-            continue
-        text = _pattern(operator, texts[0]) if operator in ("prefix", "contains") else texts[0]
-        value = sa.bindparam(f"filter_{number}", text, type_=NullType())
-        match operator:
-            case "gte":
-                tests.append(column >= value)
-            case "lte":
-                tests.append(column <= value)
-            case _:
-                tests.append(column.like(value, escape=ESCAPE))
-    return tests
-
-
-def _whole_records(
-    table: sa.TableClause, of: str, tests: Sequence[sa.ColumnElement[bool]], size: int, offset: int
-) -> Query:
-    """All rows of the records on a page; those without a number of their own come with the first page."""
-    number = table.c[of]
+        tests.append(_test(table.c[searching.columns[element]], operator, texts, f"f{len(tests)}", values))
+    limit, skip = sa.bindparam("size", type_=sa.Integer()), sa.bindparam("skip", type_=sa.Integer())
+    shape = ("search", tuple(call.filters), call.order, tuple(values), offset == 0)
+    rows = sa.select(*selected)
+    if latest_of is None:
+        order = _ordered(table, call.order) if call.order else []
+        order += [table.c[name].asc() for name in searching.ties]
+        return shape, rows.where(*tests).order_by(*order).limit(limit).offset(skip), values
+    number = table.c[latest_of]
     page = sa.select(number).where(number.is_not(None), *tests).group_by(number).order_by(number)
-    chosen = page.limit(size).offset(offset).subquery("page")
-    whole = sa.select(*table.c).select_from(table.join(chosen, number == chosen.c[of]))
+    chosen = page.limit(limit).offset(skip).subquery("page")
+    whole = rows.select_from(table.join(chosen, number == chosen.c[latest_of]))
     if offset:
-        return whole
-    return sa.union_all(whole, sa.select(*table.c).where(number.is_(None), *tests))
+        return shape, whole, values
+    return shape, sa.union_all(whole, rows.where(number.is_(None), *tests)), values  # records without a number
+
+
+def _test(
+    column: sa.ColumnElement[Any], operator: str, texts: Sequence[str], name: str, values: dict[str, Any]
+) -> sa.ColumnElement[bool]:
+    """One filter as a condition. Lists have the length of a power of two, so that few texts serve any number of values."""
+    if operator in ("eq", "in"):
+        longest = 1 << max(0, len(texts) - 1).bit_length()
+        listed = [*texts, *[texts[-1]] * (longest - len(texts))]
+        values |= {f"{name}_{place}": text for place, text in enumerate(listed)}
+        return column.in_([sa.bindparam(f"{name}_{place}", type_=NullType()) for place in range(longest)])
+    values[name] = _pattern(operator, texts[0]) if operator in ("prefix", "contains") else texts[0]
+    value = sa.bindparam(name, type_=NullType())
+    match operator:
+        case "gte":
+            return column >= value
+        case "lte":
+            return column <= value
+        case _:
+            return column.like(value, escape=ESCAPE)
 
 
 def _pattern(operator: str, text: str) -> str:
@@ -79,7 +93,7 @@ def _pattern(operator: str, text: str) -> str:
     return f"{text}%" if operator == "prefix" else f"%{text}%"
 
 
-def _ordered(table: sa.TableClause, order: str) -> list[sa.ColumnElement[object]]:
+def _ordered(table: sa.TableClause, order: str) -> list[sa.ColumnElement[Any]]:
     """What has no value comes last either way, whatever the database thinks of NULL."""
     column = table.c[order.removeprefix("-")]
     return [column.is_(None), column.desc() if order.startswith("-") else column.asc()]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import uvicorn
 
 from adapters.mapping.load import load_mapping
@@ -91,7 +92,7 @@ class Asking:
         """The body of the answer."""
         context = RequestContext(Deadline.after(seconds), explain=explain)
         result = await self.gateway.engine.execute(query, variables, None, context)
-        return result.body()
+        return msgspec.to_builtins(result.body())  # type: ignore[no-any-return]
 
     async def settle(self) -> None:
         """Wait until the live answers so far are in the store."""

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.charset import charset_in, charset_in_xml, to_text
-from adapters.decode import decode, encode_text, parse_json, percent_decode, xml_unescape
+from adapters.decode import decode, encode_text, percent_decode, xml_unescape
 from adapters.errors import SourceContractBroken
 from adapters.inflate import LARGEST_ANSWER, Inflater, gunzip
+from adapters.json_tree import parse_json
 from adapters.xml_tree import MOST_VALUES, print_xml, xml_tree
 
 NAMES = "闽侯县𠮷野家䶮某㐂"

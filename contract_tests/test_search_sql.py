@@ -80,6 +80,7 @@ class Exchange:
 def in_pages(file: Path, is_whole: bool) -> None:
     """Pages of two, records with several rows or, as other exchange tables have it, with one."""
     text = file.read_text("utf-8")
+    text = text.replace("  concurrency: 3", "  concurrency: 3\n  may_write: true", 1)
     front, mark, search = text.partition("  inspections_search:")
     search = search.replace("page: {size: 500}", "page: {size: 2}", 1)
     if not is_whole:

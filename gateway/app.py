@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from adapters.mapping.compiled import Compiler
 from adapters.mapping.load import load_mappings
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.record import HashId
@@ -122,7 +123,8 @@ class Gateway:
         self.hash_id: HashId = make_hash_id(str(settings.party_key_secret))
         self.store = Store(settings.database_url, definitions.registry, truth=definitions.truth)
         self.store.create()
-        self.write_back = StoreWriteBack(self.store)
+        compiler = Compiler(self.hash_id)
+        self.write_back = StoreWriteBack(self.store, compiler)
         sources: dict[str, Source] = {
             name: open_source(mapping, settings.secrets) for name, mapping in definitions.mappings.items()
         }
@@ -134,6 +136,7 @@ class Gateway:
             Storage(self.store),
             self.write_back,
             self.hash_id,
+            compiler,
             definitions.truth,
         )
         self.engine = Engine(definitions.schema, services, make_preparation(definitions, settings))

@@ -70,7 +70,7 @@ def build_schema(registry: Registry) -> strawberry.Schema:
     schema = QuietSchema(
         query=make_query(registry, types, enums, subgraph),
         types=list(types.values()),
-        config=StrawberryConfig(scalar_map=SCALARS),
+        config=StrawberryConfig(scalar_map=SCALARS, enable_experimental_incremental_execution=True),
         federation_version=FEDERATION,
         extensions=[Validated],
     )

@@ -6,8 +6,9 @@ from typing import Any
 from adapters.mapping.convert import converter
 from adapters.mapping.filters import ORDERED, operators_for, writer
 from adapters.mapping.model import PROVENANCE_FIELDS, EntityMapping, Field, Filter, SearchRole, Tombstone
+from adapters.mapping.placeholders import FILTER
 from adapters.mapping.record import BadValue
-from adapters.mapping.written import FILTER, EntityForm, FieldForm, Filtered, MappingForm, Operation, Request
+from adapters.mapping.written import EntityForm, FieldForm, Filtered, MappingForm, Operation, Request
 from schema.problems import Path as ProblemPath
 from schema.registry import Entity, Registry
 from schema.written import Document

@@ -4,6 +4,7 @@ Every scalar of the YAML file is text; these models give it its type. `mappings/
 """
 
 import re
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -12,10 +13,10 @@ from schema.identifiers import check_uscc
 
 PLACEHOLDERS = ("$keys", "$key", "$since", "$until", "$page", "$size", "$offset", "$cursor", "$order")
 Operator = Literal["eq", "in", "gte", "lte", "prefix", "contains"]
-FILTER = re.compile(r"\$([a-z][a-z0-9_]*)\.(eq|in|gte|lte|prefix|contains)")
-"""What a filter of a search stands for in its request: `$case_status.in`, `$filed_date.gte`."""
 DURATION = re.compile(r"(\d+)(ms|s|m|h)")
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+SIZE = re.compile(r"(\d+)(KB|MB)")
+SIZES = {"KB": 1024, "MB": 1024 * 1024}
 
 
 def seconds(text: object) -> float:
@@ -26,9 +27,20 @@ def seconds(text: object) -> float:
     return int(match[1]) * UNITS[match[2]]
 
 
-def is_placeholder(text: str) -> bool:
-    """Whether the text stands for something that a call brings."""
-    return text in PLACEHOLDERS or FILTER.fullmatch(text) is not None
+def size(text: object) -> object:
+    """An amount of data such as `512KB` or `4MB` (of 1024), in bytes; a number is what it is."""
+    match = SIZE.fullmatch(str(text))
+    if not match and not isinstance(text, int):
+        raise ValueError(f"“{text}” 不是大小（例：512KB、4MB）")
+    return int(match[1]) * SIZES[match[2]] if match else text
+
+
+def _network(text: str) -> str:
+    try:
+        ip_network(text)
+    except ValueError:
+        raise ValueError(f"“{text}” 不是网段（例：10.20.0.0/16）") from None
+    return text
 
 
 def _env(text: str) -> str:
@@ -50,10 +62,13 @@ def _path_form(value: object) -> object:
 
 
 Duration = Annotated[float, BeforeValidator(seconds)]
+Size = Annotated[int, BeforeValidator(size), Field(ge=1024, le=64 * 1024 * 1024)]
 FromEnv = Annotated[str, AfterValidator(_env)]
 Uscc = Annotated[str, AfterValidator(check_uscc)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Texts = Annotated[list[str], BeforeValidator(_listed)]
+Networks = Annotated[list[Annotated[str, AfterValidator(_network)]], BeforeValidator(_listed)]
+Waived = Annotated[list[Literal["cancellation"]], BeforeValidator(_listed)]
 Words = Literal["percent_decode", "base64", "gunzip", "utf8", "gb18030", "xml_unescape", "xml", "json"]
 Encodings = Literal["xml", "json", "percent_encode", "base64"]
 
@@ -65,13 +80,16 @@ class Written(BaseModel):
 
 
 class Outcome(Written):
-    """What the source's own success code means. A code in none of the lists is a rejection."""
+    """What the source's own success code means. A code in none of the lists is a rejection; `exhausted`: today's quota
+    is used up, there is a new one at midnight in China.
+    """
 
     path: str
     ok: Texts
     empty: Texts = []
     retry: Texts = []
     throttled: Texts = []
+    exhausted: Texts = []
     denied: Texts = []
     message: str | None = None
 
@@ -158,7 +176,29 @@ class Connect(Written):
     weight: int | None = Field(default=None, ge=1, le=1000)
 
 
-class RestConnect(Connect):
+class TlsWords(Written):
+    """PEM files of this installation: authorities (only these count), our certificate, its key; and the oldest version."""
+
+    ca: FromEnv | None = None
+    certificate: FromEnv | None = None
+    key: FromEnv | None = None
+    minimum: Literal["1.2", "1.3"] = "1.2"
+
+
+class HttpConnect(Connect):
+    """What every source over HTTP has: which client, whom it trusts, by which proxy, how large an answer, and where the
+    host may be. `waives` names what the chosen client cannot keep.
+    """
+
+    client: Literal["aiohttp", "pyreqwest"] = "aiohttp"
+    waives: Waived = []
+    tls: TlsWords = TlsWords()
+    proxy: FromEnv | None = None
+    max_bytes: Size = 16 * 1024 * 1024
+    addresses: Networks = []
+
+
+class RestConnect(HttpConnect):
     """A REST system; `charset` is what it sends when it does not say."""
 
     kind: Literal["rest"]
@@ -169,7 +209,7 @@ class RestConnect(Connect):
     outcome: Outcome | None = None
 
 
-class PlatformConnect(Connect):
+class PlatformConnect(HttpConnect):
     """A signed data-sharing platform."""
 
     kind: Literal["platform"]
@@ -180,11 +220,15 @@ class PlatformConnect(Connect):
     outcome: Outcome | None = None
 
 
-class SoapConnect(Connect):
-    """A SOAP service; the WSDL is vendored beside the mapping, `answer` unwraps a text that carries the real answer."""
+class SoapConnect(HttpConnect):
+    """A SOAP service; the WSDL is vendored beside the mapping, `answer` unwraps a text that carries the real answer.
+
+    `wsdl_digest` pins what was reviewed: `gateway check --live` tells the digest of a WSDL that differs.
+    """
 
     kind: Literal["soap"]
     wsdl: str
+    wsdl_digest: str | None = None
     binding: str
     endpoint: FromEnv
     auth: SoapAuth = NoAuth()
@@ -194,10 +238,14 @@ class SoapConnect(Connect):
 
 
 class SqlConnect(Connect):
-    """A database, read only. `url` names driver, host and credentials in SQLAlchemy's form."""
+    """A database, read only. `url` names driver, host and credentials in SQLAlchemy's form.
+
+    An account that could write is refused; `may_write` waives that where the source cannot give another.
+    """
 
     kind: Literal["sql"]
     url: FromEnv
+    may_write: bool = False
 
 
 class Request(Written):

@@ -9,7 +9,7 @@ from typing import Any
 
 from adapters.mapping.model import OperationMapping, SourceMapping
 from adapters.mapping.paths import plain
-from adapters.mapping.written import FILTER, is_placeholder
+from adapters.mapping.placeholders import FILTER, is_placeholder
 from adapters.secrets import resolve
 from adapters.simulator.json_text import Number
 from adapters.simulator.trees import decode_text

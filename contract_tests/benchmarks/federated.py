@@ -23,6 +23,7 @@ from gateway.context import Deadline, RequestContext
 from gateway.demo import simulators
 from gateway.log import configure_logging
 from gateway.settings import PROJECT, read_settings
+from gateway.web.response import to_bytes
 
 FEDERATED = (PROJECT / "schema" / "examples" / "federated.graphql").read_text("utf-8")
 CASE = """query One { enforcementCase(agencyCode: "11350100MB0A00018J", sourceCaseNo: "BHSJ-2024-0137") {
@@ -89,7 +90,7 @@ def _ours(gateway: Gateway, query: str) -> Run:
     async def run() -> None:
         result = await gateway.engine.execute(query, {}, None, RequestContext(Deadline.after(15)))
         assert not result.errors, result.errors
-        json.dumps(result.body(), ensure_ascii=False)
+        to_bytes(result.body())
 
     return run
 

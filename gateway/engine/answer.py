@@ -1,15 +1,16 @@
 """The index as the resolvers see it: values, relations, origins, and failures where an answer should have been."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from graphql import DocumentNode, GraphQLError
 
 from gateway.engine.executor import Execution
 from gateway.engine.index import Failure, Index, Row, provenance_of
+from gateway.store.search import Found, Search
 from schema.aggregates import FUNCTIONS
-from schema.cursors import print_cursor
+from schema.cursors import Position, print_cursor
 from schema.names import NODE_FIELD
 
 
@@ -87,11 +88,49 @@ class View:
         return View(self.row.index.row(spec.to, key), self.answers)
 
 
+class PageView:
+    """A page of a list, read by the names of a connection's fields; what is not asked for is not made."""
+
+    def __init__(self, answers: "Answers", search: Search, page: Found) -> None:
+        self.answers, self.search, self.page = answers, search, page
+
+    def __getitem__(self, name: str) -> Any:
+        match name:
+            case "nodes":
+                index, entity, view = self.answers.index, self.search.entity, self.answers.view
+                return [view(index.row(entity, key), self.answers) for key in self.page.keys]
+            case "edges":
+                cursors = map(self._cursor, self.page.positions)
+                return [{"cursor": c, "node": node} for c, node in zip(cursors, self["nodes"], strict=True)]
+            case "page_info":
+                positions = self.page.positions
+                return {
+                    "has_next_page": self.page.has_next,
+                    "has_previous_page": self.page.has_previous,
+                    "start_cursor": self._cursor(positions[0]) if positions else None,
+                    "end_cursor": self._cursor(positions[-1]) if positions else None,
+                }
+            case "total_count":
+                return self.page.total
+        raise KeyError(name)
+
+    def _cursor(self, position: Position) -> str:
+        entity = self.answers.index.registry.entities[self.search.entity]
+        return print_cursor(entity, self.search.order, position)
+
+
+def row_as_it_is(row: Row, _answers: "Answers") -> Row:
+    """The row itself, for generated code that reads it directly."""
+    return row
+
+
 class Answers:
     """The answers to the roots of one operation; the context value of its execution."""
 
-    def __init__(self, execution: Execution, document: DocumentNode) -> None:
-        self.execution, self.document = execution, document
+    def __init__(
+        self, execution: Execution, document: DocumentNode, view: "Callable[[Row, Answers], Any]" = View
+    ) -> None:
+        self.execution, self.document, self.view = execution, document, view
         self.beside: list[GraphQLError] = []
         """Errors that stand beside data: a list that could be answered only in part."""
 
@@ -120,7 +159,7 @@ class Answers:
         is_list = root.kind == "any" and root.node.name.value != NODE_FIELD
         return found if is_list else found[0]
 
-    def _entity(self, entity: str, key: str | None) -> "View | GraphQLError | None":
+    def _entity(self, entity: str, key: str | None) -> Any:
         """The entity, None when there is none, an error when nobody could tell."""
         if key is None:
             return None
@@ -130,25 +169,12 @@ class Answers:
             return None  # who should know it does not, whoever else may name it
         if not row.contributions and failure is not None:
             return failure_error(failure)
-        return View(row, self)
+        return self.view(row, self)
 
-    def _page(self, number: int) -> Mapping[str, Any]:
+    def _page(self, number: int) -> "PageView":
         search, page = self.execution.roots[number].search, self.execution.pages[number]
         assert search is not None
-        entity = self.index.registry.entities[search.entity]
-        nodes = [View(self.index.row(search.entity, key), self) for key in page.keys]
-        cursors = [print_cursor(entity, search.order, position) for position in page.positions]
-        return {
-            "nodes": nodes,
-            "edges": [{"cursor": cursor, "node": node} for cursor, node in zip(cursors, nodes, strict=True)],
-            "page_info": {
-                "has_next_page": page.has_next,
-                "has_previous_page": page.has_previous,
-                "start_cursor": cursors[0] if cursors else None,
-                "end_cursor": cursors[-1] if cursors else None,
-            },
-            "total_count": page.total,
-        }
+        return PageView(self, search, page)
 
     def _groups(self, number: int) -> Mapping[str, Any]:
         counted = self.execution.counted[number]

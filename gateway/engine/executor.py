@@ -2,16 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from adapters.errors import SourceContractBroken, SourceError
+from adapters.mapping.compiled import Compiler
 from adapters.mapping.model import LookupRole, SourceMapping
-from adapters.mapping.record import HashId, Mapped, key_texts, map_record, rename
+from adapters.mapping.record import HashId, Mapped
 from adapters.mapping.truth import NOTHING_SAID, Truth
-from adapters.source import Page
 from gateway.context import RequestContext
 from gateway.engine.arguments import RootArguments
 from gateway.engine.calls import Calls
@@ -34,6 +35,7 @@ from gateway.engine.routing import is_asked, run_store_route
 from gateway.engine.search_steps import run_source_search
 from gateway.engine.storage import Storage, StoreUnavailable
 from gateway.engine.store_steps import fail_store_step, run_store_step
+from gateway.engine.taking import Adopter, Answered, Taker, name_as_asked
 from gateway.store.groups import Groups
 from gateway.store.search import Found
 from gateway.store.store import Stored
@@ -41,23 +43,15 @@ from schema.formats import CHINA_TIME
 from schema.registry import OWNER, Registry
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """One live answer on its way into the store: the page, what it was mapped to, and which keys it answers."""
-
-    mapping: SourceMapping
-    operation: str
-    page: Page
-    mapped: Sequence[Mapped]
-    deleted: Sequence[tuple[str, str]]
-    answered: Mapping[str, Sequence[str]]
-
-
 class WriteBack(Protocol):
     """Where live answers are left for the store; never waits."""
 
     def offer(self, answered: Answered) -> None:
         """Take the answer, or let it go when there is no room."""
+        ...
+
+    def answering(self) -> AbstractContextManager[None]:
+        """While inside, somebody waits for an answer: what can wait is to give way."""
         ...
 
 
@@ -71,6 +65,7 @@ class Services:
     storage: Storage
     write_back: WriteBack
     hash_id: HashId
+    compiler: Compiler
     truth: Truth = NOTHING_SAID
 
 
@@ -86,7 +81,7 @@ class Execution:
     keys: list[list[str | None]] = field(default_factory=list)
     pages: dict[int, Found] = field(default_factory=dict)
     counted: dict[int, Groups] = field(default_factory=dict)
-    asked: set[tuple[str, str, str]] = field(default_factory=set)
+    asked: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     routes: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     stale: dict[tuple[str, str], Failure] = field(default_factory=dict)
@@ -96,13 +91,19 @@ class Execution:
 
     async def run(self) -> None:
         """Fill the index. Never raises for a source: failures stand where the answer would have been."""
+        self.begin()
+        with self.services.write_back.answering():
+            for wave in self.plan.waves:
+                await self.run_steps(wave)
+
+    def begin(self) -> None:
+        """Take up what the arguments tell; before the first step."""
         self.index.truth = self.services.truth
         self.keys = [[reference.key for reference in root.references] for root in self.roots]
-        for wave in self.plan.waves:
-            async with asyncio.TaskGroup() as group:
-                for step in wave:
-                    group.create_task(self._step(step))
-        self.index.find_conflicts()
+
+    async def run_steps(self, steps: Sequence[Step]) -> None:
+        """Run steps that wait for nothing but what has been run before."""
+        await together([self._step(step) for step in steps])
 
     async def _step(self, step: Step) -> None:
         started = time.perf_counter_ns()
@@ -148,19 +149,21 @@ class Execution:
         role = mapping.operations[step.operation].lookup
         assert role is not None
         wanted: dict[str, list[tuple[Use, Row]]] = {}
+        is_routed = route_of(role, self.services.registry) is not None
         for use in step.uses:
             for row in self.asked_from(use):
-                if (text := self._key_text(mapping, step.operation, role, use, row)) is not None:
+                if (text := self._key_text(mapping, step.operation, role, use, row, is_routed)) is not None:
                     row.was_asked |= use.purpose == "complete"
                     wanted.setdefault(text, []).append((use, row))
-        fresh = [text for text in wanted if (step.source, step.operation, text) not in self.asked]
-        self.asked.update((step.source, step.operation, text) for text in fresh)
-        async with asyncio.TaskGroup() as group:
-            for start in range(0, len(fresh), role.batch):
-                texts = fresh[start : start + role.batch]
-                group.create_task(self._call(step, mapping, role, {text: wanted[text] for text in texts}))
+        asked = self.asked.setdefault((step.source, step.operation), set())
+        fresh = [text for text in wanted if text not in asked]
+        asked.update(fresh)
+        batches = [fresh[start : start + role.batch] for start in range(0, len(fresh), role.batch)]
+        await together([self._call(step, mapping, role, {text: wanted[text] for text in texts}) for texts in batches])
 
-    def _key_text(self, mapping: SourceMapping, operation: str, role: LookupRole, use: Use, row: Row) -> str | None:
+    def _key_text(
+        self, mapping: SourceMapping, operation: str, role: LookupRole, use: Use, row: Row, is_routed: bool
+    ) -> str | None:
         """The row's key as the source writes it, or None when this source is not to be asked for it."""
         if use.purpose == "complete":
             is_known = use.elements and not any(row.lacks(name) for name in use.elements)
@@ -170,7 +173,7 @@ class Execution:
                 return None
             if not is_asked(self, mapping.name, operation, use, row):
                 return None
-        if route_of(role, self.services.registry) is not None:
+        if is_routed:
             owner = row.values.get("agency_code") or row.values.get(OWNER)
             if owner != mapping.agency:
                 return None
@@ -186,94 +189,50 @@ class Execution:
         except SourceError as error:
             await self._failed(step, mapping, role, wanted, Failure(step.source, step.operation, error))
             return
-        mapped: list[Mapped] = []
-        deleted: list[tuple[str, str]] = []
-        told_on = page.received_at.astimezone(CHINA_TIME).date()
-        for record in page.records:
-            entity = map_record(mapping, role.entity, record, self.services.hash_id, told_on)
-            if role.relation is None:
-                self._name_as_asked(mapping, entity, key_texts(record, role.field), wanted)
-            if role.deleted and role.deleted.values & {str(v) for v in role.deleted.path.find(record)}:
-                deleted.append((entity.entity, entity.key))
-            else:
-                mapped.append(entity)
+        compiled = self.services.compiler.compiled(mapping, role.entity, self.plan.wants)
+        mapped = compiled.page(page.records, page.received_at.astimezone(CHINA_TIME).date())
+        asked = {text: [row.key for _, row in uses] for text, uses in wanted.items()}
+        told, _ = name_as_asked(mapping, role, page.records, mapped, asked)
         origin = self._origin(step, "LIVE", page.received_at, page.received_at)
-        answered = self._take(step, mapping, role, wanted, [(entity, origin) for entity in mapped])
+        self._take(step, role, wanted, Adopter(self.index, mapping, compiled.wants or {}, step.number), told, origin)
         self._mark_answered(step, role, wanted)
-        self.offer(mapping, step.operation, page, mapped, deleted, answered)
-
-    def offer(
-        self,
-        mapping: SourceMapping,
-        operation: str,
-        page: Page,
-        mapped: Sequence[Mapped],
-        deleted: Sequence[tuple[str, str]],
-        answered: Mapping[str, Sequence[str]] | None = None,
-    ) -> None:
-        """Leave a live answer for the store; `answered`: which keys answer which key text."""
-        self.services.write_back.offer(Answered(mapping, operation, page, mapped, deleted, answered or {}))
-
-    def _name_as_asked(
-        self,
-        mapping: SourceMapping,
-        entity: Mapped,
-        texts: Iterable[str],
-        wanted: Mapping[str, list[tuple[Use, Row]]],
-    ) -> None:
-        """A record that was asked for by its key *is* that entity, even when it spells the key badly."""
-        for text in texts:
-            if text in wanted and wanted[text][0][1].key != entity.key:
-                rename(mapping, entity, wanted[text][0][1].key)
+        self.services.write_back.offer(Answered(mapping, step.operation, page, asked))
 
     def _take(
         self,
         step: Lookup,
-        mapping: SourceMapping,
         role: LookupRole,
         wanted: Mapping[str, list[tuple[Use, Row]]],
-        entities: Iterable[tuple[Mapped, Origin]],
-    ) -> dict[str, list[str]]:
-        """Put entities into the index where they were asked for; returns which keys answer which key text."""
+        taker: Taker,
+        entities: Iterable[Mapped],
+        origin: Origin,
+    ) -> None:
+        """Put entities into the index where they were asked for."""
         text_of = {row.key: text for text, uses in wanted.items() for _, row in uses}
-        answered: dict[str, list[str]] = {text: [] for text in wanted}
-        for entity, origin in entities:
+        for entity in entities:
             if role.relation is None:
                 if entity.key in text_of:
-                    self.add(mapping, entity, origin, ASKED, step.number)
-                    answered[text_of[entity.key]].append(entity.key)
+                    taker.add(entity, origin, ASKED)
                 continue
             parents = [key for key in entity.refs.get(role.relation, ()) if key in text_of]
             if parents:
-                self.add(mapping, entity, origin, RELATED, step.number)
+                taker.add(entity, origin, RELATED)
             for key in parents:
-                answered[text_of[key]].append(entity.key)
                 for use, row in wanted[text_of[key]]:
                     self.index.relate(row.entity.name, key, str(use.relation), (entity.key,), step.number)
-        return answered
-
-    def add(self, mapping: SourceMapping, entity: Mapped, origin: Origin, rank: int, step: int) -> Row:
-        """Take an entity and what is inside it into the index, as the step with this number found it."""
-        row = self.index.add(entity, origin, rank, mapping.entities[entity.entity].provides)
-        for relation, children in entity.embedded.items():
-            for child in children:
-                self.add(mapping, child, origin, NAMED, step)
-            if row.entity.relations[relation].inverse:
-                inside = (child.key for child in children)
-                self.index.relate(row.entity.name, row.key, relation, inside, step)
-        for relation in entity.refs:
-            if row.entity.relations[relation].is_told:
-                self.index.name_references(row, relation, origin)
-        return row
 
     def _mark_answered(self, step: Lookup, role: LookupRole, wanted: Mapping[str, list[tuple[Use, Row]]]) -> None:
         """What the source did not mention it does not have: null or an empty list, and no error."""
+        wanting: dict[tuple[frozenset[str], frozenset[str]], frozenset[str]] = {}
         for uses in wanted.values():
             for use, row in uses:
                 if role.relation is not None:
                     self.index.relate(row.entity.name, row.key, str(use.relation), (), step.number)
                     continue
-                for name in use.elements:
+                names = wanting.get((use.elements, row.told))
+                if names is None:
+                    names = wanting[use.elements, row.told] = use.elements - row.told
+                for name in names:
                     if row.lacks(name):
                         row.learn(name, None, NAMED, step.source)
 
@@ -293,12 +252,11 @@ class Execution:
         known = {text: uses for text, uses in wanted.items() if text in answers}
         if known:
             self.stale[(step.source, step.operation)] = failure
-            entities = [
-                (stored.mapped, self._origin(step, "STALE", stored.as_of, stored.fetched_at))
-                for found in answers.values()
-                for stored in found
-            ]
-            self._take(step, mapping, role, known, entities)
+            taker = Taker(self.index, mapping, step.number)
+            for found in answers.values():
+                for stored in found:
+                    origin = self._origin(step, "STALE", stored.as_of, stored.fetched_at)
+                    self._take(step, role, known, taker, [stored.mapped], origin)
             self._mark_answered(step, role, known)
         for text, uses in wanted.items():
             for use, row in uses if text not in known else ():
@@ -321,6 +279,17 @@ class Execution:
             return self.members(int(use.parent or 0))
         rows = self.members(use.part)
         return rows if use.purpose == "complete" else [row for row in rows if _is_left_to_the_store(use, row)]
+
+
+async def together(work: Sequence[Coroutine[None, None, None]]) -> None:
+    """Do all of it at once. A single piece needs no task of its own."""
+    if len(work) < 2:
+        for piece in work:
+            await piece
+        return
+    async with asyncio.TaskGroup() as group:
+        for piece in work:
+            group.create_task(piece)
 
 
 def _is_left_to_the_store(use: Use, row: Row) -> bool:

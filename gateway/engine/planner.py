@@ -18,6 +18,7 @@ from gateway.engine.plan import (
 )
 from gateway.engine.routing import in_order_of, offers_of, smallest_cover
 from gateway.engine.selection import Part, Root, Selection
+from gateway.engine.wants import wants_of
 from gateway.engine.waves import ROUTE, STORE, Draft, Planning, steps_of
 from gateway.errors import QueryError, QueryTooLarge
 from schema.names import argument_names, complete_lookup, describe_lookups, root_field
@@ -90,7 +91,8 @@ class Planner:
         if len(steps) > MOST_STEPS:
             raise QueryTooLarge(f"查询需要 {len(steps)} 步，多于 {MOST_STEPS} 步，请拆分")
         unsourced = tuple(dict.fromkeys(planning.unsourced))
-        return Plan(tuple(selection.roots), tuple(selection.parts), steps, unsourced, selection.places)
+        wants = wants_of(selection.parts, steps, self.registry, self.mappings)
+        return Plan(tuple(selection.roots), tuple(selection.parts), steps, unsourced, selection.places, wants)
 
     def _plan_root(self, planning: Planning, index: int, root: Root) -> None:
         (part,) = root.parts.values()

@@ -22,13 +22,23 @@ from adapters.mapping.model import SourceMapping
 from adapters.mapping.truth import NOTHING_SAID, Truth
 from gateway.engine.arguments import kinds_of, live_of, references_of
 from gateway.engine.demand import Limits, Measure, Size, check_page_sizes
+from gateway.engine.incremental import Phases, delivered_at_once, has_incremental, phases_of, without_deferred
 from gateway.engine.live_lists import NotPinned, Pinned
 from gateway.engine.offer import check_offered
 from gateway.engine.plan import Plan
 from gateway.engine.planner import Planner
-from gateway.engine.selection import ANY_ENTITY, Kind, any_entity_nodes, boolean_variables, read_selection
+from gateway.engine.projection.compiled import Projection, compile_projection
+from gateway.engine.selection import (
+    ANY_ENTITY,
+    Kind,
+    Selection,
+    any_entity_nodes,
+    boolean_variables,
+    read_selection,
+)
 from gateway.engine.tokens import check_tokens
 from gateway.errors import QueryError
+from schema.names import FROM
 from schema.registry import Registry
 
 MOST_ERRORS = 100
@@ -48,9 +58,15 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An operation ready to run: its plan, the coerced variables, what it is taken to cost, and where it is written."""
+    """An operation ready to run: its plan, the coerced variables, what it is taken to cost, and where it is written.
+
+    `projection` writes its answer; None where the stock executor has to. `phases`: which steps the first of several
+    answers needs, where it is to be delivered in parts.
+    """
 
     plan: Plan
+    projection: Projection | None
+    phases: Phases | None
     values: VariableValues
     cost: int
     document: DocumentNode
@@ -60,9 +76,11 @@ class Prepared:
 @dataclass(frozen=True, slots=True)
 class _Text:
     """A text that parsed and validated. Its plan depends on the variables `booleans` and on what the roots `any_entity`
-    ask of whom, its cost on the variables `sizes`, each with the argument it is given to."""
+    ask of whom, its cost on the variables `sizes`, each with the argument it is given to. `in_parts` is the document as it was
+    written, where something of it is deferred or streamed, which nothing of `document` is."""
 
     document: DocumentNode
+    in_parts: DocumentNode | None
     operation: OperationDefinitionNode
     booleans: tuple[str, ...]
     any_entity: tuple[FieldNode, ...]
@@ -90,11 +108,21 @@ class Preparation:
         self.limits, self.measure = limits, Measure(self.schema, registry.entities, mappings, limits)
         self.plans_kept, self.is_open = plans_kept, is_open
         self.texts: OrderedDict[tuple[str, str | None], _Text] = OrderedDict()
-        self.plans: OrderedDict[tuple[object, ...], Plan] = OrderedDict()
+        self.plans: OrderedDict[tuple[object, ...], tuple[Plan, Projection | None]] = OrderedDict()
         self.costs: OrderedDict[tuple[object, ...], int] = OrderedDict()
 
-    def prepare(self, text: str, variables: Mapping[str, Any], operation_name: str | None, role: str = "") -> Prepared:
-        """The plan of the operation and its coerced variables, within what somebody in this role may ask. Raises Refused."""
+    def prepare(
+        self,
+        text: str,
+        variables: Mapping[str, Any],
+        operation_name: str | None,
+        in_parts: bool = False,
+        role: str = "",
+    ) -> Prepared:
+        """The plan of the operation and its coerced variables, within what somebody in this role may ask. Raises Refused.
+
+        `in_parts`: the client takes what is deferred or streamed later; others get everything at once.
+        """
         known = self._text(text, operation_name)
         try:
             check_page_sizes(known.sizes, variables)
@@ -111,8 +139,11 @@ class Preparation:
             self.measure.check_role(cost, role)
         except GraphQLError as error:
             raise Refused([error], "QUERY_TOO_LARGE") from None
-        plan = self._plan(text, operation_name, known, values)
-        return Prepared(plan, values, cost, known.document, known.operation)
+        plan, projection = self._plan(text, operation_name, known, values)
+        if in_parts and known.in_parts is not None:
+            phases = self._phases(plan, known, known.in_parts, values)
+            return Prepared(plan, None, phases, values, cost, known.in_parts, known.operation)
+        return Prepared(plan, projection, None, values, cost, known.document, known.operation)
 
     def operation_type(self, text: str, operation_name: str | None) -> str:
         """`query`, `mutation` or `subscription`; known before anything is validated. Raises Refused."""
@@ -138,10 +169,13 @@ class Preparation:
         if known := self.texts.get(key):
             self.texts.move_to_end(key)
             return known
-        document = self._parse(text)
-        sizes = self._validate(document)
+        written = self._parse(text)
+        sizes = self._validate(written)
+        in_parts = written if has_incremental(written) else None
+        document = delivered_at_once(written) if in_parts else written
         operation = self._operation(document, operation_name)
-        found = _Text(document, operation, boolean_variables(document), any_entity_nodes(document, operation), sizes)
+        booleans, any_entity = boolean_variables(written), any_entity_nodes(document, operation)
+        found = _Text(document, in_parts, operation, booleans, any_entity, sizes)
         _remember(self.texts, key, found, self.plans_kept)
         return found
 
@@ -189,29 +223,43 @@ class Preparation:
             _remember(self.costs, key, cost, self.plans_kept)
         return cost
 
-    def _plan(self, text: str, name: str | None, known: _Text, values: VariableValues) -> Plan:
+    def _plan(
+        self, text: str, name: str | None, known: _Text, values: VariableValues
+    ) -> tuple[Plan, Projection | None]:
         try:
             asked = {id(node): self._asked(node, values) for node in known.any_entity}
         except GraphQLError as error:
             raise Refused([error], "BAD_USER_INPUT") from None
         key = (text, name, *(values.coerced.get(variable) for variable in known.booleans), *asked.values())
-        if plan := self.plans.get(key):
+        if found := self.plans.get(key):
             self.plans.move_to_end(key)
-            return plan
+            return found
         try:
-            selection = read_selection(
-                known.document,
-                known.operation,
-                values.coerced,
-                self.registry,
-                lambda node: asked[id(node)],  # type: ignore[arg-type, return-value]
-                lambda node: asked.get(id(node)),  # type: ignore[arg-type, return-value]
-            )
+            selection = self._selected(known.document, known.operation, values, lambda node: asked[id(node)])
             plan = self.planner.plan(selection)
         except QueryError as error:
             raise Refused([GraphQLError(str(error))], error.code) from None
-        _remember(self.plans, key, plan, self.plans_kept)
-        return plan
+        projection = compile_projection(self.schema, self.registry, known.document, known.operation, values, plan)
+        _remember(self.plans, key, (plan, projection), self.plans_kept)
+        return plan, projection
+
+    def _selected(
+        self, document: DocumentNode, operation: OperationDefinitionNode, values: VariableValues, asked: Any
+    ) -> Selection:
+        """The selection; `asked` says of a root whose arguments matter what it asks of whom."""
+
+        def live_of_list(node: FieldNode) -> Pinned | NotPinned | None:
+            is_said = any(argument.name.value == FROM for argument in node.arguments or ())
+            return asked(node) if is_said else None
+
+        return read_selection(document, operation, values.coerced, self.registry, asked, live_of_list)
+
+    def _phases(self, plan: Plan, known: _Text, in_parts: DocumentNode, values: VariableValues) -> Phases:
+        def read(document: DocumentNode) -> Selection:
+            operation = self._operation(document, known.operation.name.value if known.operation.name else None)
+            return self._selected(document, operation, values, lambda node: self._asked(node, values))
+
+        return phases_of(plan, read(known.document), read(without_deferred(in_parts, values.coerced)))
 
     def _asked(self, node: FieldNode, values: VariableValues) -> tuple[Kind, ...] | Pinned | NotPinned | None:
         """Which entities a root that may ask for any entity asks for, or who answers a list: what its plan depends on."""

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 
 from adapters.errors import SourceContractBroken, SourceError
 from adapters.mapping.model import OperationMapping, SearchRole, SourceMapping
-from adapters.mapping.record import Mapped, map_record
+from adapters.mapping.record import Mapped, is_gone
+from adapters.mapping.wants import NOTHING, Wants
 from adapters.source import Page
 from gateway.engine.index import RELATED, Failure, Origin
 from gateway.engine.live_lists import Pushed, push
 from gateway.engine.plan import SourceSearch
 from gateway.engine.storage import StoreUnavailable
 from gateway.engine.store_steps import load_page
+from gateway.engine.taking import Answered, Taker
 from gateway.store.search import Found, Search
 from gateway.store.tellings import version_of
 from schema.cursors import Position
@@ -64,13 +66,26 @@ async def _search(execution: "Execution", step: SourceSearch) -> None:
     places = await _walk(execution, step, mapping, operation, role, search, pushed, walk)
     page = cut(search, places)
     execution.pages[step.root] = page
+    wants = dict(execution.plan.wants)
+    taker = Taker(execution.index, mapping, step.number)
     for key in page.keys:
         mapped, told, _ = walk.found[key]
-        origin = Origin(
-            step.source, step.operation, "LIVE", told.received_at, told.received_at, services.registry.version
-        )
-        row = execution.add(mapping, mapped, origin, RELATED, step.number)
-        row.was_asked = True
+        version = services.registry.version
+        origin = Origin(step.source, step.operation, "LIVE", told.received_at, told.received_at, version)
+        _tell_wanted_issues(services.registry, wants, mapped)
+        taker.add(mapped, origin, RELATED)
+        execution.index.row(mapped.entity, key).was_asked = True
+
+
+def _tell_wanted_issues(registry: Registry, wants: Wants, mapped: Mapped) -> None:
+    """Only issues of what is wanted are told, as in any answer; the store is told all."""
+    entity, want = registry.entities[mapped.entity], wants.get(mapped.entity, NOTHING)
+    mapped.issues = [i for i in mapped.issues if i.entity != mapped.entity or want.has_issues(entity, i.element)]
+    for children in mapped.embedded.values():
+        for child in children:
+            _tell_wanted_issues(registry, wants, child)
+            inner, of = registry.entities[child.entity], wants.get(child.entity, NOTHING)
+            mapped.issues = [i for i in mapped.issues if i.entity != child.entity or of.has_issues(inner, i.element)]
 
 
 async def _walk(
@@ -102,7 +117,9 @@ async def _walk(
             cursor=cursor,
             size=paging.size,
         )
-        _take(execution, mapping, step, role, page, walk)
+        _take(execution, mapping, step, page, walk)
+        about = (*pushed.texts.items(), order, cursor or number)
+        execution.services.write_back.offer(Answered(mapping, step.operation, page, {}, about))
         places = _meant(execution.services.registry, search, walk)
         cursor = page.next
         if _is_last(paging.size, paging.next is not None, page, walk):
@@ -114,27 +131,16 @@ async def _walk(
     raise SearchTooWide()
 
 
-def _take(
-    execution: "Execution", mapping: SourceMapping, step: SourceSearch, role: SearchRole, page: Page, walk: _Walk
-) -> None:
-    """Map the records of a page and leave them for the store. The latest record of a key holds."""
-    told_on = page.received_at.astimezone(CHINA_TIME).date()
-    told: list[Mapped] = []
-    deleted: list[tuple[str, str]] = []
-    for record in page.records:
-        mapped = map_record(mapping, role.entity, record, execution.services.hash_id, told_on)
-        is_gone = role.deleted is not None and bool(
-            role.deleted.values & {str(value) for value in role.deleted.path.find(record)}
-        )
-        if is_gone:
-            deleted.append((mapped.entity, mapped.key))
-        else:
-            told.append(mapped)
-        walk.told.append(mapped)
-        known = walk.found.get(mapped.key)
-        if known is None or version_of(mapped) >= version_of(known[0]):
-            walk.found[mapped.key] = (mapped, page, is_gone)
-    execution.offer(mapping, step.operation, page, told, deleted)
+def _take(execution: "Execution", mapping: SourceMapping, step: SourceSearch, page: Page, walk: _Walk) -> None:
+    """Map the records of a page whole, since a condition may look at any element. The latest record of a key holds."""
+    compiled = execution.services.compiler.compiled(mapping, step.entity, None)
+    deleted = mapping.operations[step.operation].role.deleted
+    mapped = compiled.page(page.records, page.received_at.astimezone(CHINA_TIME).date())
+    for record, entity in zip(page.records, mapped, strict=True):
+        walk.told.append(entity)
+        known = walk.found.get(entity.key)
+        if known is None or version_of(entity) >= version_of(known[0]):
+            walk.found[entity.key] = (entity, page, deleted is not None and is_gone(record, deleted))
 
 
 def _meant(registry: Registry, search: Search, walk: _Walk) -> list[Position]:

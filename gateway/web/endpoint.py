@@ -25,6 +25,7 @@ from gateway.settings import Settings
 from gateway.web.documents import Documents
 from gateway.web.negotiation import JSON_TYPE, media_type, wants_html
 from gateway.web.origin import check_host, check_origin
+from gateway.web.parts import PartsResponse, takes_parts
 from gateway.web.response import VARY, answer, refusal, to_bytes
 
 METHODS = "GET, HEAD, POST"
@@ -85,7 +86,13 @@ class Endpoint:
         is_explained = self.settings.allow_explain and request.headers.get("x-explain") == "1"
         is_traced = self.settings.federated_tracing and request.headers.get(TRACE_HEADER) == "ftv1"
         context = RequestContext(Deadline.after(self.settings.request_timeout), explain=is_explained, trace=is_traced)
-        result = await engine.execute(text, asked.variables, asked.operation_name, context)
+        if takes_parts(request.headers.get("accept")):
+            outcome = await engine.execute_in_parts(text, asked.variables, asked.operation_name, context)
+            if not isinstance(outcome, Result):
+                return PartsResponse(outcome)
+            result = outcome
+        else:
+            result = await engine.execute(text, asked.variables, asked.operation_name, context)
         if result.executed:
             self.documents.remember(asked)
         content = to_bytes(result.body())

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import brotli
+import msgspec
 import zstandard
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.web.negotiation import JSON_TYPE, encoding, is_unchanged, media_type
 
+ENCODER = msgspec.json.Encoder()
 VARY = "Accept, Accept-Encoding"
 FRESHNESS = "private, max-age=0, must-revalidate"
 """A client may keep an answer, but has to ask each time whether it still holds; nobody in between may keep it."""
@@ -43,8 +45,12 @@ class Lingering(Response):
 
 
 def to_bytes(body: Mapping[str, Any]) -> bytes:
-    """The JSON of a response."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    """The JSON of a response; half of a surrogate pair, which UTF-8 cannot write, becomes a question mark."""
+    try:
+        return ENCODER.encode(body)
+    except UnicodeEncodeError:
+        plain = msgspec.to_builtins(body)
+        return json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 async def answer(request: Request, content: bytes, status: int, is_clean: bool) -> Response:
