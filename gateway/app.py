@@ -19,6 +19,7 @@ from adapters.mapping.compiled import Compiler
 from adapters.mapping.load import load_mappings
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.record import HashId
+from adapters.mapping.truth import NOTHING_SAID, Truth, load_truth
 from adapters.open import open_source
 from adapters.secrets import names_in
 from adapters.source import Source
@@ -53,18 +54,20 @@ STATIC = Path(__file__).parent / "console" / "static"
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """What is known without opening anything: the specification, the mappings, the schema."""
+    """What is known without opening anything: the specification, the mappings, the schema, whose word counts."""
 
     registry: Registry
     mappings: dict[str, SourceMapping]
     schema: strawberry.Schema
+    truth: Truth = NOTHING_SAID
 
 
 def load_definitions(settings: Settings) -> Definitions:
     """Read and check everything that is written down. Raises Problems with every mistake at once."""
     registry = load_registry(settings.specification)
     mappings = load_mappings(registry, settings.mappings)
-    return Definitions(registry, mappings, build_schema(registry))
+    truth = load_truth(registry, mappings, settings.mappings)
+    return Definitions(registry, mappings, build_schema(registry), truth)
 
 
 def prove(environment: Mapping[str, str] | None = None, with_secrets: bool = True) -> tuple[Settings, Definitions]:
@@ -106,6 +109,7 @@ def make_preparation(definitions: Definitions, settings: Settings) -> Preparatio
         aliases=settings.most_aliases,
         directives=settings.most_directives,
         cost=settings.most_cost,
+        role_costs=settings.role_costs,
     )
     return Preparation(
         definitions.schema,
@@ -114,6 +118,7 @@ def make_preparation(definitions: Definitions, settings: Settings) -> Preparatio
         limits,
         settings.plans_kept,
         settings.introspection,
+        definitions.truth,
     )
 
 
@@ -136,7 +141,7 @@ class Gateway:
     def __init__(self, definitions: Definitions, settings: Settings) -> None:
         self.definitions, self.settings = definitions, settings
         self.hash_id: HashId = make_hash_id(str(settings.party_key_secret))
-        self.store = Store(settings.database_url, definitions.registry)
+        self.store = Store(settings.database_url, definitions.registry, truth=definitions.truth)
         self.store.create()
         compiler = Compiler(self.hash_id)
         self.write_back = StoreWriteBack(self.store, compiler)
@@ -152,6 +157,7 @@ class Gateway:
             self.write_back,
             self.hash_id,
             compiler,
+            definitions.truth,
         )
         self.engine = Engine(definitions.schema, services, make_preparation(definitions, settings))
 

@@ -79,6 +79,8 @@ class Settings:
     """GATEWAY_MOST_DIRECTIVES: directives of an operation, fragments expanded."""
     most_cost: int
     """GATEWAY_MOST_COST: what an operation may cost: entities it may reach, each weighed by the kind of its source."""
+    role_costs: Mapping[str, int]
+    """GATEWAY_ROLE_COSTS: what an operation of a role may cost, where that is not GATEWAY_MOST_COST: `partner=2000,…`."""
     largest_answer: int
     """GATEWAY_LARGEST_ANSWER: bytes of an answer before compression."""
     introspection: bool
@@ -151,6 +153,16 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
     def several(name: str) -> tuple[str, ...]:
         return tuple(entry.strip().lower() for entry in str(read(name, str, "")).split(",") if entry.strip())
 
+    def costs(name: str) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for entry in several(name):
+            role, _, cost = entry.partition("=")
+            if not (role and cost.isascii() and cost.isdigit() and int(cost) > 0):
+                problems.append(Problem("environment", 1, 1, name, f"“{entry}” 应写成 角色=代价（正整数）"))
+                continue
+            found[role.strip()] = int(cost)
+        return found
+
     trusted = str(read("GATEWAY_TRUSTED_DOCUMENTS", str, ""))
     settings = Settings(
         database_url=str(read("GATEWAY_DATABASE_URL", str, f"sqlite:///{PROJECT / 'var' / 'gateway.db'}")),
@@ -184,6 +196,7 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
         most_aliases=count("GATEWAY_MOST_ALIASES", 100),
         most_directives=count("GATEWAY_MOST_DIRECTIVES", 50),
         most_cost=count("GATEWAY_MOST_COST", 20_000),
+        role_costs=costs("GATEWAY_ROLE_COSTS"),
         largest_answer=count("GATEWAY_LARGEST_ANSWER", 8 * 1024 * 1024),
         introspection=bool(read("GATEWAY_INTROSPECTION", bool, False)),
         persisted_kept=count("GATEWAY_PERSISTED_KEPT", 1000),

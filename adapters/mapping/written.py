@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from adapters.mapping.limits import Breaker, Budget, Cache, Duration, Hedge, Retry, Written
 from schema.identifiers import check_uscc
 
-PLACEHOLDERS = ("$keys", "$key", "$since", "$until", "$page", "$size")
+PLACEHOLDERS = ("$keys", "$key", "$since", "$until", "$page", "$size", "$offset", "$cursor", "$order")
+Operator = Literal["eq", "in", "gte", "lte", "prefix", "contains"]
 SIZE = re.compile(r"(\d+)(KB|MB)")
 SIZES = {"KB": 1024, "MB": 1024 * 1024}
 
@@ -41,6 +42,10 @@ def _env(text: str) -> str:
 
 def _listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
+
+
+def _filter_form(value: object) -> object:
+    return value if isinstance(value, dict) else {"operators": value}
 
 
 def _path_form(value: object) -> object:
@@ -147,7 +152,10 @@ Signing = Annotated[NationalSigning | ZhejiangSigning, Field(discriminator="sche
 class Connect(Written):
     """What every kind of source has: `timeout` bounds one call, `concurrency` all users' calls in flight together, `queue`
     those that wait for a place. Of `timeout`, `connect_timeout` may go by without a connection and `read_timeout`
-    without a byte (HTTP only)."""
+    without a byte (HTTP only).
+
+    `weight` is what asking it for one entity costs, in the cost of a query; by its kind when it is not said.
+    """
 
     timeout: Duration = 10.0
     connect_timeout: Duration | None = None
@@ -157,6 +165,7 @@ class Connect(Written):
     budget: Budget | None = None
     retry: Retry = Retry()
     breaker: Breaker = Breaker()
+    weight: int | None = Field(default=None, ge=1, le=1000)
 
 
 class TlsWords(Written):
@@ -234,7 +243,8 @@ class SqlConnect(Connect):
 class Request(Written):
     """How to ask; which words apply depends on the kind (`mapping.load` checks it).
 
-    `query`, `json`, `form` and `message` may hold the placeholders `$keys $key $since $until $page $size`, `env:NAME`,
+    `query`, `json`, `form` and `message` may hold the placeholders `$keys $key $since $until $page $size $offset $cursor
+    $order`, those of filters (`$filed_date.gte`), `env:NAME`,
     `{join: $keys, with: ","}`, and `{text: [xml, percent_encode], of: …}` for a document carried as text.
     `sid` is the service code of the national platform.
     """
@@ -276,12 +286,45 @@ class Changes(Written):
     deleted: Is | None = None
 
 
+class Filtered(Written):
+    """Which comparisons of one element the source takes; `format` when it wants dates written differently than it has them."""
+
+    operators: Annotated[list[Operator], BeforeValidator(_listed)]
+    format: str | None = None
+
+
+class Ordered(Written):
+    """How the source is told to order by an element, forwards and backwards; a database needs no words for it."""
+
+    asc: str | None = None
+    desc: str | None = None
+
+
+class Search(Written):
+    """Filters in, pages of records out. What the source does not filter is filtered by the gateway.
+
+    `requires` are elements that a list must be narrowed by before the source may be asked; `pages` is how many pages one
+    list may walk.
+    """
+
+    entity: str
+    filters: dict[Name, Annotated[Filtered, BeforeValidator(_filter_form)]] = {}
+    requires: Texts = []
+    order: dict[Name, Ordered] = {}
+    pages: int = Field(default=20, ge=1, le=1000)
+    deleted: Is | None = None
+
+
 class Paging(Written):
-    """Pages of `size` records, counted from `first`; without `total` a short page is the last."""
+    """Pages of `size` records, counted from `first`; without `total` a short page is the last.
+
+    `next` is where an answer says what to ask for next (`$cursor`), when pages are not counted.
+    """
 
     size: int = Field(ge=1, le=10000)
     first: int = Field(default=1, ge=0, le=1)
     total: str | None = None
+    next: str | None = None
 
 
 class Latest(Written):
@@ -292,7 +335,7 @@ class Latest(Written):
 
 
 class Operation(Written):
-    """Something the source can do: a `lookup` or `changes`. No call is sent with less than `at_least` time left."""
+    """Something the source can do: a `lookup`, `changes` or a `search`. No call is sent with less than `at_least` left."""
 
     request: Request
     records: str = ""
@@ -303,6 +346,7 @@ class Operation(Written):
     at_least: Duration | None = None
     cache: Cache | None = None
     hedge: Hedge | None = None
+    search: Search | None = None
 
 
 class FieldForm(Written):
@@ -326,9 +370,13 @@ class FieldForm(Written):
 
 
 class EntityForm(Written):
-    """How records become one entity. `key`: the first of these elements that is present identifies the record."""
+    """How records become one entity. `key`: the first of these elements that is present identifies the record.
+
+    `holds`: the source has only entities with one of these values in these elements, or, `all`, every one there is.
+    """
 
     key: Texts
+    holds: Literal["all"] | dict[Name, Texts] = {}
     fields: dict[Name, Annotated[FieldForm, BeforeValidator(_path_form)]]
 
 
