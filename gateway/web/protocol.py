@@ -179,6 +179,7 @@ class GuardedProtocol(HttpToolsProtocol):
         is_behind = self.cycle is not None and not self.cycle.response_complete
         if is_behind or self.parser.get_method() == b"HEAD":
             self.is_for_us, app, self.app = False, self.app, refuse
+            self._start("body", self.patience.body + GRACE, self.transport.close)
             super().on_headers_complete()
             self.app = app
             return
