@@ -2,7 +2,7 @@
 PORT ?= 8080
 PYTHON := .venv/bin/python
 
-.PHONY: setup demo test check bench rolling docs lock clean
+.PHONY: setup demo test check differential bench rolling docs lock clean
 setup:            ## virtual environment from requirements.lock, GraphiQL page from npm
 	@sh docker/setup
 
@@ -14,6 +14,9 @@ test: setup       ## every test; starts its own servers
 
 check: setup      ## what people and CI run: format, lint, types, layers, mappings, tests
 	@sh docker/check
+
+differential: setup  ## 50,000 random operations: compiled answers against the stock executor's
+	@$(PYTHON) -m contract_tests.differential --operations 50000
 
 bench: setup      ## make bench NAME=<name>: a table, and as its last line one JSON object
 	@test -n "$(NAME)" || { echo "usage: make bench NAME=<name>; one of:"; ls contract_tests/benchmarks/*.py | xargs -n1 basename | sed 's/\.py$$//'; exit 2; }

@@ -6,13 +6,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import strawberry
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from adapters.mapping.compiled import Compiler
 from adapters.mapping.load import load_mappings
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.record import HashId
@@ -21,6 +24,7 @@ from adapters.secrets import names_in
 from adapters.source import Source
 from gateway.console.page import console_page, read_examples, static_routes
 from gateway.engine.calls import Calls
+from gateway.engine.calls.shared import Shared
 from gateway.engine.demand import Limits
 from gateway.engine.engine import Engine
 from gateway.engine.executor import Services
@@ -113,6 +117,19 @@ def make_preparation(definitions: Definitions, settings: Settings) -> Preparatio
     )
 
 
+def open_calls(sources: Mapping[str, Source], mappings: Mapping[str, SourceMapping], settings: Settings) -> Calls:
+    """Calls to these sources, within limits that are shared with other replicas where there is a Redis."""
+    redis = str(settings.redis_url)
+    return Calls(
+        sources,
+        mappings,
+        Shared(redis) if redis else None,
+        str(settings.party_key_secret).encode(),
+        settings.cache_entries,
+        settings.cache_bytes,
+    )
+
+
 class Gateway:
     """A running gateway: its sources, its store, its engine."""
 
@@ -121,11 +138,12 @@ class Gateway:
         self.hash_id: HashId = make_hash_id(str(settings.party_key_secret))
         self.store = Store(settings.database_url, definitions.registry)
         self.store.create()
-        self.write_back = StoreWriteBack(self.store)
+        compiler = Compiler(self.hash_id)
+        self.write_back = StoreWriteBack(self.store, compiler)
         sources: dict[str, Source] = {
             name: open_source(mapping, settings.secrets) for name, mapping in definitions.mappings.items()
         }
-        self.calls = Calls(sources, definitions.mappings)
+        self.calls = open_calls(sources, definitions.mappings, settings)
         services = Services(
             definitions.registry,
             definitions.mappings,
@@ -133,6 +151,7 @@ class Gateway:
             Storage(self.store),
             self.write_back,
             self.hash_id,
+            compiler,
         )
         self.engine = Engine(definitions.schema, services, make_preparation(definitions, settings))
 
@@ -163,7 +182,7 @@ class Application:
         self.admission = admission
         examples = read_examples(EXAMPLES)
         endpoint = Endpoint(self._engine, settings, lambda: console_page(examples, STATIC), admission)
-        self.operations = Operations(admission, self._reach_store, self._health)
+        self.operations = Operations(admission, self._reach_store, self._health, self._counted)
         self.routed = Starlette(
             routes=[
                 Route("/", _home),
@@ -203,7 +222,10 @@ class Application:
         return self.running[0].store.is_reachable()
 
     def _health(self) -> Mapping[str, object]:
-        return {name: {} for name in sorted(self.running[0].calls.sources)}
+        return {name: msgspec.to_builtins(told) for name, told in sorted(self.running[0].calls.health().items())}
+
+    def _counted(self) -> CollectorRegistry:
+        return self.running[0].calls.metrics.registry
 
 
 async def _home(_request: Request) -> Response:

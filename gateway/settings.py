@@ -93,6 +93,12 @@ class Settings:
     """GATEWAY_ALLOWED_HOSTS: names this service is asked under, with commas; any when empty."""
     allowed_origins: tuple[str, ...]
     """GATEWAY_ALLOWED_ORIGINS: origins of other sites whose pages may ask (CORS), with commas; none when empty."""
+    redis_url: Secret
+    """GATEWAY_REDIS_URL: the Redis that replicas share budgets and short answers over; each for itself when empty."""
+    cache_entries: int
+    """GATEWAY_CACHE_ENTRIES: answers of sources (one for each key) that are kept for as long as mappings allow; 0: none."""
+    cache_bytes: int
+    """GATEWAY_CACHE_BYTES: memory for these answers."""
     secrets: Mapping[str, str] = field(repr=False)
     """Everything a mapping may name as `env:NAME`."""
 
@@ -118,11 +124,11 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
             problems.append(Problem("environment", 1, 1, name, f"“{environ.get(name)}” 不是合法的{_KINDS[cast]}"))
             return default
 
-    def count(name: str, default: int) -> int:
+    def count(name: str, default: int, least: int = 1) -> int:
         number = int(str(read(name, int, default)))
-        if number < 1:
-            problems.append(Problem("environment", 1, 1, name, f"应至少为 1，实为 {number}"))
-        return max(number, 1)
+        if number < least:
+            problems.append(Problem("environment", 1, 1, name, f"应至少为 {least}，实为 {number}"))
+        return max(number, least)
 
     def seconds(name: str, default: float, least: float = 0.001) -> float:
         number = float(str(read(name, float, default)))
@@ -185,8 +191,14 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
         only_trusted=bool(read("GATEWAY_ONLY_TRUSTED", bool, False)),
         allowed_hosts=several("GATEWAY_ALLOWED_HOSTS"),
         allowed_origins=several("GATEWAY_ALLOWED_ORIGINS"),
+        redis_url=Secret(str(read("GATEWAY_REDIS_URL", str, ""))),
+        cache_entries=count("GATEWAY_CACHE_ENTRIES", 10_000, least=0),
+        cache_bytes=count("GATEWAY_CACHE_BYTES", 64 * 1024 * 1024),
         secrets=environ,
     )
+    if str(settings.redis_url) and not str(settings.redis_url).startswith(("redis://", "rediss://", "unix://")):
+        told = "应为 redis://、rediss:// 或 unix:// 开头的地址"
+        problems.append(Problem("environment", 1, 1, "GATEWAY_REDIS_URL", told))
     if not str(settings.party_key_secret):
         problems.append(
             Problem("environment", 1, 1, "GATEWAY_PARTY_KEY_SECRET", "必须设置（用于当事人证件号码的哈希）")
@@ -207,7 +219,7 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
 
 def folders_only() -> dict[str, str]:
     """The environment for commands that only read what is written down: our settings, and no secret and no store."""
-    withheld = ("GATEWAY_PARTY_KEY_SECRET", "GATEWAY_DATABASE_URL")
+    withheld = ("GATEWAY_PARTY_KEY_SECRET", "GATEWAY_DATABASE_URL", "GATEWAY_REDIS_URL")
     environ = os.environ  # noqa: TID251 - the one place
     ours = {name: environ[name] for name in environ if name.startswith("GATEWAY_") and name not in withheld}
     return {**ours, "GATEWAY_PARTY_KEY_SECRET": "not used"}

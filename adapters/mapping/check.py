@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.mapping.model import SourceMapping
+from adapters.mapping.wire import check_wire
 from adapters.mapping.written import PLACEHOLDERS, MappingForm, Request
 from schema.problems import Path as ProblemPath
 from schema.problems import Problem
@@ -53,6 +54,7 @@ def check_request_words(document: Document, form: MappingForm, folder: Path) -> 
                 document.problem(("operations", name), "必须写 records（记录在答复中的位置）")
             _check_placeholders(document, path, form, name)
     _check_answer(document, form)
+    check_wire(document, form)
     if form.connect.kind == "soap" and not (folder / form.connect.wsdl).is_file():
         document.problem(("connect", "wsdl"), f"映射文件夹里没有 {form.connect.wsdl}")
 

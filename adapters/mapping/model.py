@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from adapters.mapping.paths import RecordPath
+from adapters.mapping.written import FieldForm, PlatformConnect, RestConnect, SoapConnect, SqlConnect
 from adapters.mapping.written import Operation as WrittenOperation
-from adapters.mapping.written import PlatformConnect, RestConnect, SoapConnect, SqlConnect
 from schema.problems import Problem
 from schema.registry import Element, Entity
 
@@ -28,7 +28,8 @@ class Field:
 
     `convert` takes the text (or list item) and returns the value, or raises ValueError with the reason.
     `print_key` turns a value back into the source's text, for keys and cursors; None when that cannot be done exactly.
-    `doubt` says what is doubtful about a value that was taken; None when nothing of this element can be.
+    `doubt` says what is doubtful about a value that was taken; None when nothing of this element can be. `form` is how it
+    was written, for whoever does faster what `convert` does.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Field:
     blank: frozenset[str] = frozenset()
     split: tuple[str, ...] = ()
     doubt: Callable[[Any], str | None] | None = None
+    form: FieldForm | None = None
 
 
 @dataclass(frozen=True, slots=True)

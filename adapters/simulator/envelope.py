@@ -28,7 +28,8 @@ def code_of(outcome: Outcome | None, verdict: Verdict) -> str | None:
     if outcome is None:
         return None
     if verdict == "rejected":
-        known = {*outcome.ok, *outcome.empty, *outcome.retry, *outcome.throttled, *outcome.denied}
+        known = {*outcome.ok, *outcome.empty, *outcome.retry, *outcome.throttled, *outcome.exhausted}
+        known |= {*outcome.denied}
         return next(code for code in REJECTIONS if code not in known)
     codes: Sequence[str] = getattr(outcome, verdict)
     return codes[0] if codes else None

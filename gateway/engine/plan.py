@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from adapters.mapping.wants import Want
 from gateway.engine.selection import Part, Root
 
 Purpose = Literal["complete", "expand", "recall"]
@@ -95,7 +96,8 @@ class Plan:
     """The steps in order of their waves. Every step of a wave runs at once; a wave starts when the one before has ended.
 
     `unsourced` are the selected elements that neither a source nor the store was found for; they answer null.
-    `places` is name in the answer -> number of its root.
+    `places` is name in the answer -> number of its root. `wants` is what the answer needs of each entity, wherever it
+    stands; nothing else is read from records.
     """
 
     roots: tuple[Root, ...]
@@ -103,6 +105,7 @@ class Plan:
     steps: tuple[Step, ...]
     unsourced: tuple[tuple[int, str], ...]
     places: Mapping[str, int]
+    wants: frozenset[tuple[str, Want]] = frozenset()
 
     @property
     def waves(self) -> list[list[Step]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from adapters.mapping.model import LookupRole, SourceMapping
 from gateway.engine.plan import Identify, Lookup, Plan, Step, StoreCount, StoreLookup, StoreSearch, Use
 from gateway.engine.selection import Part, Root, Selection
+from gateway.engine.wants import wants_of
 from gateway.errors import QueryError, QueryTooLarge
 from schema.names import argument_names, complete_lookup, describe_lookups, root_field
 from schema.registry import OWNER, Entity, Registry
@@ -100,7 +101,8 @@ class Planner:
         if len(steps) > MOST_STEPS:
             raise QueryTooLarge(f"查询需要 {len(steps)} 步，多于 {MOST_STEPS} 步，请拆分")
         unsourced = tuple(dict.fromkeys(planning.unsourced))
-        return Plan(tuple(selection.roots), tuple(selection.parts), steps, unsourced, selection.places)
+        wants = wants_of(selection.parts, steps, self.registry, self.mappings)
+        return Plan(tuple(selection.roots), tuple(selection.parts), steps, unsourced, selection.places, wants)
 
     def _plan_root(self, planning: _Planning, index: int, root: Root) -> None:
         (part,) = root.parts.values()

@@ -1,7 +1,7 @@
 """From the text of an operation to its plan: parsed, validated and planned once, then remembered."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from graphql import (
     FieldNode,
     GraphQLError,
     OperationDefinitionNode,
+    OperationType,
     get_argument_values,
     get_operation_ast,
     parse,
@@ -21,11 +22,12 @@ from graphql.execution.values import VariableValues, get_variable_values
 from adapters.mapping.model import SourceMapping
 from gateway.engine.arguments import kinds_of, references_of
 from gateway.engine.demand import Limits, Measure, Size, check_page_sizes
+from gateway.engine.incremental import Phases, delivered_at_once, has_incremental, phases_of, without_deferred
 from gateway.engine.offer import check_offered
 from gateway.engine.plan import Plan
 from gateway.engine.planner import Planner
 from gateway.engine.projection.compiled import Projection, compile_projection
-from gateway.engine.selection import Kind, any_entity_nodes, boolean_variables, read_selection
+from gateway.engine.selection import Kind, Selection, any_entity_nodes, boolean_variables, read_selection
 from gateway.engine.tokens import check_tokens
 from gateway.errors import QueryError
 from schema.registry import Registry
@@ -33,6 +35,9 @@ from schema.registry import Registry
 MOST_ERRORS = 100
 MOST_MISTAKES = 25
 """Errors of validation that are told; each looks for names that were meant instead, which takes its time."""
+
+OTHERWISE = (OperationType.QUERY, OperationType.MUTATION)
+"""What is answered once."""
 
 
 class Refused(Exception):
@@ -49,11 +54,13 @@ class Refused(Exception):
 class Prepared:
     """An operation ready to run: its plan, the coerced variables, what it is taken to cost, and where it is written.
 
-    `projection` writes its answer; None where the stock executor has to.
+    `projection` writes its answer; None where the stock executor has to. `phases`: which steps the first of several
+    answers needs, where it is to be delivered in parts.
     """
 
     plan: Plan
     projection: Projection | None
+    phases: Phases | None
     values: VariableValues
     cost: int
     document: DocumentNode
@@ -72,9 +79,11 @@ class Known:
 @dataclass(frozen=True, slots=True)
 class _Text:
     """A text that parsed and validated. Its plan depends on the variables `booleans` and on what the roots `any_entity`
-    ask for, its cost on the variables `sizes`, each with the argument it is given to."""
+    ask for, its cost on the variables `sizes`, each with the argument it is given to. `in_parts` is the document as it was
+    written, where something of it is deferred or streamed, which nothing of `document` is."""
 
     document: DocumentNode
+    in_parts: DocumentNode | None
     operation: OperationDefinitionNode
     booleans: tuple[str, ...]
     any_entity: tuple[FieldNode, ...]
@@ -105,9 +114,34 @@ class Preparation:
         self.costs: OrderedDict[tuple[object, ...], int] = OrderedDict()
         self.known: OrderedDict[tuple[str, str | None], Known] = OrderedDict()
 
-    def prepare(self, text: str, variables: Mapping[str, Any], operation_name: str | None) -> Prepared:
-        """The plan of the operation and its coerced variables. Raises Refused."""
-        known = self._text(text, operation_name)
+    def prepare(
+        self, text: str, variables: Mapping[str, Any], operation_name: str | None, in_parts: bool = False
+    ) -> Prepared:
+        """The plan of the operation and its coerced variables. Raises Refused; a subscription is not prepared here.
+
+        `in_parts`: the client takes what is deferred or streamed later; others get everything at once.
+        """
+        known, values = self._coerced(text, variables, operation_name, OTHERWISE)
+        cost = self._cost(text, operation_name, known, values)
+        plan, projection = self._plan(text, operation_name, known, values)
+        self._know(text, operation_name, known.operation, cost)
+        if in_parts and known.in_parts is not None:
+            phases = self._phases(plan, known, known.in_parts, values)
+            return Prepared(plan, None, phases, values, cost, known.in_parts, known.operation)
+        return Prepared(plan, projection, None, values, cost, known.document, known.operation)
+
+    def prepare_subscription(
+        self, text: str, variables: Mapping[str, Any], operation_name: str | None
+    ) -> tuple[DocumentNode, OperationDefinitionNode, VariableValues]:
+        """A subscription within the limits, and its coerced variables. Raises Refused."""
+        known, values = self._coerced(text, variables, operation_name, (OperationType.SUBSCRIPTION,))
+        self._know(text, operation_name, known.operation, self._cost(text, operation_name, known, values))
+        return known.document, known.operation, values
+
+    def _coerced(
+        self, text: str, variables: Mapping[str, Any], operation_name: str | None, kinds: Container[OperationType]
+    ) -> tuple[_Text, VariableValues]:
+        known = self._text(text, operation_name, kinds)
         try:
             check_page_sizes(known.sizes, variables)
         except GraphQLError as error:
@@ -118,10 +152,7 @@ class Preparation:
         )
         if isinstance(values, list):
             raise Refused(values, "BAD_USER_INPUT")
-        cost = self._cost(text, operation_name, known, values)
-        plan, projection = self._plan(text, operation_name, known, values)
-        self._know(text, operation_name, known.operation, cost)
-        return Prepared(plan, projection, values, cost, known.document, known.operation)
+        return known, values
 
     def operation_type(self, text: str, operation_name: str | None) -> str:
         """`query`, `mutation` or `subscription`; known before anything is validated. Raises Refused."""
@@ -147,15 +178,20 @@ class Preparation:
         assert query is not None
         return get_argument_values(query.fields[node.name.value], node, values)
 
-    def _text(self, text: str, operation_name: str | None) -> _Text:
+    def _text(self, text: str, operation_name: str | None, kinds: Container[OperationType]) -> _Text:
         key = (text, operation_name)
         if known := self.texts.get(key):
+            _check_kind(known.operation, kinds)
             self.texts.move_to_end(key)
             return known
-        document = self._parse(text)
-        sizes = self._validate(document)
+        written = self._parse(text)
+        _check_kind(get_operation_ast(written, operation_name), kinds)
+        sizes = self._validate(written)
+        in_parts = written if has_incremental(written) else None
+        document = delivered_at_once(written) if in_parts else written
         operation = self._operation(document, operation_name)
-        found = _Text(document, operation, boolean_variables(document), any_entity_nodes(document, operation), sizes)
+        booleans, any_entity = boolean_variables(written), any_entity_nodes(document, operation)
+        found = _Text(document, in_parts, operation, booleans, any_entity, sizes)
         _remember(self.texts, key, found, self.plans_kept)
         return found
 
@@ -225,6 +261,15 @@ class Preparation:
         _remember(self.plans, key, (plan, projection), self.plans_kept)
         return plan, projection
 
+    def _phases(self, plan: Plan, known: _Text, in_parts: DocumentNode, values: VariableValues) -> Phases:
+        def read(document: DocumentNode) -> Selection:
+            operation = self._operation(document, known.operation.name.value if known.operation.name else None)
+            return read_selection(
+                document, operation, values.coerced, self.registry, lambda node: self._kinds(node, values)
+            )
+
+        return phases_of(plan, read(known.document), read(without_deferred(in_parts, values.coerced)))
+
     def _know(self, text: str, name: str | None, operation: OperationDefinitionNode, cost: int) -> None:
         before = self.known.get((text, name))
         if before is None or before.cost < cost:
@@ -239,6 +284,16 @@ class Preparation:
             return kinds_of(references_of(node.name.value, given, self.registry, hash_id=str))
         except ValueError as error:
             raise GraphQLError(f"{node.name.value}：{error}", node) from None
+
+
+def _check_kind(operation: OperationDefinitionNode | None, kinds: Container[OperationType]) -> None:
+    """That the operation, if it is known which, is of a kind that is taken here. Said before anything is validated."""
+    if operation is None or operation.operation in kinds:
+        return
+    if operation.operation is OperationType.SUBSCRIPTION:
+        what = "订阅（subscription）请用 WebSocket（graphql-transport-ws）或 SSE（Accept: text/event-stream）"
+        raise Refused([GraphQLError(what, operation)], "SUBSCRIPTION_NOT_SUPPORTED")
+    raise Refused([GraphQLError("此处只接受订阅（subscription）", operation)], "BAD_USER_INPUT")
 
 
 def _remember(kept: OrderedDict[Any, Any], key: object, value: object, most: int) -> None:

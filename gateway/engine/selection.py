@@ -28,6 +28,7 @@ from schema.names import (
     ENTITIES_FIELD,
     NODE_FIELD,
     NODES_FIELD,
+    PROVENANCE,
     element_names,
     groups_field,
     list_field,
@@ -42,7 +43,7 @@ MOST_PARTS = 200
 @dataclass(slots=True)
 class Part:
     """Entities of one type at one place of the query. `number` orders parts; `path` is for people; `way` is the number of
-    the part they are reached from and the relation, None at a root."""
+    the part they are reached from and the relation, None at a root. `tells_origins`: provenance is asked for."""
 
     number: int
     path: str
@@ -50,6 +51,7 @@ class Part:
     elements: set[str] = field(default_factory=set)
     relations: dict[str, "Part"] = field(default_factory=dict)
     way: tuple[int, str] | None = None
+    tells_origins: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +95,14 @@ ANY_ENTITY = (NODE_FIELD, NODES_FIELD, ENTITIES_FIELD)
 
 
 def boolean_variables(document: DocumentNode) -> tuple[str, ...]:
-    """The variables that @skip and @include look at."""
+    """The variables that @skip, @include, @defer and @stream look at."""
     names: dict[str, None] = {}
 
     def visit(selections: SelectionSetNode | None) -> None:
         for node in selections.selections if selections else ():
             for directive in node.directives or ():
                 for argument in directive.arguments or ():
-                    if directive.name.value in ("skip", "include") and isinstance(argument.value, VariableNode):
+                    if argument.name.value == "if" and isinstance(argument.value, VariableNode):
                         names[argument.value.name.value] = None
             visit(getattr(node, "selection_set", None))
 
@@ -140,6 +142,12 @@ def read_selection(
     return _Reader(document, variables, registry, kinds_of).read(operation)
 
 
+def asked(node: FieldNode) -> str:
+    """A root and its arguments, written in one way: equal texts ask the same."""
+    arguments = sorted(print_ast(argument) for argument in node.arguments or ())
+    return f"{node.name.value}({', '.join(arguments)})"
+
+
 class _Reader:
     def __init__(
         self, document: DocumentNode, variables: Mapping[str, Any], registry: Registry, kinds_of: KindsOf
@@ -170,21 +178,19 @@ class _Reader:
 
     def _root(self, node: FieldNode, kind: Literal["one", "list", "groups", "any"], entity: Entity | None) -> Root:
         name = node.name.value
-        arguments = sorted(print_ast(argument) for argument in node.arguments or ())
-        asked = f"{name}({', '.join(arguments)})"
-        if asked not in self.roots:
+        what = asked(node)
+        if what not in self.roots:
             given = frozenset(a.name.value for a in node.arguments or () if a.value.kind != "null_value")
-            self.roots[asked] = Root(kind, node, entity, given=given)
-            self.selection.roots.append(self.roots[asked])
-        root = self.roots[asked]
+            self.roots[what] = Root(kind, node, entity, given=given)
+            self.selection.roots.append(self.roots[what])
+        root = self.roots[what]
         self.selection.places[node.alias.value if node.alias else name] = self.selection.roots.index(root)
         return root
 
     def _part_of(self, root: Root, entity: Entity) -> Part:
         if entity.name not in root.parts:
             name = root.node.name.value
-            asked = next(text for text, known in self.roots.items() if known is root)
-            path = asked if any(part.path.split(".")[0] == name for part in self.selection.parts) else name
+            path = asked(root.node) if any(part.path.split(".")[0] == name for part in self.selection.parts) else name
             root.parts[entity.name] = self._part(f"{path}.{entity.name}" if root.kind == "any" else path, entity)
         return root.parts[entity.name]
 
@@ -228,6 +234,8 @@ class _Reader:
             name = node.name.value
             if name in elements:
                 part.elements.add(elements[name])
+            elif name == PROVENANCE:
+                part.tells_origins = True
             elif name in relations:
                 relation = relations[name]
                 if relation not in part.relations:

@@ -15,6 +15,7 @@ from graphql import (
     get_named_type,
     located_error,
 )
+from graphql.pyutils import is_iterable
 
 from gateway.engine.answer import Answers, View
 from gateway.engine.projection.shape import FieldShape, ObjectShape
@@ -69,7 +70,7 @@ class _Completion:
             return source.provenance()
         relation = source.row.entity.relations.get(field.read)
         if relation is None:
-            return source.answer(field.read)
+            return _whole(field, source.answer(field.read))
         return source.several(relation.name, path) if relation.many else source.one(relation.name)
 
     def _value(self, field: FieldShape, kind: GraphQLOutputType, value: Any, path: Path) -> Any:
@@ -89,10 +90,21 @@ class _Completion:
         return _leaf(get_named_type(kind), value)
 
     def _items(self, field: FieldShape, kind: GraphQLOutputType, items: Sequence[Any], path: Path) -> list[Any]:
+        if not is_iterable(items):
+            raise GraphQLError(f"Expected Iterable, but did not find one for field '{field.parent}.{field.what}'.")
+
         def completed(number: int, item: Any) -> Any:
             return self._guarded(field, kind, [*path, number], lambda: item)
 
         return [completed(number, item) for number, item in enumerate(items)]
+
+
+def _whole(field: FieldShape, value: Any) -> Any:
+    """An element's value before it is looked at item by item: a code nobody knows spoils all that stand in one element."""
+    kind = get_named_type(field.type)
+    if value is not None and isinstance(field.type, GraphQLList) and isinstance(kind, GraphQLEnumType):
+        return [_leaf(kind, member) for member in value]
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _leaf(kind: Any, value: Any) -> Any:

@@ -46,6 +46,7 @@ class _Writer:
         self.lines: list[str] = []
         self.known: dict[str, Any] = {
             "Odd": OutOfTheOrdinary,
+            "LISTS": (list, tuple),
             "print_datetime": print_datetime,
             "print_money": print_money,
             "provenance_of": provenance_of,
@@ -115,7 +116,8 @@ class _Writer:
             if (plain := self._item(field, kind.of_type)) is not None:
                 return [f"{pad}{value} = [{plain} for x in {value}]"]
             item = f"x{depth}"
-            lines = [f"{pad}items, {value}_ = {value}, []", f"{pad}for {item} in items:"]
+            lines = [f"{pad}if {value}.__class__ not in LISTS: raise Odd"]
+            lines += [f"{pad}items, {value}_ = {value}, []", f"{pad}for {item} in items:"]
             lines += self._complete(field, kind.of_type, item, depth + 1)
             return [*lines, f"{pad}    {value}_.append({item})", f"{pad}{value} = {value}_"]
         if field.below is not None:
