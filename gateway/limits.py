@@ -209,13 +209,7 @@ class _NotTaken(ValueError):
 def _parsed(what: str, text: str) -> Any:
     """JSON as RFC 8259 has it and I-JSON recommends: unique keys, real numbers, whole characters, within reason. Raises BadRequest."""
     try:
-        tree = json.loads(
-            text,
-            object_pairs_hook=_distinct,
-            parse_constant=_no_constant,
-            parse_int=_whole,
-            parse_float=_finite,
-        )
+        tree = _DECODER.decode(text)
         _check_values(tree, DEEPEST_JSON, "\\u" in text)
     except _NotTaken as error:
         raise BadRequest("BAD_REQUEST", f"{what}：{error}") from None
@@ -269,3 +263,8 @@ def _finite(text: str) -> float:
     if number in (float("inf"), float("-inf")):
         raise _NotTaken("数字超出范围")
     return number
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_distinct, parse_constant=_no_constant, parse_int=_whole, parse_float=_finite
+)

@@ -12,6 +12,7 @@ REQUESTS = Histogram(
     buckets=SECONDS,
 )  # fmt: skip
 REFUSED = Counter("gateway_refused_total", "GraphQL requests refused before any work was done for them", ["reason"])
+BUSY = REFUSED.labels("busy")
 STEPS = Histogram("gateway_step_seconds", "A step of a plan", ["kind"], buckets=SECONDS)
 PREPARING = Histogram(
     "gateway_preparing_seconds", "An operation never seen before: parse, validate, plan", buckets=SECONDS

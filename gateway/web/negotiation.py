@@ -1,6 +1,7 @@
 """What the client can read: media types, encodings and entity tags, by their headers (RFC 9110)."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 RESPONSE_TYPE = "application/graphql-response+json"
 JSON_TYPE = "application/json"
@@ -8,6 +9,7 @@ ENCODINGS = ("zstd", "br", "gzip")
 """What we can write, the better first among those a client likes equally."""
 
 
+@lru_cache(maxsize=256)
 def media_type(accept: str | None) -> str | None:
     """The type to answer in, None when the client takes neither.
 
@@ -25,6 +27,7 @@ def media_type(accept: str | None) -> str | None:
     return RESPONSE_TYPE if newer > older else JSON_TYPE
 
 
+@lru_cache(maxsize=256)
 def encoding(accept_encoding: str | None) -> str | None:
     """The encoding to answer in, None for plain."""
     weights = _weights(accept_encoding or "")

@@ -72,6 +72,8 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         before = self.messages
         super().data_received(data)
+        if self.is_refusing:
+            self._start("body", self.patience.body + GRACE, self.transport.close)
         if not self.is_in_head or self.transport.is_closing():
             return
         self.unread_head = self.unread_head + len(data) if self.messages == before else 0
@@ -107,11 +109,11 @@ class GuardedProtocol(HttpToolsProtocol):
             self._raise(BadRequest("BAD_REQUEST", "请求目标应为以 / 开头的路径"))
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
             self._raise(BadRequest("BAD_REQUEST", "应有且仅有一个 Host 请求头"))
-        self._start("body", self.patience.body + GRACE, self.transport.close)
         self.is_for_us = self.url == TARGET or self.url.startswith(TARGET + b"?")
         if self.is_for_us and self._is_one_too_many():
             self._turn_away()
             return
+        self._start("body", self.patience.body + GRACE, self.transport.close)
         super().on_headers_complete()
         if self.admission.is_draining:
             self.cycle.keep_alive = False
@@ -173,10 +175,11 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _turn_away(self) -> None:
         """Say so at once, in so many bytes known beforehand; what comes of the body is thrown away while it comes."""
-        metrics.REFUSED.labels("busy").inc()
+        metrics.BUSY.inc()
         is_behind = self.cycle is not None and not self.cycle.response_complete
         if is_behind or self.parser.get_method() == b"HEAD":
             self.is_for_us, app, self.app = False, self.app, refuse
+            self._start("body", self.patience.body + GRACE, self.transport.close)
             super().on_headers_complete()
             self.app = app
             return
