@@ -35,8 +35,8 @@ MOST_ERRORS = 100
 MOST_MISTAKES = 25
 """Errors of validation that are told; each looks for names that were meant instead, which takes its time."""
 
-OTHERWISE = (OperationType.QUERY, OperationType.MUTATION)
-"""What is answered once."""
+ANSWERED_ONCE = (OperationType.QUERY, OperationType.MUTATION)
+"""What is not a subscription."""
 
 
 class Refused(Exception):
@@ -110,25 +110,8 @@ class Preparation:
         self.known: OrderedDict[tuple[str, str | None], Known] = OrderedDict()
 
     def prepare(self, text: str, variables: Mapping[str, Any], operation_name: str | None) -> Prepared:
-        """The plan of the operation and its coerced variables. Raises Refused; a subscription is not prepared here."""
-        known, values = self._coerced(text, variables, operation_name, OTHERWISE)
-        cost = self._cost(text, operation_name, known, values)
-        plan, projection = self._plan(text, operation_name, known, values)
-        self._know(text, operation_name, known.operation, cost)
-        return Prepared(plan, projection, values, cost, known.document, known.operation)
-
-    def prepare_subscription(
-        self, text: str, variables: Mapping[str, Any], operation_name: str | None
-    ) -> tuple[DocumentNode, OperationDefinitionNode, VariableValues]:
-        """A subscription within the limits, and its coerced variables. Raises Refused."""
-        known, values = self._coerced(text, variables, operation_name, (OperationType.SUBSCRIPTION,))
-        self._know(text, operation_name, known.operation, self._cost(text, operation_name, known, values))
-        return known.document, known.operation, values
-
-    def _coerced(
-        self, text: str, variables: Mapping[str, Any], operation_name: str | None, kinds: Container[OperationType]
-    ) -> tuple[_Text, VariableValues]:
-        known = self._text(text, operation_name, kinds)
+        """The plan of the operation and its coerced variables. Raises Refused."""
+        known = self._text(text, operation_name)
         try:
             check_page_sizes(known.sizes, variables)
         except GraphQLError as error:
@@ -139,7 +122,24 @@ class Preparation:
         )
         if isinstance(values, list):
             raise Refused(values, "BAD_USER_INPUT")
-        return known, values
+        cost = self._cost(text, operation_name, known, values)
+        plan, projection = self._plan(text, operation_name, known, values)
+        self._know(text, operation_name, known.operation, cost)
+        return Prepared(plan, projection, values, cost, known.document, known.operation)
+
+    def prepare_subscription(
+        self, text: str, variables: Mapping[str, Any], operation_name: str | None
+    ) -> tuple[DocumentNode, OperationDefinitionNode, VariableValues]:
+        """A subscription within the limits, and its coerced variables. Raises Refused."""
+        known = self._text(text, operation_name, (OperationType.SUBSCRIPTION,))
+        definitions = known.operation.variable_definitions or ()
+        values = get_variable_values(
+            self.schema, definitions, dict(variables), max_errors=MOST_ERRORS, hide_suggestions=not self.is_open
+        )
+        if isinstance(values, list):
+            raise Refused(values, "BAD_USER_INPUT")
+        self._know(text, operation_name, known.operation, self._cost(text, operation_name, known, values))
+        return known.document, known.operation, values
 
     def operation_type(self, text: str, operation_name: str | None) -> str:
         """`query`, `mutation` or `subscription`; known before anything is validated. Raises Refused."""
@@ -165,7 +165,7 @@ class Preparation:
         assert query is not None
         return get_argument_values(query.fields[node.name.value], node, values)
 
-    def _text(self, text: str, operation_name: str | None, kinds: Container[OperationType]) -> _Text:
+    def _text(self, text: str, operation_name: str | None, kinds: Container[OperationType] = ANSWERED_ONCE) -> _Text:
         key = (text, operation_name)
         if known := self.texts.get(key):
             _check_kind(known.operation, kinds)
@@ -175,9 +175,7 @@ class Preparation:
         _check_kind(get_operation_ast(document, operation_name), kinds)
         sizes = self._validate(document)
         operation = self._operation(document, operation_name)
-        found = _Text(
-            document, operation, boolean_variables(document), any_entity_nodes(document, operation), sizes
-        )
+        found = _Text(document, operation, boolean_variables(document), any_entity_nodes(document, operation), sizes)
         _remember(self.texts, key, found, self.plans_kept)
         return found
 

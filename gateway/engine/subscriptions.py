@@ -135,7 +135,7 @@ class Subscription:
         await self.opened.aclose()
 
     async def _answer(self, event: Change | RunState) -> Result:
-        told = _change(event) if isinstance(event, Change) else _run(event)
+        told = told_of(event)
         found: dict[str, Any] = {}
         errors: Sequence[GraphQLError] = ()
         extensions: dict[str, Any] = {}
@@ -154,6 +154,11 @@ class Subscription:
         """The error with its path within the event; where the text was derived from another, its lines tell nobody anything."""
         path = [self.asked.answered_as, *error.path] if error.path else [self.asked.answered_as]
         return GraphQLError(error.message, path=path, extensions=error.extensions)
+
+
+def told_of(event: Change | RunState) -> dict[str, Any]:
+    """The fields of an event as they stand in an answer, by their GraphQL names; without the entity it is about."""
+    return _change(event) if isinstance(event, Change) else _run(event)
 
 
 def changes_wanted(
