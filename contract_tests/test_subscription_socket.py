@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket as sockets
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -333,6 +334,32 @@ async def test_a_client_that_leaves_leaves_nothing_behind(gateway: Live) -> None
     await gateway.until(lambda: not gateway.app.sockets.open)
     assert gateway.app.admission.in_flight == 0
     assert gateway.app.running[0].subscriptions.feed._reader is None
+
+
+async def test_who_reads_nothing_is_not_held_on_to(sources: Federation) -> None:
+    with live(sources, GATEWAY_STALL_TIMEOUT="0.1") as impatient:
+        narrow = sockets.socket()
+        narrow.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
+        narrow.connect(("127.0.0.1", impatient.served.port))
+        narrow.setblocking(False)
+        async with socket(impatient.served, sock=narrow) as client:
+            client.connection.transport.pause_reading()
+            query = "{ " + " ".join(f"a{n}: codeTables {{ title codes {{ code title }} }}" for n in range(3)) + " }"
+            for number in range(40):
+                await client.ask(str(number), query)
+            await impatient.until(lambda: not impatient.app.sockets.open)
+        await impatient.until(lambda: impatient.app.admission.in_flight == 0)
+        assert impatient.served.is_answering()
+
+
+async def test_who_answers_no_ping_is_gone(sources: Federation) -> None:
+    with live(sources, GATEWAY_HEARTBEAT="0.05") as careful:
+        async with socket(careful.served) as client:
+            await client.ask("1", CHANGES)
+            await careful.subscribers(1)
+            client.connection.transport.pause_reading()
+            await careful.subscribers(0)
+            await careful.until(lambda: not careful.app.sockets.open)
 
 
 async def test_when_the_server_leaves_subscriptions_end_and_clients_are_sent_elsewhere(sources: Federation) -> None:
