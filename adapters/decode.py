@@ -8,13 +8,14 @@ import binascii
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 from adapters.charset import to_text
 from adapters.errors import SourceContractBroken
 from adapters.inflate import gunzip
-from adapters.xml_tree import DEEPEST, MOST_VALUES, print_xml, xml_tree
+from adapters.json_tree import parse_json as parse_json
+from adapters.xml_tree import print_xml, xml_tree
 
 REFERENCE = re.compile(r"&(?:(lt|gt|amp|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6}));")
 NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "apos": "'"}
@@ -50,27 +51,6 @@ def unbase64(text: str) -> bytes:
 def xml_unescape(text: str) -> str:
     """The text with one layer of XML escaping taken off."""
     return REFERENCE.sub(_referenced, text)
-
-
-def parse_json(text: str) -> Any:
-    """A JSON document, every scalar as its text. Refused: double keys, NaN, lone surrogates, over 64 levels."""
-    if text.count(",") + text.count("[") + text.count("{") > MOST_VALUES:
-        raise SourceContractBroken("JSON 的值过多")
-    try:
-        value = json.loads(
-            text.removeprefix("\ufeff"),
-            parse_int=str,
-            parse_float=str,
-            parse_constant=_no_number,
-            object_pairs_hook=_unique,
-        )
-    except RecursionError:
-        raise SourceContractBroken(f"JSON 的嵌套超过 {DEEPEST} 层") from None
-    except ValueError as error:
-        place = f"（第 {error.lineno} 行第 {error.colno} 列）" if isinstance(error, json.JSONDecodeError) else ""
-        raise SourceContractBroken(f"不是合法的 JSON{place}") from None
-    has_surrogates = "\\ud" in text or "\\uD" in text
-    return _as_text(value, 1, has_surrogates)
 
 
 DECODERS: Mapping[str, Callable[[Any], Any]] = {
@@ -119,42 +99,3 @@ def _referenced(found: re.Match[str]) -> str:
     if number > 0x10FFFF or 0xD800 <= number <= 0xDFFF:
         raise SourceContractBroken("XML 转义的字符不存在")
     return chr(number)
-
-
-def _no_number(_name: str) -> NoReturn:
-    raise SourceContractBroken("JSON 含有 NaN 或 Infinity")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    tree = dict(pairs)
-    if len(tree) != len(pairs):
-        raise SourceContractBroken("JSON 的键重复")
-    return tree
-
-
-def _as_text(value: Any, depth: int, has_surrogates: bool) -> Any:
-    """The same tree with words for booleans; nothing else of it changes."""
-    if isinstance(value, str):
-        if has_surrogates:
-            _check_surrogates(value)
-        return value
-    if value is None:
-        return None
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if depth > DEEPEST:
-        raise SourceContractBroken(f"JSON 的嵌套超过 {DEEPEST} 层")
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if has_surrogates:
-                _check_surrogates(key)
-            value[key] = _as_text(item, depth + 1, has_surrogates)
-        return value
-    return [_as_text(item, depth + 1, has_surrogates) for item in value]
-
-
-def _check_surrogates(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise SourceContractBroken("JSON 含有不成对的代理字符") from None

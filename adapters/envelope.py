@@ -1,5 +1,6 @@
 """SOAP envelopes, read without a WSDL: what was returned, or which Fault."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from lxml import etree
@@ -29,20 +30,20 @@ def fault_reason(fault: etree._Element) -> str:
     return "" if reason is None else "".join(map(str, reason.itertext())).strip()
 
 
-def returned(body: etree._Element) -> Any:
-    """What the operation returned: the tree of the Body's element, with every `href` resolved."""
-    wanted = {href[1:] for e in body.iter() if (href := e.get("href") or "").startswith("#") and not len(e)}
+def returned(body: etree._Element, wanted: Mapping[str, Any] | None = None) -> Any:
+    """What the operation returned: the tree of the Body's element, or `wanted` of it, with every `href` resolved."""
+    referred = {href[1:] for e in body.iter() if (href := e.get("href") or "").startswith("#") and not len(e)}
     targets: dict[str, etree._Element] = {}
-    for element in body.iter() if wanted else ():
+    for element in body.iter() if referred else ():
         name = element.get("id")
-        if name in wanted and targets.setdefault(name, element) is not element:
+        if name in referred and targets.setdefault(name, element) is not element:
             raise SourceContractBroken("multiRef 的 id 重复")
-    if wanted - targets.keys():
+    if referred - targets.keys():
         raise SourceContractBroken("multiRef 引用的元素不存在")
     response = next((child for child in body if child.get("id") not in targets), None)
     if response is None:
         raise SourceContractBroken("SOAP 答复的 Body 是空的")
-    return TreeReader(targets).read(response)
+    return TreeReader(targets).read(response, wanted=wanted)
 
 
 def single_text(tree: Any) -> str:

@@ -1,37 +1,39 @@
-"""HTTP as adapters need it: one request, one whole answer, within a deadline and a size, or a SourceError.
+"""HTTP as adapters need it: one request, one whole answer, before a deadline and within a size, or a SourceError.
 
-Redirects are answers like any other, never followed. Proxies of the environment are not used. Texts of errors name no
-address and no header: both may carry secrets.
+One interface, three clients behind it: aiohttp for the hot path, pyreqwest where a mapping asks for it, httpx for rare
+calls. None follows redirects, keeps cookies, repeats a request or looks at proxies of the environment; each connects only
+to the declared host, at an address that `addresses` allows. Texts of errors name no address and no header: both may
+carry secrets.
 """
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple, Protocol
 
-import aiohttp
-import httpx
-from yarl import URL
-
+from adapters.addresses import Network
 from adapters.errors import (
     SourceContractBroken,
     SourceDenied,
     SourceRejected,
     SourceThrottled,
-    SourceTimeout,
     SourceUnavailable,
 )
 from adapters.inflate import LARGEST_ANSWER, Inflater
+from adapters.tls import SYSTEM, Tls
 
 BASE_HEADERS = {"User-Agent": "minzhifa-gateway", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
 MOST_HEADERS = 16 * 1024
 """Bytes of one line of an answer's head."""
 
+UNPACKED_AT_ONCE = 1024 * 1024
+"""Bytes that are unpacked before others get their turn on the event loop."""
 
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """A whole answer, unpacked. `headers` have names in small letters."""
+
+class HttpAnswer(NamedTuple):
+    """A whole answer, unpacked. Names in `headers` may be asked for in small letters."""
 
     status: int
     headers: Mapping[str, str]
@@ -47,12 +49,12 @@ class HttpClient(Protocol):
     """Sends requests. Any status is an answer; `raise_for_status` tells what it means."""
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout: float
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, deadline: float
     ) -> HttpAnswer:
-        """One request, never repeated; `timeout` in seconds from connecting to the last byte.
+        """One request, never repeated; `deadline` by the event loop's clock, for everything up to the last byte.
 
-        Raises SourceUnavailable (refused, unknown host, reset, cut off), SourceTimeout, or SourceContractBroken (too
-        big, damaged compression, no HTTP).
+        Raises SourceUnavailable (refused, unknown host, forbidden address, TLS, reset, cut off), SourceTimeout, or
+        SourceContractBroken (too big, damaged compression, no HTTP). Who is cancelled lets go of the connection.
         """
         ...
 
@@ -61,136 +63,98 @@ class HttpClient(Protocol):
         ...
 
 
-class AiohttpClient:
-    """For the hot path. `connections` bounds how many are open; `verify`: a private CA's context."""
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How a source is reached. `connections` bounds how many are open, `max_bytes` an answer both as it arrives and
+    unpacked, `networks` (none: any that is not forbidden) where the host may be; `proxy` is an address with or without
+    credentials; what a name resolves to is believed for `names_kept` seconds. Before a call's deadline, `connecting` and
+    `reading` bound how many seconds it may wait for a connection and for the next byte.
+    """
 
-    def __init__(self, connections: int, verify: ssl.SSLContext | bool = True) -> None:
-        self._connections, self._verify = connections, verify
-        self._session: aiohttp.ClientSession | None = None
-        self._is_closed = False
-
-    async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout: float
-    ) -> HttpAnswer:
-        """One request; see HttpClient."""
-        try:
-            async with asyncio.timeout(timeout):
-                async with self._open().request(
-                    method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
-                ) as response:
-                    head = {name.lower(): value for name, value in response.headers.items()}
-                    content = await _whole(response.content.iter_any(), head)
-                    return HttpAnswer(response.status, head, content)
-        except TimeoutError:
-            raise SourceTimeout() from None
-        except aiohttp.ClientResponseError:
-            raise SourceContractBroken("答复不合 HTTP 规定") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise SourceUnavailable(type(error).__name__) from None
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        self._is_closed = True
-        if self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
-
-    def _open(self) -> aiohttp.ClientSession:
-        """The session; made when first needed, because it belongs to the running loop."""
-        if self._is_closed:
-            raise SourceUnavailable("已关闭")
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._verify),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers=BASE_HEADERS,
-                timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
-                auto_decompress=False,
-                trust_env=False,
-                max_line_size=MOST_HEADERS,
-                max_field_size=MOST_HEADERS,
-            )
-            # aiohttp would repeat a GET whose connection broke; who may repeat what is decided above the adapters
-            self._session._retry_connection = False
-        return self._session
+    host: str
+    connections: int = 4
+    max_bytes: int = LARGEST_ANSWER
+    networks: tuple[Network, ...] = ()
+    tls: Tls = SYSTEM
+    proxy: str | None = None
+    names_kept: float = 10.0
+    connecting: float | None = None
+    reading: float | None = None
 
 
-class HttpxClient:
-    """For low-rate work such as the refresh of a platform's secrets."""
-
-    def __init__(self, connections: int = 2, verify: ssl.SSLContext | bool = True) -> None:
-        self._connections, self._verify = connections, verify
-        self._client: httpx.AsyncClient | None = None
-        self._is_closed = False
-
-    async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout: float
-    ) -> HttpAnswer:
-        """One request; see HttpClient."""
-        client = self._open()
-        try:
-            async with asyncio.timeout(timeout):
-                async with client.stream(method, url, headers=dict(headers), content=body) as response:
-                    head = {name.lower(): value for name, value in response.headers.items()}
-                    content = await _whole(response.aiter_raw(), head)
-                    return HttpAnswer(response.status_code, head, content)
-        except (TimeoutError, httpx.TimeoutException):
-            raise SourceTimeout() from None
-        except httpx.RemoteProtocolError as error:
-            if "closed" in str(error) or "disconnected" in str(error):
-                raise SourceUnavailable(type(error).__name__) from None
-            raise SourceContractBroken("答复不合 HTTP 规定") from None
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise SourceUnavailable(type(error).__name__) from None
-        finally:
-            client.cookies.clear()
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        self._is_closed = True
-        if self._client is not None:
-            client, self._client = self._client, None
-            await client.aclose()
-
-    def _open(self) -> httpx.AsyncClient:
-        if self._is_closed:
-            raise SourceUnavailable("已关闭")
-        if self._client is None:
-            self._client = httpx.AsyncClient(
-                headers=BASE_HEADERS,
-                follow_redirects=False,
-                trust_env=False,
-                timeout=None,
-                limits=httpx.Limits(max_connections=self._connections),
-                verify=self._verify,
-            )
-        return self._client
+def within(timeout: float) -> float:
+    """The deadline that is `timeout` seconds from now."""
+    return asyncio.get_running_loop().time() + timeout
 
 
 def raise_for_status(answer: HttpAnswer) -> None:
     """What a status means: 401 and 403 denied, 429 throttled, 408 and 5xx unavailable, 3xx and other 4xx rejected."""
     status = answer.status
+    if 200 <= status < 300:
+        return
     told = f"HTTP {status}"
     if status in (401, 403):
         raise SourceDenied(told)
     if status == 429:
-        raise SourceThrottled(told)
+        raise SourceThrottled(told, retry_after=retry_after(answer.headers))
     if status == 408 or status >= 500:
-        raise SourceUnavailable(told)
-    if status >= 300 or status < 200:
-        raise SourceRejected(told)
+        raise SourceUnavailable(told, retry_after=retry_after(answer.headers))
+    raise SourceRejected(told)
 
 
-async def _whole(pieces: AsyncIterator[bytes], headers: Mapping[str, str]) -> bytes:
-    """The body, unpacked; both what arrives and what it becomes are bounded."""
-    encoding = headers.get("content-encoding", "").strip().lower()
-    inflater = Inflater(encoding) if encoding not in ("", "identity") else None
-    received, left = bytearray(), LARGEST_ANSWER
-    async for piece in pieces:
-        left -= len(piece)
-        if left < 0:
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that `Retry-After` asks to wait, written as a number or as a date; None for anything else."""
+    text = headers.get("retry-after", "").strip()
+    if not text:
+        return None
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max((moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds(), 0.0)
+
+
+def packing(headers: Mapping[str, str], encodings: str) -> str:
+    """How a body is packed, "" for not at all. Raises SourceContractBroken for an answer that gives its length twice.
+
+    RFC 9112 §6.3 lets Transfer-Encoding win over Content-Length; who sends both has something in between that reads
+    answers differently, and the rest of this one might become the head of the next.
+    """
+    if "transfer-encoding" in headers and "content-length" in headers:
+        raise SourceContractBroken("答复的长度有两种说法")
+    encoding = encodings.strip().lower()
+    return "" if encoding == "identity" else encoding
+
+
+async def whole(read: Callable[[], Awaitable[bytes]], encoding: str, limit: int) -> bytes:
+    """What `read` gives until it gives nothing, unpacked; both what arrives and what it becomes are bounded."""
+    if encoding:
+        return await _unpacked(read, Inflater(encoding, limit), limit)
+    first = piece = await read()
+    received, pieces = 0, []
+    while piece:
+        received += len(piece)
+        if received > limit:
             raise SourceContractBroken("答复超过大小上限")
-        received += inflater.feed(piece) if inflater else piece
-    if inflater and left < LARGEST_ANSWER:
+        pieces.append(piece)
+        piece = await read()
+    return first if len(pieces) < 2 else b"".join(pieces)
+
+
+async def _unpacked(read: Callable[[], Awaitable[bytes]], inflater: Inflater, limit: int) -> bytes:
+    received, pending, pieces = 0, 0, []
+    while piece := await read():
+        received += len(piece)
+        if received > limit:
+            raise SourceContractBroken("答复超过大小上限")
+        for part in inflater.parts(piece):
+            pieces.append(part)
+            pending += len(part)
+            if pending > UNPACKED_AT_ONCE:
+                pending = 0
+                await asyncio.sleep(0)
+    if received:
         inflater.finish()
-    return bytes(received)
+    return b"".join(pieces)

@@ -1,11 +1,15 @@
 """gzip and deflate with a limit: what would grow beyond it is refused while it grows, not after."""
 
 import zlib
+from collections.abc import Iterator
 
 from adapters.errors import SourceContractBroken
 
 LARGEST_ANSWER = 16 * 1024 * 1024
 """Bytes of one answer, after everything was unpacked."""
+
+UNPACKED_AT_ONCE = 256 * 1024
+"""Bytes; a few bytes of a bomb would otherwise become all of `limit` in one step."""
 
 GZIP, ZLIB, RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 
@@ -23,18 +27,22 @@ class Inflater:
 
     def feed(self, data: bytes) -> bytes:
         """What these bytes become."""
-        pieces = []
-        while data:
+        return b"".join(self.parts(data))
+
+    def parts(self, data: bytes) -> Iterator[bytes]:
+        """What these bytes become, in parts that are not large, so that whoever waits may do something in between."""
+        is_full = False
+        while data or is_full:
             if self._stream.eof:
-                data = self._next_member(data)
+                data, is_full = self._next_member(data), False
                 continue
             piece = self._inflate(data)
             self._left -= len(piece)
             if self._left < 0:
                 raise SourceContractBroken("答复解压后超过大小上限")
-            pieces.append(piece)
+            is_full = len(piece) >= UNPACKED_AT_ONCE
+            yield piece
             data = self._stream.unconsumed_tail or self._stream.unused_data
-        return b"".join(pieces)
 
     def finish(self) -> None:
         """There is no more. Raises SourceContractBroken when the stream is not complete."""
@@ -43,7 +51,7 @@ class Inflater:
 
     def _inflate(self, data: bytes) -> bytes:
         try:
-            piece = self._stream.decompress(data, self._left + 1)
+            piece = self._stream.decompress(data, min(self._left + 1, UNPACKED_AT_ONCE))
         except zlib.error:
             if self._window != ZLIB or self._has_begun:
                 raise SourceContractBroken("答复的压缩数据已损坏") from None

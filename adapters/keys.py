@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from adapters.errors import SourceError, SourceTimeout
@@ -36,7 +36,8 @@ class Clock:
     def learn(self, date_header: str | None) -> bool:
         """Whether the platform's clock is not where we thought, by half a minute or more; from now on it is known."""
         try:
-            shown = parsedate_to_datetime(date_header or "").timestamp()
+            moment = parsedate_to_datetime(date_header or "")
+            shown = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
         except (ValueError, OverflowError):
             return False
         drift = shown - (self.now() + self._offset)
@@ -86,7 +87,7 @@ class KeySlot:
                 if self.key is not None and self.key is not refused and self.key.good_until > self._clock.now():
                     return self.key
                 if self._failure is not None and self._failures != seen:
-                    raise type(self._failure)(self._failure.detail)
+                    raise self._failure.copy()
                 try:
                     self.key = await self._fetch(deadline)
                 except SourceTimeout:
@@ -97,11 +98,3 @@ class KeySlot:
                 return self.key
         except TimeoutError:
             raise SourceTimeout() from None
-
-
-def left_until(deadline: float) -> float:
-    """Seconds until a deadline by the event loop's clock. Raises SourceTimeout when there are none."""
-    left = deadline - asyncio.get_running_loop().time()
-    if left <= 0:
-        raise SourceTimeout()
-    return left

@@ -3,6 +3,7 @@ to prove what is written down takes no driver, no HTTP client and no WSDL librar
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.written import PlatformConnect, RestConnect, SoapConnect, SqlConnect
@@ -18,21 +19,25 @@ def open_source(mapping: SourceMapping, secrets: Secrets, now: Callable[[], floa
     require(mapping, secrets)
     match mapping.connect:
         case RestConnect() as connect:
-            from adapters.http import AiohttpClient
             from adapters.rest import RestSource
+            from adapters.wire import http_client, wire
 
-            return RestSource(mapping, connect, secrets, AiohttpClient(connect.concurrency))
+            http = http_client(wire(connect, connect.base_url, secrets), connect.client)
+            return RestSource(mapping, connect, secrets, http)
         case PlatformConnect() as connect:
-            from adapters.http import AiohttpClient, HttpxClient
             from adapters.platform import PlatformSource
+            from adapters.wire import http_client, wire
 
-            http = AiohttpClient(connect.concurrency)
-            return PlatformSource(mapping, connect, secrets, http, HttpxClient(), now)
+            reached = wire(connect, connect.base_url, secrets)
+            http, rare = http_client(reached, connect.client), http_client(replace(reached, connections=2), "httpx")
+            return PlatformSource(mapping, connect, secrets, http, rare, now)
         case SoapConnect() as connect:
-            from adapters.http import AiohttpClient
             from adapters.soap import SoapSource
+            from adapters.wire import http_client, wire
 
-            return SoapSource(mapping, connect, secrets, AiohttpClient(connect.concurrency))
+            return SoapSource(
+                mapping, connect, secrets, http_client(wire(connect, connect.endpoint, secrets), connect.client)
+            )
         case SqlConnect() as connect:
             from adapters.sql import SqlSource
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from adapters.errors import (
@@ -14,11 +15,13 @@ from adapters.errors import (
 )
 from adapters.mapping.paths import RecordPath, parse_path, plain
 from adapters.mapping.written import Outcome
+from schema.formats import CHINA_TIME
 
-Kind = Literal["ok", "empty", "retry", "throttled", "denied", "rejected"]
+Kind = Literal["ok", "empty", "retry", "throttled", "exhausted", "denied", "rejected"]
 ERRORS: dict[str, type[SourceError]] = {
     "retry": SourceUnavailable,
     "throttled": SourceThrottled,
+    "exhausted": SourceThrottled,
     "denied": SourceDenied,
     "rejected": SourceRejected,
 }
@@ -27,11 +30,12 @@ LONGEST_MESSAGE = 200
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the source said, sorted."""
+    """What the source said, sorted; `retry_after` in seconds, when the answer around it said so."""
 
     kind: Kind
     code: str = ""
     message: str = ""
+    retry_after: float | None = None
 
 
 OK = Verdict("ok")
@@ -47,6 +51,7 @@ def judge_for(outcome: Outcome | None) -> Judge:
     message_path = parse_path(outcome.message) if outcome.message else None
     kinds: dict[str, Kind] = dict.fromkeys(outcome.denied, "denied")
     kinds |= dict.fromkeys(outcome.throttled, "throttled")
+    kinds |= dict.fromkeys(outcome.exhausted, "exhausted")
     kinds |= dict.fromkeys(outcome.retry, "retry")
     kinds |= dict.fromkeys(outcome.empty, "empty")
     kinds |= dict.fromkeys(outcome.ok, "ok")
@@ -62,9 +67,22 @@ def judge_for(outcome: Outcome | None) -> Judge:
 
 
 def raise_for(verdict: Verdict) -> None:
-    """Raises the error that a verdict stands for; success and emptiness are none."""
-    if error := ERRORS.get(verdict.kind):
-        raise error(f"{verdict.code} {verdict.message}".strip())
+    """Raises the error that a verdict stands for; success and emptiness are none.
+
+    What is exhausted comes back with the next day of the platform, which is a day in China.
+    """
+    if kind := ERRORS.get(verdict.kind):
+        wait = verdict.retry_after
+        if wait is None and verdict.kind == "exhausted":
+            wait = until_tomorrow(datetime.now(CHINA_TIME))
+        raise kind(f"{verdict.code} {verdict.message}".strip(), retry_after=wait)
+
+
+def until_tomorrow(now: datetime) -> float:
+    """Seconds until the next midnight in China."""
+    here = now.astimezone(CHINA_TIME)
+    midnight = here.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    return (midnight - here).total_seconds()
 
 
 def text_at(tree: Any, path: RecordPath) -> str | None:

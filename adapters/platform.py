@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from adapters.http import HttpAnswer, HttpClient, raise_for_status
-from adapters.keys import Clock, Key, left_until
+from adapters.keys import Clock, Key
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.written import NationalSigning, PlatformConnect, Request, ZhejiangSigning
 from adapters.outcome import Verdict, judge_for
 from adapters.page import off_loop, operation_of, page_of, told_by
-from adapters.rest import http_request, tree_in
+from adapters.rest import http_request, timed, tree_in
 from adapters.schemes import KeyAsker, National, Scheme, Zhejiang
 from adapters.secrets import Secrets, resolve_address
 from adapters.source import Call, Page
@@ -71,11 +71,11 @@ class PlatformSource:
     async def _send(self, request: Request, call: Call, key: Key, deadline: float) -> HttpAnswer:
         signature = self.scheme.sign(request, key)
         method, url, headers, body = http_request(self.base, request, call, self.secrets, signature.query)
-        return await self.http.send(method, url, {**headers, **signature.headers}, body, left_until(deadline))
+        return await self.http.send(method, url, {**headers, **signature.headers}, body, deadline)
 
     def _read(self, answer: HttpAnswer) -> tuple[Any, Verdict]:
         if answer.status in (401, 403):
             return None, Verdict("denied", f"HTTP {answer.status}")
         raise_for_status(answer)
         tree = tree_in(answer, self.connect)
-        return tree, self.judge(tree)
+        return tree, timed(self.judge(tree), answer)

@@ -2,12 +2,15 @@
 
 import base64
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from adapters.charset import charset_in, charset_in_xml, to_text
+from adapters.charset import charset_in, charset_in_xml, is_utf8_first, to_text
 from adapters.decode import decode, print_json
-from adapters.http import HttpAnswer, HttpClient, raise_for_status
+from adapters.http import HttpAnswer, HttpClient, raise_for_status, retry_after, within
+from adapters.json_tree import parse_json
 from adapters.mapping.model import OperationMapping, SourceMapping
 from adapters.mapping.written import (
     BasicAuth,
@@ -19,7 +22,7 @@ from adapters.mapping.written import (
     Request,
     RestConnect,
 )
-from adapters.outcome import judge_for
+from adapters.outcome import Verdict, judge_for
 from adapters.page import off_loop, operation_of, page_of, told_by
 from adapters.request import fill, query_string
 from adapters.secrets import Secrets, resolve, resolve_address
@@ -43,7 +46,7 @@ class RestSource:
         with told_by(self.mapping, call):
             operation = operation_of(self.mapping, call)
             method, url, headers, body = http_request(self.base, operation.written.request, call, self.secrets)
-            answer = await self.http.send(method, url, {**headers, **self.headers}, body, call.timeout)
+            answer = await self.http.send(method, url, {**headers, **self.headers}, body, within(call.timeout))
             return await off_loop(len(answer.body), lambda: self._page(operation, answer))
 
     async def aclose(self) -> None:
@@ -53,7 +56,15 @@ class RestSource:
     def _page(self, operation: OperationMapping, answer: HttpAnswer) -> Page:
         raise_for_status(answer)
         tree = tree_in(answer, self.connect)
-        return page_of(operation, tree, self.judge(tree), answer.body, answer.media_type)
+        verdict = timed(self.judge(tree), answer)
+        return page_of(operation, tree, verdict, answer.body, answer.media_type)
+
+
+def timed(verdict: Verdict, answer: HttpAnswer) -> Verdict:
+    """The verdict with how long the source wants to be left alone, if that is what it says."""
+    if verdict.kind not in ("throttled", "exhausted", "retry"):
+        return verdict
+    return replace(verdict, retry_after=retry_after(answer.headers))
 
 
 def http_request(
@@ -82,6 +93,9 @@ def address(base: str, path: str) -> str:
 def tree_in(answer: HttpAnswer, connect: RestConnect | PlatformConnect) -> Any:
     """The decoded tree of an answer. Raises SourceContractBroken."""
     declared = charset_in(answer.headers.get("content-type"))
+    if connect.answer == ["json"] and is_utf8_first(declared, connect.charset):
+        with suppress(UnicodeDecodeError):
+            return parse_json(answer.body)
     in_xml = charset_in_xml(answer.body) if connect.answer[:1] == ["xml"] else None
     return decode(connect.answer, to_text(answer.body, declared, in_xml, connect.charset))
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from adapters.charset import charset_in, to_text
-from adapters.decode import parse_json
 from adapters.errors import SourceContractBroken, SourceDenied, SourceRejected
 from adapters.http import HttpAnswer, HttpClient, raise_for_status
-from adapters.keys import Clock, Key, KeySlot, left_until
+from adapters.json_tree import parse_json
+from adapters.keys import Clock, Key, KeySlot
 from adapters.mapping.paths import parse_path
 from adapters.mapping.written import NationalSigning, Outcome, PlatformConnect, Request, ZhejiangSigning
 from adapters.outcome import Judge, Verdict, judge_for, raise_for, text_at
@@ -90,7 +90,7 @@ class KeyAsker:
         query = query_string(signature.query)
         url = address(self.base, path) + (f"?{query}" if query else "")
         body = b"" if method == "POST" else None
-        answer = await self.http.send(method, url, signature.headers, body, left_until(deadline))
+        answer = await self.http.send(method, url, signature.headers, body, deadline)
         if answer.status in (401, 403):
             return answer, None, Verdict("denied", f"HTTP {answer.status}")
         raise_for_status(answer)

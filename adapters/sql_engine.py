@@ -17,8 +17,10 @@ from urllib.parse import quote
 import psycopg
 import pymysql
 import sqlalchemy as sa
+from psycopg.adapt import Loader
 from psycopg.types import datetime as pg_datetime
 from psycopg.types.json import set_json_loads
+from psycopg.types.string import TextLoader
 from sqlalchemy import event
 
 from adapters.decode import parse_json
@@ -27,6 +29,10 @@ from adapters.mapping.written import SqlConnect
 from adapters.secrets import PREFIX, BadSecret
 
 DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
+
+STEP = math.log(1.05)
+LONGEST_IDLE = 5.0
+"""Seconds after which a connection that comes from the pool is asked whether it is still there."""
 
 SHORTEST_CONNECT = 2
 """Seconds; libpq gives connecting no less."""
@@ -90,7 +96,7 @@ def open_engine(url: sa.URL, connect: SqlConnect, watched: threading.local) -> s
         pool_size=connect.concurrency,
         max_overflow=0,
         pool_timeout=connect.timeout,
-        pool_pre_ping=True,
+        pool_reset_on_return=None,  # nothing is ever begun on these connections
         isolation_level="AUTOCOMMIT",
         connect_args=_connect_args(url, connect.timeout),
         hide_parameters=True,
@@ -104,26 +110,50 @@ def open_engine(url: sa.URL, connect: SqlConnect, watched: threading.local) -> s
         if (watch := getattr(watched, "watch", None)) is not None and "connect_timeout" in words:
             words["connect_timeout"] = max(SHORTEST_CONNECT, math.ceil(watch.left()))
 
-    def release(*_: Any) -> None:
+    def release(_raw: Any, record: Any) -> None:
+        record.info["used"] = time.monotonic()
         if (watch := getattr(watched, "watch", None)) is not None:
             watch.release()
+
+    def check(raw: Any, record: Any, _held: Any) -> None:
+        """Firewalls drop what is idle without telling: after a while a connection is asked whether it is there."""
+        hold(raw)
+        if time.monotonic() - record.info.get("used", math.inf) > LONGEST_IDLE and not _is_alive(engine, raw):
+            raise sa.exc.InvalidatePoolError
 
     def prepare(raw: Any, _record: Any) -> None:
         hold(raw)
         _prepare(raw, connect.timeout)
 
-    ping = engine.dialect.do_ping
-
-    def held_ping(raw: Any) -> bool:
-        hold(raw)
-        return ping(raw)
-
-    engine.dialect.do_ping = held_ping  # type: ignore[method-assign, assignment]
     event.listen(engine, "do_connect", connect_in_time)
     event.listen(engine, "connect", prepare)
-    event.listen(engine, "checkout", hold)
+    event.listen(engine, "checkout", check)
     event.listen(engine, "checkin", release)
     return engine
+
+
+def was_used_before(held: Any) -> bool:
+    """Whether a connection of the pool has answered before, so that it may have been lost since."""
+    return "used" in held.info
+
+
+def limit_time(held: Any, raw: Any, left: float) -> None:
+    """The server gives up a little before us, so that the connection stays usable.
+
+    Limits are steps of 5 % and set only where they differ: setting one is a question of its own.
+    """
+    if isinstance(raw, psycopg.Connection):
+        step = math.floor(math.log(max(1.0, left * 1000)) / STEP)
+        if held.info.get("limit") != step:
+            raw.execute(f"SET statement_timeout = {max(1, int(0.98 * math.exp(step * STEP)))}")
+            held.info["limit"] = step
+
+
+def _is_alive(engine: sa.Engine, raw: Any) -> bool:
+    try:
+        return bool(engine.dialect.do_ping(raw))
+    except Exception as error:
+        return not engine.dialect.is_disconnect(error, raw, None)  # type: ignore[arg-type]
 
 
 def _connect_args(url: sa.URL, timeout: float) -> dict[str, Any]:
@@ -162,31 +192,58 @@ def _prepare(raw: Any, timeout: float) -> None:
 def _prepare_postgres(raw: psycopg.Connection[Any]) -> None:
     was_autocommit, raw.autocommit = raw.autocommit, True
     raw.execute("SET default_transaction_read_only = on")
-    for statement in ("SET TIME ZONE 'Asia/Shanghai'", "SET client_connection_check_interval = '1s'"):
+    for statement in (
+        "SET TIME ZONE 'Asia/Shanghai'",
+        "SET datestyle = ISO",
+        "SET client_connection_check_interval = '1s'",
+    ):
         with suppress(psycopg.DatabaseError):
             raw.execute(statement)
     raw.autocommit = was_autocommit
-    for name, loader in _LENIENT.items():
+    for name, loader in _AS_TEXT.items():
         raw.adapters.register_loader(name, loader)
     set_json_loads(lambda data: parse_json(data if isinstance(data, str) else data.decode()), context=raw)
 
 
-class _OrText:
-    """Values outside Python's calendar, such as `infinity`, stay the database's own text."""
+class _Moment(Loader):
+    """A timestamp as text; a fraction of a second has six digits."""
 
     def load(self, data: Any) -> Any:
-        """The value, or its text."""
+        """The text."""
+        text = bytes(data).decode()
+        head, _, fraction = text.partition(".")
+        return f"{head}.{fraction.ljust(6, '0')}" if fraction.isdigit() else text
+
+
+class _Instant(pg_datetime.TimestamptzLoader):
+    """A timestamp with zone: its text in China time, which PostgreSQL gives; what has another offset is worked out."""
+
+    def load(self, data: Any) -> Any:
+        """The text, or the instant."""
+        text = bytes(data).decode()
+        if text.endswith("+08"):
+            return _Moment(0).load(text[:-3].encode())
         try:
-            return super().load(data)  # type: ignore[misc]
+            return super().load(data)
         except psycopg.DataError:
-            return bytes(data).decode()
+            return text
 
 
-_LENIENT: dict[str, Any] = {
-    "date": type("Date", (_OrText, pg_datetime.DateLoader), {}),
-    "timestamp": type("Timestamp", (_OrText, pg_datetime.TimestampLoader), {}),
-    "timestamptz": type("Timestamptz", (_OrText, pg_datetime.TimestamptzLoader), {}),
+class _Truth(Loader):
+    """A boolean as 1 or 0."""
+
+    def load(self, data: Any) -> Any:
+        """The text."""
+        return "1" if bytes(data) == b"t" else "0"
+
+
+_AS_TEXT: dict[str, type[Loader]] = {
+    **dict.fromkeys(("int2", "int4", "int8", "oid", "numeric", "date", "uuid"), TextLoader),
+    "bool": _Truth,
+    "timestamp": _Moment,
+    "timestamptz": _Instant,
 }
+"""What PostgreSQL writes as we want it is not made into Python's values and back."""
 
 
 def _cut(raw: Any) -> None:

@@ -1,8 +1,12 @@
 """What a database's error means to us. Texts of drivers are not passed on: they name hosts, users and SQL."""
 
 import re
+from contextlib import suppress
+from typing import Any
 
+import psycopg
 import pymysql
+import sqlalchemy as sa
 from sqlalchemy import exc
 
 from adapters.errors import (
@@ -23,10 +27,14 @@ POSTGRES: tuple[tuple[str, type[SourceError]], ...] = (
     ("3D000", SourceContractBroken),
     ("3F000", SourceContractBroken),
     ("42", SourceContractBroken),
+    ("0A", SourceContractBroken),
     ("22", SourceRejected),
     ("25006", SourceRejected),  # read-only transaction
 )
 """SQLSTATE or its class -> error, the first that fits; anything else is unavailable."""
+
+LOST_POSTGRES = ("08", "57P01", "57P02", "57P03")
+"""SQLSTATEs after which a connection is gone: it failed, or the server is going down, has crashed, or is starting."""
 
 MYSQL: dict[int, type[SourceError]] = {
     **dict.fromkeys((1044, 1045, 1142, 1143, 1227, 1370, 1698, 1820, 3118), SourceDenied),
@@ -80,13 +88,36 @@ def _of_driver(error: Exception, original: object) -> tuple[type[SourceError], s
     return _by_class(error), told
 
 
+def is_missing_column(error: Exception) -> bool:
+    """Whether the database knows a column no more."""
+    original = getattr(error, "orig", error)
+    if isinstance(original, pymysql.Error):
+        return bool(original.args) and original.args[0] == 1054
+    return getattr(original, "sqlstate", None) == "42703" or "no such column" in str(original)
+
+
+def is_stale(error: Exception, dialect: sa.Dialect, raw: Any) -> bool:
+    """Whether the connection is of no more use: lost, out of step, or remembering a table that has changed since."""
+    match error:
+        case psycopg.Error():
+            state = error.sqlstate or ""
+            remembers = state == "0A000" and "cached plan" in str(error)
+            return bool(raw.closed) or remembers or state.startswith(LOST_POSTGRES)
+        case pymysql.Error():
+            number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+            return not raw.open or not (1000 <= number < 2000 or number >= 3000)
+    with suppress(Exception):
+        return bool(dialect.is_disconnect(error, raw, None))  # type: ignore[arg-type]
+    return False
+
+
 def _by_class(error: Exception) -> type[SourceError]:
+    """By the names that Python's database interface gives to errors; SQLAlchemy and every driver have them."""
+    names = {kind.__name__ for kind in type(error).__mro__}
     if getattr(error, "connection_invalidated", False):
         return SourceUnavailable
-    match error:
-        case exc.DataError():
-            return SourceRejected
-        case exc.ProgrammingError() | exc.NotSupportedError() | exc.IntegrityError():
-            return SourceContractBroken
-        case _:
-            return SourceUnavailable
+    if "DataError" in names:
+        return SourceRejected
+    if names & {"ProgrammingError", "NotSupportedError", "IntegrityError"}:
+        return SourceContractBroken
+    return SourceUnavailable

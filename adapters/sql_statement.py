@@ -1,11 +1,12 @@
-"""The two queries a mapped table is asked: which rows have these keys, and which moved since a cursor.
+"""The queries a mapped table is asked: which rows have these keys, which moved since a cursor, which pass filters.
 
 Names come from the mapping and are quoted; values are bound, without a type, so that the database reads a text as what
-its column holds.
+its column holds. SQLAlchemy writes a query once for each shape it can take; after that its text is only looked up.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.sql import quoted_name
@@ -14,27 +15,144 @@ from sqlalchemy.types import NullType
 from adapters.mapping.model import EntityMapping, Field, OperationMapping, SourceMapping
 from adapters.mapping.paths import RecordPath
 from adapters.source import Call
+from adapters.sql_search import Searching, search_query, searching
 from schema.problems import Problem, Problems
 
 MOST_ROWS = 50_000
 """Rows of one lookup; more of them is not an answer to a list of keys."""
 
+MOST_LISTED = 1024
+"""Keys of one `IN` where there are no arrays; a power of two. Oracle takes 1,000, SQLite 32,766 of all kinds."""
+
 TIE_BREAKERS = ("source_record_id", "batch_no", "change_no")
 """What tells rows with equal cursors apart, where the mapping has it."""
 
-Query = sa.Select[tuple[object, ...]] | sa.CompoundSelect[tuple[object, ...]]
+Query = sa.Select[Any] | sa.CompoundSelect[Any]
+Asked = tuple[str, Any]
+"""The text of a query and its parameters, as the driver takes them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What an operation asks of its table; `columns` in the order in which a row has them."""
+    """What an operation asks of its table; `columns` in the order in which a row has them.
 
-    table: str
+    `essential` are the columns without which the question itself is none: key, cursor, order, versions, deletion.
+    """
+
+    table: sa.TableClause
     columns: tuple[str, ...]
-    query: Callable[[Call], Query]
+    essential: frozenset[str]
+    dialect: sa.Dialect
+    key: str | None
+    latest_of: str | None
+    order: tuple[str, ...]
+    page_size: int
+    first_page: int
+    search: Searching | None = None
+    texts: dict[Any, tuple[str, Sequence[str] | None, dict[str, Any]]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The table as the mapping names it."""
+        return ".".join(filter(None, (self.table.schema, self.table.name)))
+
+    def asked(self, call: Call) -> list[Asked]:
+        """What to ask for a call: one query, or several that each take some of its keys."""
+        if self.search is not None:
+            size = call.size or self.page_size
+            return [self._written(*search_query(self.table, self._selected(), self.latest_of, self.search, call, size))]
+        if self.key is None:
+            return [self._changes(call)]
+        keys = list(dict.fromkeys(call.keys))
+        if self.dialect.name == "postgresql":
+            return [self._written(None, self._lookup(None), {"keys": array_of(keys), "most": MOST_ROWS + 1})]
+        return [self._listed(keys[at : at + MOST_LISTED]) for at in range(0, len(keys), MOST_LISTED)]
+
+    def without(self, columns: Iterable[str]) -> "Statement":
+        """The same question, not asking for these columns."""
+        gone = set(columns)
+        return replace(self, columns=tuple(name for name in self.columns if name not in gone), texts={})
+
+    def probes(self) -> Iterator[str]:
+        """Statements that would write nothing even if they could: for one who may only read, each is an error."""
+        of, never = self.table, sa.text("1 = 0")
+        name = self.columns[0]
+        rows = sa.select(of.c[name]).where(never)
+        for probe in (
+            sa.update(of).values({of.c[name]: of.c[name]}).where(never),
+            sa.delete(of).where(never),
+            sa.insert(of).from_select([name], rows),
+        ):
+            yield str(probe.compile(dialect=self.dialect))
+
+    def nothing(self) -> str:
+        """A query without rows that tells which columns the table has."""
+        return str(
+            sa.select(sa.text("*")).select_from(self.table).where(sa.text("1 = 0")).compile(dialect=self.dialect)
+        )
+
+    def _listed(self, keys: list[str]) -> Asked:
+        """Lists have the length of a power of two, the last key repeated, so that few texts serve any number of keys."""
+        size = 1 << max(0, len(keys) - 1).bit_length()
+        keys = keys + keys[-1:] * (size - len(keys)) if keys else [""]
+        values = {f"key{place}": key for place, key in enumerate(keys)}
+        return self._written(size, self._lookup(size), {**values, "most": MOST_ROWS + 1})
+
+    def _lookup(self, size: int | None) -> Query:
+        """Rows with the keys; where several rows tell of one record, all rows of the records that ever had them.
+
+        A deletion often carries nothing but the record's own number: asked by another key it would not be found.
+        """
+        assert self.key is not None
+        column = self.table.c[self.key]
+        if size is None:
+            has_key: sa.ColumnElement[bool] = column == sa.any_(sa.bindparam("keys", type_=NullType()))
+        else:
+            has_key = column.in_([sa.bindparam(f"key{place}", type_=NullType()) for place in range(size)])
+        rows, most = sa.select(*self._selected()), sa.bindparam("most", type_=sa.Integer())
+        if self.latest_of is None:
+            return rows.where(has_key).limit(most)
+        of = self.table.c[self.latest_of]
+        whole = rows.where(of.in_(sa.select(of).where(has_key)))
+        nameless = rows.where(of.is_(None), has_key)
+        return sa.union_all(whole, nameless).limit(most)
+
+    def _changes(self, call: Call) -> Asked:
+        """Rows from the cursor on, it included; without a cursor all rows, those that have none too."""
+        moved = self.table.c[self.order[0]]
+        size = call.size or self.page_size
+        page = 0 if call.page is None else max(0, call.page - self.first_page)
+        rows = sa.select(*self._selected()).order_by(*(self.table.c[name] for name in self.order))
+        rows = rows.limit(sa.bindparam("size", type_=sa.Integer())).offset(sa.bindparam("skip", type_=sa.Integer()))
+        values: dict[str, Any] = {"size": size, "skip": page * size}
+        if call.since is not None:
+            rows = rows.where(moved >= sa.bindparam("since", type_=NullType()))
+            values["since"] = call.since
+        if call.until is not None:
+            rows = rows.where(moved <= sa.bindparam("until", type_=NullType()))
+            values["until"] = call.until
+        return self._written(tuple(values), rows, values)
+
+    def _selected(self) -> list[sa.ColumnClause[Any]]:
+        return [self.table.c[name] for name in self.columns]
+
+    def _written(self, shape: Any, query: Query, values: Mapping[str, Any]) -> Asked:
+        if shape not in self.texts:
+            compiled = query.compile(dialect=self.dialect)
+            names = getattr(compiled, "positiontup", None) if compiled.positional else None
+            self.texts[shape] = (str(compiled), names, dict(compiled.params))
+        text, names, own = self.texts[shape]
+        values = {**own, **values}
+        return text, values if names is None else tuple(values[name] for name in names)
 
 
-def statement_for(mapping: SourceMapping, operation: OperationMapping) -> Statement:
+def array_of(keys: Iterable[str]) -> str:
+    """Texts as PostgreSQL writes an array; it becomes an array of what the column holds."""
+    quoted = (key.replace("\\", "\\\\").replace('"', '\\"') for key in keys)
+    return "{" + ",".join(f'"{key}"' for key in quoted) + "}"
+
+
+def statement_for(mapping: SourceMapping, operation: OperationMapping, dialect: sa.Dialect) -> Statement:
     """The query of an operation. Raises Problems when its key or cursor is no column."""
     name = operation.written.request.table or ""
     columns = tuple(dict.fromkeys(_columns(mapping, operation)))
@@ -44,67 +162,46 @@ def statement_for(mapping: SourceMapping, operation: OperationMapping) -> Statem
         *(sa.column(quoted_name(column, True)) for column in columns),
         schema=quoted_name(schema, True) if schema else None,
     )
+    versions = _first_steps([operation.latest_of, *operation.latest_by])
+    deleted = _first_steps([operation.role.deleted.path if operation.role.deleted else None])
+    search: Searching | None = None
+    paging = operation.written.page
+    size = paging.size if paging else 0
+    first = paging.first if paging and "first" in paging.model_fields_set else 0
     if operation.lookup:
-        key = _key_column(mapping, operation, operation.lookup.field, operation.lookup.relation)
-        return Statement(name, columns, _lookup(table, key, operation))
-    assert operation.changes is not None
-    cursor = _key_column(mapping, operation, operation.changes.cursor, None)
-    return Statement(name, columns, _changes(table, cursor, mapping, operation))
+        key: str | None = _key_column(mapping, operation, operation.lookup.field, operation.lookup.relation)
+        order: tuple[str, ...] = ()
+    elif operation.search:
+        search = searching(mapping, operation, operation.search)
+        key, order = None, search.ties
+        deleted += search.columns.values()
+    else:
+        assert operation.changes is not None
+        key = None
+        cursor = _key_column(mapping, operation, operation.changes.cursor, None)
+        order = _order(cursor, mapping, operation)
+    essential = frozenset([*([key] if key else []), *order, *versions, *deleted])
+    return Statement(
+        table, columns, essential, dialect, key, versions[0] if versions else None, order, size, first, search
+    )
 
 
-def _lookup(table: sa.TableClause, key: str, operation: OperationMapping) -> Callable[[Call], Query]:
-    """Rows with the keys; where several rows tell of one record, all rows of the records that ever had them.
-
-    A deletion often carries nothing but the record's own number: asked by another key it would not be found.
-    """
-
-    def query(call: Call) -> Query:
-        has_key = table.c[key].in_(sa.bindparam("keys", list(call.keys), expanding=True, type_=NullType()))
-        if operation.latest_of is None:
-            return sa.select(table).where(has_key).limit(MOST_ROWS + 1)
-        of = table.c[operation.latest_of.steps[0][0]]
-        whole = sa.select(table).where(of.in_(sa.select(of).where(has_key)))
-        nameless = sa.select(table).where(of.is_(None), has_key)
-        return sa.union_all(whole, nameless).limit(MOST_ROWS + 1)
-
-    return query
-
-
-def _changes(
-    table: sa.TableClause, cursor: str, mapping: SourceMapping, operation: OperationMapping
-) -> Callable[[Call], Query]:
-    """Rows from the cursor on, it included; without a cursor all rows, those that have none too.
-
-    Pages count from 0, unless the mapping writes `first`.
-    """
-    entity, paging, moved = mapping.entities[operation.entity], operation.written.page, table.c[cursor]
-    assert paging is not None
-    first = paging.first if "first" in paging.model_fields_set else 0
+def _order(cursor: str, mapping: SourceMapping, operation: OperationMapping) -> tuple[str, ...]:
+    """The columns that rows come in the order of; pages of equal cursors must not shift. Pages count from 0, unless the
+    mapping writes `first`."""
+    entity = mapping.entities[operation.entity]
     named = {**entity.fields, **entity.provenance}
     paths = [named[name].path for name in (*TIE_BREAKERS, *entity.key) if name in named]
     role = operation.changes
     paths.append(role.deleted.path if role and role.deleted else None)
-    order = dict.fromkeys([cursor, *_first_steps(paths)])
-
-    def query(call: Call) -> Query:
-        size = call.size or paging.size
-        page = 0 if call.page is None else max(0, call.page - first)
-        rows = sa.select(table).order_by(*(table.c[name] for name in order)).limit(size).offset(page * size)
-        if call.since is not None:
-            rows = rows.where(moved >= sa.bindparam("since", call.since, type_=NullType()))
-        if call.until is not None:
-            rows = rows.where(moved <= sa.bindparam("until", call.until, type_=NullType()))
-        return rows
-
-    return query
+    return tuple(dict.fromkeys([cursor, *_first_steps(paths)]))
 
 
 def _columns(mapping: SourceMapping, operation: OperationMapping) -> Iterator[str]:
     """Every column that is mapped or needed to tell what holds; never `*`."""
     yield from _entity_columns(mapping, mapping.entities[operation.entity], frozenset())
     yield from _first_steps([operation.latest_of, *operation.latest_by])
-    role = operation.lookup or operation.changes
-    yield from _first_steps([role.deleted.path if role and role.deleted else None])
+    yield from _first_steps([operation.role.deleted.path if operation.role.deleted else None])
 
 
 def _entity_columns(mapping: SourceMapping, entity: EntityMapping, outer: frozenset[str]) -> Iterator[str]:

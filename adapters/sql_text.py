@@ -1,14 +1,18 @@
 """Values of database drivers as text: exactly what the database holds, in one form for all databases."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from adapters.errors import SourceContractBroken
 from schema.formats import CHINA_TIME
+
+TEXTS = frozenset({str, type(None)})
+CANONICAL = msgspec.json.Encoder(order="deterministic")
 
 
 def as_text(value: Any) -> Any:
@@ -46,9 +50,16 @@ def as_text(value: Any) -> Any:
     raise SourceContractBroken(f"数据库的类型 {type(value).__name__} 没有文字形式")
 
 
+def records_of(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
+    """Rows as records of texts; rows that hold nothing but texts, as PostgreSQL's do here, are only given names."""
+    return [
+        dict(zip(columns, row if TEXTS.issuperset(map(type, row)) else map(as_text, row), strict=True)) for row in rows
+    ]
+
+
 def canonical_json(rows: list[dict[str, Any]]) -> bytes:
     """Rows as bytes for landing; equal rows give equal bytes."""
-    return json.dumps(rows, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    return CANONICAL.encode(rows)
 
 
 def _clock(duration: timedelta) -> str:

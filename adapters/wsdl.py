@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import zeep
 from lxml import etree
 from zeep.exceptions import Error as ZeepError
+from zeep.wsdl.messages.soap import RpcMessage
 from zeep.wsse.username import UsernameToken
 
 from adapters.charset import charset_in_xml, to_text
@@ -54,12 +55,27 @@ class Wsdl:
             for told in [did_you_mean(word, known)]
         ]:
             raise Problems(problems)
-        self._styles = _encoding_styles(self._files.loaded, etree.QName(binding).localname)
+        name = etree.QName(binding).localname
+        self._styles = _encoding_styles(self._files.loaded, name, "input")
+        self._encoded_answers = _encoding_styles(self._files.loaded, name, "output")
 
     @property
     def namespace(self) -> str:
         """The namespace of the envelopes this binding speaks: it tells SOAP 1.1 from 1.2."""
         return str(self._binding.nsmap["soap-env"])
+
+    def answer_type(self, operation: str) -> tuple[str | None, Any]:
+        """How the element in the answer's Body is declared: its tag (None: of any name, as rpc has it) and zeep's type.
+
+        Its type is None where the WSDL does not tell: no element, several, or `use="encoded"`, which may refer about.
+        """
+        output = self._binding.get(operation).output
+        if output is None or output.body is None or operation in self._encoded_answers:
+            return None, None
+        if getattr(output, "_is_body_wrapped", False):
+            return None, None
+        is_rpc = isinstance(output, RpcMessage)
+        return (None if is_rpc else str(etree.QName(output.body.qname).text)), output.body.type
 
     def request(self, operation: str, message: Mapping[str, Any], address: str) -> tuple[dict[str, str], bytes]:
         """Headers and envelope. Raises SourceRejected when the message does not fit the WSDL."""
@@ -91,15 +107,15 @@ class LocalFiles:
         return self.loaded[-1]
 
 
-def _encoding_styles(documents: list[bytes], binding: str) -> dict[str, str]:
-    """The `encodingStyle` of each operation whose input is `use="encoded"`; zeep forgets it."""
+def _encoding_styles(documents: list[bytes], binding: str, part: str) -> dict[str, str]:
+    """The `encodingStyle` of each operation whose input or output is `use="encoded"`; zeep forgets it."""
     styles: dict[str, str] = {}
     for document in documents:
         try:
             root = parse_xml(to_text(document, charset_in_xml(document)))
         except SourceContractBroken:
             continue
-        for body in root.iterfind(f"{{{WSDL}}}binding/{{{WSDL}}}operation/{{{WSDL}}}input/{{*}}body[@use='encoded']"):
+        for body in root.iterfind(f"{{{WSDL}}}binding/{{{WSDL}}}operation/{{{WSDL}}}{part}/{{*}}body[@use='encoded']"):
             operation = body.getparent().getparent()  # type: ignore[union-attr]
             if operation is not None and operation.getparent().get("name") == binding:  # type: ignore[union-attr]
                 styles[operation.get("name", "")] = body.get("encodingStyle", "")

@@ -5,6 +5,7 @@ absent -> no key; attributes -> "@name"; text beside attributes or children -> k
 """
 
 import re
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from adapters.mapping.paths import TEXT
 
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
 NIL = f"{{{XSI}}}nil"
+TRUE = ("true", "1")
 SOAP_NAMESPACES = (
     XSI,
     "http://schemas.xmlsoap.org/soap/envelope/",
@@ -25,6 +27,7 @@ SOAP_NAMESPACES = (
 """Attributes of these say how a value is carried, not what it is."""
 
 BLANKS = re.compile(r"[\ufeff \t\r\n]*")
+PARSERS = threading.local()
 DEEPEST = 64
 MOST_VALUES = 1_000_000
 
@@ -34,21 +37,27 @@ def parse_xml(text: str) -> etree._Element:
     document = _without_prolog(text)
     if document.count("<") > 2 * MOST_VALUES:
         raise SourceContractBroken("XML 的元素过多")
-    parser = etree.XMLParser(
-        encoding="utf-8",
-        resolve_entities=False,
-        load_dtd=False,
-        no_network=True,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
     try:
-        return etree.fromstring(document.encode(), parser)
+        return etree.fromstring(document.encode(), _parser())
     except UnicodeEncodeError:
         raise SourceContractBroken("XML 含有非法字符") from None
     except etree.XMLSyntaxError as error:
         raise SourceContractBroken(f"不是合法的 XML（第 {error.lineno} 行）") from None
+
+
+def _parser() -> etree.XMLParser:
+    """A thread's own parser: making one costs as much as reading a short answer."""
+    if (parser := getattr(PARSERS, "parser", None)) is None:
+        parser = PARSERS.parser = etree.XMLParser(
+            encoding="utf-8",
+            resolve_entities=False,
+            load_dtd=False,
+            no_network=True,
+            huge_tree=False,
+            remove_comments=True,
+            remove_pis=True,
+        )
+    return parser
 
 
 def xml_tree(text: str) -> dict[str, Any]:
@@ -68,38 +77,49 @@ class TreeReader:
 
     def __init__(self, targets: Mapping[str, etree._Element]) -> None:
         self._targets = targets
-        self._read: dict[str, tuple[Any, int, int]] = {}
+        self._read: dict[tuple[str, int], tuple[Any, int, int]] = {}
         self._being_read: set[str] = set()
         self._values = self._deepest = 0
 
-    def read(self, element: etree._Element, depth: int = 1) -> Any:
-        """The tree of an element. Raises SourceContractBroken: too deep, too big, or referring to itself."""
+    def read(self, element: etree._Element, depth: int = 1, wanted: Mapping[str, Any] | None = None) -> Any:
+        """The tree of an element. Raises SourceContractBroken: too deep, too big, or referring to itself.
+
+        With `wanted` only the children and attributes it names are read, each with what it holds for them; None: all.
+        """
         self._count(1, depth)
         tree: dict[str, Any] = {}
         if element.keys():
-            if element.get(NIL) in ("true", "1"):
+            if element.get(NIL) in TRUE:
                 return None
             href = element.get("href", "") if self._targets else ""
             if href.startswith("#") and not len(element):
-                return self._referred(href[1:], depth)
-            tree = {f"@{name}": value for name, value in map(_attribute, element.attrib.items()) if name}
+                return self._referred(href[1:], depth, wanted)
+            tree = attributes_of(element)
             if self._targets.get(tree.get("@id", "")) is element:
                 del tree["@id"]
+            if wanted is not None:
+                tree = {name: value for name, value in tree.items() if name in wanted}
         text = element.text or ""
         if not len(element):
             return {**tree, TEXT: text} if tree else text
+        if wanted is not None:
+            for child in element:
+                if (name := local_name(child)) in wanted:
+                    add_value(tree, name, self.read(child, depth + 1, wanted[name]))
+            return tree
         texts = [text]
         for child in element:
-            _add(tree, local_name(child), self.read(child, depth + 1))
+            add_value(tree, local_name(child), self.read(child, depth + 1))
             if tail := child.tail:
                 texts.append(tail)
         text = "".join(texts)
         return {**tree, TEXT: text} if text.strip() else tree
 
-    def _referred(self, name: str, depth: int) -> Any:
+    def _referred(self, name: str, depth: int, wanted: Mapping[str, Any] | None) -> Any:
         """The tree of the element called `name`; made once, counted each time it is used."""
-        if name in self._read:
-            tree, size, height = self._read[name]
+        known = (name, id(wanted))
+        if known in self._read:
+            tree, size, height = self._read[known]
             self._count(size, depth + height)
             return tree
         if name not in self._targets:
@@ -109,9 +129,9 @@ class TreeReader:
         self._being_read.add(name)
         values, deepest = self._values, self._deepest
         self._deepest = depth
-        tree = self.read(self._targets[name], depth)
+        tree = self.read(self._targets[name], depth, wanted)
         self._being_read.discard(name)
-        self._read[name] = (tree, self._values - values, self._deepest - depth)
+        self._read[known] = (tree, self._values - values, self._deepest - depth)
         self._deepest = max(deepest, self._deepest)
         return tree
 
@@ -156,13 +176,19 @@ def plain_text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def attributes_of(element: etree._Element) -> dict[str, Any]:
+    """The attributes that are data, as `@name`."""
+    return {f"@{name}": value for name, value in map(_attribute, element.attrib.items()) if name}
+
+
 def _attribute(item: tuple[Any, Any]) -> tuple[str, str]:
     """Name without namespace, and value; an empty name for what is not data."""
     namespace, _, name = str(item[0]).rpartition("}")
     return ("" if namespace[1:] in SOAP_NAMESPACES else name), str(item[1])
 
 
-def _add(tree: dict[str, Any], name: str, value: Any) -> None:
+def add_value(tree: dict[str, Any], name: str, value: Any) -> None:
+    """One more child called `name`: siblings of one name become a list."""
     if name not in tree:
         tree[name] = value
     elif isinstance(tree[name], list):

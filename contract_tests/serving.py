@@ -108,7 +108,9 @@ def read_reply(connection: socket.socket) -> Reply:
     line, *fields = first.decode("latin-1").split("\r\n")
     headers = {name.lower(): value for name, value in (field.split(": ", 1) for field in fields)}
     while len(body) < int(headers.get("content-length", "0")):
-        body += connection.recv(65536)
+        if not (more := connection.recv(65536)):
+            raise ConnectionError(f"closed in the middle of {first[:200]!r}")
+        body += more
     found = re.match(r"HTTP/1\.1 (\d+)", line)
     assert found, line
     return Reply(int(found[1]), headers, body)

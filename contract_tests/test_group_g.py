@@ -68,8 +68,8 @@ QUERIES: list[tuple[str, str, str]] = [
     ("G13 comment", "#" + "x" * 200_000 + "\n{ __typename }", "QUERY_TOO_LARGE length"),
     ("G13 strings that do not end", '{ a(x: "' + '\\"' * 15_000, "GRAPHQL_PARSE_FAILED"),
     ("G18 subscription", "subscription { a }", "SUBSCRIPTION_NOT_SUPPORTED"),
-    ("G18 defer", "{ ... @defer { __typename } }", "INCREMENTAL_DELIVERY_NOT_SUPPORTED"),
-    ("G18 stream", "{ parties { nodes @stream { id } } }", "INCREMENTAL_DELIVERY_NOT_SUPPORTED"),
+    ("G18 defer of a mutation's root", "mutation { ... @defer { __typename } }", "GRAPHQL_VALIDATION_FAILED"),
+    ("G18 stream of no list", "{ party @stream { id } }", "GRAPHQL_VALIDATION_FAILED"),
 ]  # fmt: skip
 
 

@@ -44,7 +44,7 @@ source: exchange
 title: 交换库
 agency: 11350100MB0A00018J
 owner: 信息中心
-connect: {kind: sql, url: env:EXCHANGE_URL, timeout: 20s, concurrency: 2}
+connect: {kind: sql, url: env:EXCHANGE_URL, timeout: 20s, concurrency: 2, may_write: !!bool true}
 operations:
   by_no:
     request: {table: TABLE}

@@ -32,7 +32,7 @@ source: exchange
 title: 交换库
 agency: 11350100MB0A00018J
 owner: 信息中心
-connect: {kind: sql, url: env:EXCHANGE_URL, timeout: 20s, concurrency: 2}
+connect: {kind: sql, url: env:EXCHANGE_URL, timeout: 20s, concurrency: 2, may_write: !!bool true}
 operations:
   of_party:
     request: {table: t_jd}
@@ -237,8 +237,8 @@ async def test_a_table_that_is_gone_breaks_the_contract(db: Db) -> None:
     assert (raised.value.source, raised.value.operation) == ("exchange", "by_no")
 
 
-async def test_a_renamed_column_breaks_the_contract(db: Db) -> None:
-    db.run("ALTER TABLE t_jd RENAME COLUMN cf_nr TO cf_nr2")
+async def test_a_renamed_key_column_breaks_the_contract(db: Db) -> None:
+    db.run("ALTER TABLE t_jd RENAME COLUMN cf_wsh TO cf_wsh2")
     async with db.source() as source:
         with pytest.raises(SourceContractBroken, match="t_jd"):
             await looked_up(source, "by_no", "1")

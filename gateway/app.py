@@ -6,21 +6,26 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import strawberry
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
+from adapters.mapping.compiled import Compiler
 from adapters.mapping.load import load_mappings
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.record import HashId
+from adapters.mapping.truth import NOTHING_SAID, Truth, load_truth
 from adapters.open import open_source
 from adapters.secrets import names_in
 from adapters.source import Source
 from gateway.console.page import console_page, read_examples, static_routes
 from gateway.engine.calls import Calls
+from gateway.engine.calls.shared import Shared
 from gateway.engine.demand import Limits
 from gateway.engine.engine import Engine
 from gateway.engine.executor import Services
@@ -55,18 +60,20 @@ STATIC = Path(__file__).parent / "console" / "static"
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """What is known without opening anything: the specification, the mappings, the schema."""
+    """What is known without opening anything: the specification, the mappings, the schema, whose word counts."""
 
     registry: Registry
     mappings: dict[str, SourceMapping]
     schema: strawberry.Schema
+    truth: Truth = NOTHING_SAID
 
 
 def load_definitions(settings: Settings) -> Definitions:
     """Read and check everything that is written down. Raises Problems with every mistake at once."""
     registry = load_registry(settings.specification)
     mappings = load_mappings(registry, settings.mappings)
-    return Definitions(registry, mappings, build_schema(registry))
+    truth = load_truth(registry, mappings, settings.mappings)
+    return Definitions(registry, mappings, build_schema(registry), truth)
 
 
 def prove(environment: Mapping[str, str] | None = None, with_secrets: bool = True) -> tuple[Settings, Definitions]:
@@ -108,6 +115,7 @@ def make_preparation(definitions: Definitions, settings: Settings) -> Preparatio
         aliases=settings.most_aliases,
         directives=settings.most_directives,
         cost=settings.most_cost,
+        role_costs=settings.role_costs,
     )
     return Preparation(
         definitions.schema,
@@ -116,6 +124,20 @@ def make_preparation(definitions: Definitions, settings: Settings) -> Preparatio
         limits,
         settings.plans_kept,
         settings.introspection,
+        definitions.truth,
+    )
+
+
+def open_calls(sources: Mapping[str, Source], mappings: Mapping[str, SourceMapping], settings: Settings) -> Calls:
+    """Calls to these sources, within limits that are shared with other replicas where there is a Redis."""
+    redis = str(settings.redis_url)
+    return Calls(
+        sources,
+        mappings,
+        Shared(redis) if redis else None,
+        str(settings.party_key_secret).encode(),
+        settings.cache_entries,
+        settings.cache_bytes,
     )
 
 
@@ -125,13 +147,14 @@ class Gateway:
     def __init__(self, definitions: Definitions, settings: Settings) -> None:
         self.definitions, self.settings = definitions, settings
         self.hash_id: HashId = make_hash_id(str(settings.party_key_secret))
-        self.store = Store(settings.database_url, definitions.registry)
+        self.store = Store(settings.database_url, definitions.registry, truth=definitions.truth)
         self.store.create()
-        self.write_back = StoreWriteBack(self.store)
+        compiler = Compiler(self.hash_id)
+        self.write_back = StoreWriteBack(self.store, compiler)
         sources: dict[str, Source] = {
             name: open_source(mapping, settings.secrets) for name, mapping in definitions.mappings.items()
         }
-        self.calls = Calls(sources, definitions.mappings)
+        self.calls = open_calls(sources, definitions.mappings, settings)
         services = Services(
             definitions.registry,
             definitions.mappings,
@@ -139,6 +162,8 @@ class Gateway:
             Storage(self.store),
             self.write_back,
             self.hash_id,
+            compiler,
+            definitions.truth,
         )
         self.engine = Engine(definitions.schema, services, make_preparation(definitions, settings))
         feed = Feed(self.store, settings.feed_interval, settings.subscription_queue)
@@ -176,7 +201,7 @@ class Application:
         live = Live(lambda: self.running[0].subscriptions, answering, documents, settings, admission)
         self.sockets = Sockets(live)
         endpoint = Endpoint(settings, lambda: console_page(examples, STATIC), admission, documents, answering, live)
-        self.operations = Operations(admission, self._reach_store, self._health)
+        self.operations = Operations(admission, self._reach_store, self._health, self._counted)
         self.routed = Starlette(
             routes=[
                 Route("/", _home),
@@ -223,7 +248,10 @@ class Application:
         return self.running[0].store.is_reachable()
 
     def _health(self) -> Mapping[str, object]:
-        return {name: {} for name in sorted(self.running[0].calls.sources)}
+        return {name: msgspec.to_builtins(told) for name, told in sorted(self.running[0].calls.health().items())}
+
+    def _counted(self) -> CollectorRegistry:
+        return self.running[0].calls.metrics.registry
 
 
 async def _home(_request: Request) -> Response:

@@ -1,6 +1,7 @@
 """The command `gateway`: check what is written down, serve it, sync it, simulate it, explain a query."""
 
 import argparse
+import asyncio
 import json
 import socket
 import sys
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--worker", default="", help=argparse.SUPPRESS)
 
     check = add("check", _check, "不启动，检查规范、映射和设置，一次列出全部问题")
+    check.add_argument("--live", action="store_true", help="再去问各来源：表和 WSDL 是否还是映射所写，账号是否只读")
     check.add_argument("--no-secrets", action="store_true", help="不检查环境变量是否齐全")
 
     explained = add("explain", _explain, "打印查询计划：哪一步问谁、带什么键、分几批")
@@ -117,11 +119,12 @@ def _handed(numbers: str) -> tuple[list[socket.socket], socket.socket | None, so
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from adapters.live import live_differences
     from gateway.app import prove
 
     with_secrets = not arguments.no_secrets
     try:
-        _, definitions = prove(None if with_secrets else _without_secrets(), with_secrets)
+        settings, definitions = prove(None if with_secrets else _without_secrets(), with_secrets)
     except Problems as error:
         if any(problem.what == "环境变量没有设置" for problem in error.problems):
             print("只检查规范和映射、不看环境变量：gateway check --no-secrets", file=sys.stderr)
@@ -132,8 +135,11 @@ def _check(arguments: argparse.Namespace) -> int:
     registry = definitions.registry
     elements = sum(len(entity.elements) for entity in registry.entities.values())
     counts = f"{len(registry.entities)} 个实体，{elements} 个数据元；{len(definitions.mappings)} 个来源"
-    print(f"规范 {registry.version}：{counts}。没有问题")
-    return 0
+    differences = asyncio.run(live_differences(definitions.mappings, settings.secrets)) if arguments.live else []
+    for difference in differences:
+        print(f"不符 {difference}")
+    print(f"规范 {registry.version}：{counts}。{'没有问题' if not differences else f'{len(differences)} 处与来源不符'}")
+    return 1 if differences else 0
 
 
 def _explain(arguments: argparse.Namespace) -> int:
@@ -154,8 +160,10 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 def _sync(arguments: argparse.Namespace) -> int:
     from gateway.app import prove
+    from gateway.log import configure_logging
     from gateway.returning import return_data
 
+    configure_logging()
     return 0 if return_data(*prove(), arguments.source, arguments.operation, print) else 1
 
 

@@ -39,7 +39,6 @@ STATUS: Mapping[str, int] = {
     "QUERY_TOO_LARGE": 400,
     "INTROSPECTION_DISABLED": 400,
     "SUBSCRIPTION_NOT_SUPPORTED": 400,
-    "INCREMENTAL_DELIVERY_NOT_SUPPORTED": 400,
 }
 """The HTTP status of every code under which a request or an operation is refused; 400 for any other."""
 

@@ -79,6 +79,8 @@ class Settings:
     """GATEWAY_MOST_DIRECTIVES: directives of an operation, fragments expanded."""
     most_cost: int
     """GATEWAY_MOST_COST: what an operation may cost: entities it may reach, each weighed by the kind of its source."""
+    role_costs: Mapping[str, int]
+    """GATEWAY_ROLE_COSTS: what an operation of a role may cost, where that is not GATEWAY_MOST_COST: `partner=2000,…`."""
     largest_answer: int
     """GATEWAY_LARGEST_ANSWER: bytes of an answer before compression."""
     introspection: bool
@@ -107,6 +109,12 @@ class Settings:
     """GATEWAY_SOCKET_INIT_TIMEOUT: how long a new WebSocket connection may take to send `connection_init`."""
     heartbeat: float
     """GATEWAY_HEARTBEAT: how often a WebSocket is pinged, and a comment sent to readers of SSE."""
+    redis_url: Secret
+    """GATEWAY_REDIS_URL: the Redis that replicas share budgets and short answers over; each for itself when empty."""
+    cache_entries: int
+    """GATEWAY_CACHE_ENTRIES: answers of sources (one for each key) that are kept for as long as mappings allow; 0: none."""
+    cache_bytes: int
+    """GATEWAY_CACHE_BYTES: memory for these answers."""
     secrets: Mapping[str, str] = field(repr=False)
     """Everything a mapping may name as `env:NAME`."""
 
@@ -132,11 +140,11 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
             problems.append(Problem("environment", 1, 1, name, f"“{environ.get(name)}” 不是合法的{_KINDS[cast]}"))
             return default
 
-    def count(name: str, default: int) -> int:
+    def count(name: str, default: int, least: int = 1) -> int:
         number = int(str(read(name, int, default)))
-        if number < 1:
-            problems.append(Problem("environment", 1, 1, name, f"应至少为 1，实为 {number}"))
-        return max(number, 1)
+        if number < least:
+            problems.append(Problem("environment", 1, 1, name, f"应至少为 {least}，实为 {number}"))
+        return max(number, least)
 
     def seconds(name: str, default: float, least: float = 0.001) -> float:
         number = float(str(read(name, float, default)))
@@ -158,6 +166,16 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
 
     def several(name: str) -> tuple[str, ...]:
         return tuple(entry.strip().lower() for entry in str(read(name, str, "")).split(",") if entry.strip())
+
+    def costs(name: str) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for entry in several(name):
+            role, _, cost = entry.partition("=")
+            if not (role and cost.isascii() and cost.isdigit() and int(cost) > 0):
+                problems.append(Problem("environment", 1, 1, name, f"“{entry}” 应写成 角色=代价（正整数）"))
+                continue
+            found[role.strip()] = int(cost)
+        return found
 
     trusted = str(read("GATEWAY_TRUSTED_DOCUMENTS", str, ""))
     settings = Settings(
@@ -192,6 +210,7 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
         most_aliases=count("GATEWAY_MOST_ALIASES", 100),
         most_directives=count("GATEWAY_MOST_DIRECTIVES", 50),
         most_cost=count("GATEWAY_MOST_COST", 20_000),
+        role_costs=costs("GATEWAY_ROLE_COSTS"),
         largest_answer=count("GATEWAY_LARGEST_ANSWER", 8 * 1024 * 1024),
         introspection=bool(read("GATEWAY_INTROSPECTION", bool, False)),
         persisted_kept=count("GATEWAY_PERSISTED_KEPT", 1000),
@@ -206,8 +225,14 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
         most_socket_operations=count("GATEWAY_MOST_SOCKET_OPERATIONS", 50),
         socket_init_timeout=seconds("GATEWAY_SOCKET_INIT_TIMEOUT", 10.0),
         heartbeat=seconds("GATEWAY_HEARTBEAT", 15.0, least=0.01),
+        redis_url=Secret(str(read("GATEWAY_REDIS_URL", str, ""))),
+        cache_entries=count("GATEWAY_CACHE_ENTRIES", 10_000, least=0),
+        cache_bytes=count("GATEWAY_CACHE_BYTES", 64 * 1024 * 1024),
         secrets=environ,
     )
+    if str(settings.redis_url) and not str(settings.redis_url).startswith(("redis://", "rediss://", "unix://")):
+        told = "应为 redis://、rediss:// 或 unix:// 开头的地址"
+        problems.append(Problem("environment", 1, 1, "GATEWAY_REDIS_URL", told))
     if not str(settings.party_key_secret):
         problems.append(
             Problem("environment", 1, 1, "GATEWAY_PARTY_KEY_SECRET", "必须设置（用于当事人证件号码的哈希）")
@@ -228,7 +253,7 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
 
 def folders_only() -> dict[str, str]:
     """The environment for commands that only read what is written down: our settings, and no secret and no store."""
-    withheld = ("GATEWAY_PARTY_KEY_SECRET", "GATEWAY_DATABASE_URL")
+    withheld = ("GATEWAY_PARTY_KEY_SECRET", "GATEWAY_DATABASE_URL", "GATEWAY_REDIS_URL")
     environ = os.environ  # noqa: TID251 - the one place
     ours = {name: environ[name] for name in environ if name.startswith("GATEWAY_") and name not in withheld}
     return {**ours, "GATEWAY_PARTY_KEY_SECRET": "not used"}

@@ -144,6 +144,7 @@ class Supervisor:
                 if successor:
                     worker.control.close()
                     self.workers[slot] = successor
+                    logger().info("worker.replaced", slot=slot)
 
     async def _end(self) -> None:
         for worker in self.workers:

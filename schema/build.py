@@ -72,7 +72,7 @@ def build_schema(registry: Registry) -> strawberry.Schema:
         query=make_query(registry, types, enums, subgraph),
         subscription=make_subscription(),
         types=list(types.values()),
-        config=StrawberryConfig(scalar_map=SCALARS),
+        config=StrawberryConfig(scalar_map=SCALARS, enable_experimental_incremental_execution=True),
         federation_version=FEDERATION,
         extensions=[Validated],
     )

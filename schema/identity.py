@@ -58,16 +58,17 @@ def values_in_key(entity: Entity, key: str) -> dict[str, Any]:
     """The element values that a key tells by itself: the way back from `key_of`; empty for hashes and `~` keys."""
     if key.startswith("~"):
         return {}
-    for combination in entity.identity[1:]:
-        front = "+".join(combination) + "="
+    for front, combination in entity.other_keys:
         if key.startswith(front):
             return dict(zip(combination, key.removeprefix(front).split("/", len(combination) - 1), strict=False))
     first = entity.identity[0]
-    values: dict[str, Any] = dict(zip(first, key.split("/", len(first) - 1), strict=False))
-    for name, sources in entity.derived.items():
-        public = [source for source in sources if entity.is_public_key_part(source)]
-        if name in values and public and not key.startswith(HASH_MARK):
-            values[public[0]] = key
+    front, slash, rest = key.partition("/") if len(first) > 1 else (key, "", "")
+    values: dict[str, Any] = {first[0]: front}
+    if slash:
+        values |= zip(first[1:], rest.split("/", len(first) - 2), strict=False) if len(first) > 2 else {first[1]: rest}
+    for name, public in entity.told_by_key:
+        if name in values and not key.startswith(HASH_MARK):
+            values[public] = key
     return values
 
 

@@ -172,6 +172,24 @@ class Entity:
         combinations = dict.fromkeys((*self.identity, *others))
         return tuple(c for c in combinations if all(self.is_public_key_part(name) for name in c))
 
+    @cached_property
+    def other_keys(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """What keys start with that are not made of the first combination of `identity`, and the combination."""
+        return tuple(("+".join(combination) + "=", combination) for combination in self.identity[1:])
+
+    @cached_property
+    def told_by_key(self) -> tuple[tuple[str, str], ...]:
+        """Derived elements with the one that is not sensitive which their value may be: a party's key is its `uscc`."""
+        public = ((n, [s for s in sources if self.is_public_key_part(s)]) for n, sources in self.derived.items())
+        return tuple((name, sources[0]) for name, sources in public if sources)
+
+    @cached_property
+    def usual_key(self) -> frozenset[str]:
+        """The elements that a key of the first combination tells: of a key without `=`, all that it may tell."""
+        return frozenset(self.identity[0]).union(
+            public for name, public in self.told_by_key if name in self.identity[0]
+        )
+
     def is_public_key_part(self, name: str) -> bool:
         """Whether `name` may stand in an argument, a cursor or a log line."""
         return name == OWNER or not self.elements[name].is_sensitive

@@ -1,7 +1,7 @@
 """GraphQL object types from the specification: one per entity, a field per element and relation, provenance on each."""
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import strawberry
@@ -132,11 +132,17 @@ def _element_field(element: Element, enums: Mapping[str, type[enum.Enum]]) -> St
     one: Any = element_type(element, enums)
     made = enums.get(str(element.codes))
 
-    def read(root: EntityView) -> Any:
-        value = root.answer(element.name)
+    def shown(value: Any) -> Any:
         if value is None or made is None:
             return list(value) if isinstance(value, tuple) else value
         return [made(member) for member in value] if element.format.many else made(value)
+
+    async def shown_later(value: Awaitable[Any]) -> Any:
+        return shown(await value)
+
+    def read(root: EntityView) -> Any:
+        value = root.answer(element.name)
+        return shown_later(value) if isinstance(value, Awaitable) else shown(value)
 
     annotation: Any = list[one] | None if element.format.many else one | None
     field = read_field(element.name, annotation, describe(element), read)

@@ -10,8 +10,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
-from adapters.decode import parse_json
 from adapters.errors import SourceContractBroken
+from adapters.json_tree import parse_json
 from adapters.mapping.written import FieldForm
 from schema.formats import CHINA_TIME
 from schema.identifiers import check_id_no, check_uscc

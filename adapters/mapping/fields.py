@@ -114,6 +114,7 @@ class FieldMaker:
             frozenset(form.blank),
             tuple(form.split or ()),
             DOUBTS.get(element.check or "") if found is not None else None,
+            form,
         )
 
     def _check_words(self, element: Element, form: FieldForm, path: Path) -> None:

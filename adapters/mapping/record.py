@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Literal
 
-from adapters.mapping.model import Conditional, Embedded, EntityMapping, Field, SourceMapping
+from adapters.mapping.model import Conditional, Embedded, EntityMapping, Field, SourceMapping, Tombstone
 from adapters.mapping.paths import plain
+from adapters.mapping.wants import NOTHING, Wants
 from adapters.source import Record
 from schema.formats import CHINA_TIME
 from schema.identity import derived_values, key_of, key_value, refer
@@ -69,20 +70,38 @@ class Mapped:
 
 
 def map_record(
-    source: SourceMapping, entity: str, record: Record, hash_id: HashId, told_on: date | None = None
+    source: SourceMapping,
+    entity: str,
+    record: Record,
+    hash_id: HashId,
+    told_on: date | None = None,
+    wants: Wants | None = None,
 ) -> Mapped:
     """The entity in `record`. Never raises for bad data: a value that cannot be taken is absent and has an issue.
 
     Codes are judged on the day of the fact; where the record dates neither its facts nor itself, on the day it was told.
+    With `wants` it tells nothing else: neither provenance nor whether the record belongs into quarantine, and issues only
+    of what is wanted; key and owner are the same.
     """
+    mapped = _map(source, entity, record, hash_id, told_on, wants)
+    if wants is not None:
+        _narrow(mapped, wants)
+    return mapped
+
+
+def _map(
+    source: SourceMapping, entity: str, record: Record, hash_id: HashId, told_on: date | None, wants: Wants | None
+) -> Mapped:
+    """All elements, with the embedded entities and the issues that are wanted."""
     mapping = source.entities[entity]
+    want = None if wants is None else wants.get(entity, NOTHING)
     mapped = Mapped(entity, "", source.agency)
     bad: Bad = []
     for f in mapping.fields.values():
-        if (value := _read(f, record, bad)) is not None:
+        if (value := read_value(f, record, bad)) is not None:
             mapped.values[f.name] = value
     for f in mapping.provenance.values():
-        if (value := _read(f, record, bad)) is not None:
+        if (value := read_value(f, record, bad)) is not None:
             mapped.provenance[f.name] = value
     for rule in mapping.conditional:
         _check_condition(rule, mapped, bad)
@@ -97,8 +116,12 @@ def map_record(
         _link(mapped, mapping, name, reference.to, tuple(dict.fromkeys(key for key in keys if key is not None)))
     mapped.values.update(derived_values(mapping.entity, mapped.values, hash_id))
     mapped.key = key_of(mapping.entity, {**mapped.values, OWNER: mapped.owner}, hash_id) or _own_key(source, record)
+    if want is not None:
+        bad = [found for found in bad if want.has_issues(mapping.entity, found[0].name)]
     for name, embedded in mapping.embedded.items():
-        inside = _inside(source, embedded, record, mapped, bad, hash_id, told_on)
+        if want is not None and not want.follows(mapping.entity.relations[name]):
+            continue
+        inside = _inside(source, embedded, record, mapped, bad, hash_id, told_on, wants)
         mapped.embedded[name] = inside
         back = mapping.entity.relations[name].inverse
         if back is None:
@@ -112,12 +135,26 @@ def map_record(
     return mapped
 
 
+def _narrow(mapped: Mapped, wants: Wants) -> None:
+    """Leave out what is not wanted, inside as well."""
+    want = wants.get(mapped.entity, NOTHING)
+    mapped.values = {name: value for name, value in mapped.values.items() if want.has_element(name)}
+    mapped.provenance, mapped.quarantined = {}, False
+    mapped.refs = {name: keys for name, keys in mapped.refs.items() if name in want.relations}
+    mapped.embedded = {name: inside for name, inside in mapped.embedded.items() if name in want.relations}
+    for inside in mapped.embedded.values():
+        for child in inside:
+            _narrow(child, wants)
+
+
 def rename(source: SourceMapping, mapped: Mapped, key: str) -> None:
     """Give the entity another key; what is inside it and points back follows, and so do its issues."""
     relations = source.entities[mapped.entity].entity.relations
     for name, children in mapped.embedded.items():
-        for child in children if relations[name].inverse else ():
-            child.refs[str(relations[name].inverse)] = (key,)
+        back = str(relations[name].inverse)
+        for child in children:
+            if back in child.refs:
+                child.refs[back] = (key,)
     named = (mapped.entity, mapped.key)
     mapped.issues = [replace(i, key=key) if (i.entity, i.key) == named else i for i in mapped.issues]
     mapped.key = key
@@ -131,7 +168,24 @@ def record_digest(record: Record) -> str:
 
 def key_texts(record: Record, f: Field) -> list[str]:
     """The values at a field as the source wrote them: what a lookup's answer is matched to its keys by."""
-    return [text for text, _ in _texts(f, record)]
+    return [text for text, _ in texts_at(f, record)]
+
+
+def is_gone(record: Record, tombstone: Tombstone | None) -> bool:
+    """Whether the record says that its entity is gone."""
+    if tombstone is None:
+        return False
+    try:
+        values = [plain(value) for value in tombstone.path.find(record)]
+    except ValueError:
+        return False
+    return any(isinstance(value, str) and value in tombstone.values for value in values)
+
+
+def always_tells(mapping: EntityMapping) -> bool:
+    """Whether an embedded entity is told of even when its record has no value: its relations are."""
+    relations = mapping.entity.relations
+    return bool(mapping.references) or any(relations[name].inverse is None for name in mapping.embedded)
 
 
 def _link(mapped: Mapped, mapping: EntityMapping, relation: str, target: Entity, keys: tuple[str, ...]) -> None:
@@ -151,6 +205,7 @@ def _inside(
     bad: Bad,
     hash_id: HashId,
     told_on: date | None,
+    wants: Wants | None,
 ) -> tuple[Mapped, ...]:
     entity = embedded.to
     try:
@@ -159,9 +214,10 @@ def _inside(
         first = next(iter(source.entities[entity].fields.values()))
         bad.append((first, None, BadValue("02", str(error))))
         return ()
-    children = [map_record(source, entity, node, hash_id, told_on) for node in nodes if isinstance(node, dict)]
-    read = {f.name for f in source.entities[entity].fields.values() if f.path is not None}
-    kept = tuple(child for child in children if child.refs or not read.isdisjoint(child.values))
+    children = [_map(source, entity, node, hash_id, told_on, wants) for node in nodes if isinstance(node, dict)]
+    mapping = source.entities[entity]
+    read = {f.name for f in mapping.fields.values() if f.path is not None}
+    kept = tuple(child for child in children if always_tells(mapping) or not read.isdisjoint(child.values))
     for child in children:
         if not child.is_identified:
             rename(source, child, _own_key(source, {"inside": parent.key, "as": child.key}))
@@ -209,7 +265,8 @@ def _written_as(f: Field, record: Record, value: Any) -> str | None:
     return None
 
 
-def _read(f: Field, record: Record, bad: Bad) -> Any:
+def read_value(f: Field, record: Record, bad: Bad) -> Any:
+    """The field's value, None when there is none; what is wrong with it is added to `bad`."""
     values = _read_all(f, record, bad)
     if f.element.format.many:
         return tuple(values) or None
@@ -219,7 +276,7 @@ def _read(f: Field, record: Record, bad: Bad) -> Any:
 def _read_all(f: Field, record: Record, bad: Bad) -> list[Any]:
     values: list[Any] = []
     try:
-        for text, problem in _texts(f, record):
+        for text, problem in texts_at(f, record):
             if problem:
                 bad.append((f, text, problem))
                 continue
@@ -236,7 +293,7 @@ def _read_all(f: Field, record: Record, bad: Bad) -> list[Any]:
     return values
 
 
-def _texts(f: Field, record: Record) -> list[tuple[str, BadValue | None]]:
+def texts_at(f: Field, record: Record) -> list[tuple[str, BadValue | None]]:
     """The texts at the field, blanks left out and joined ones split. What is no text comes with its problem."""
     if f.path is None:
         return [(f.constant or "", None)]
@@ -251,13 +308,14 @@ def _texts(f: Field, record: Record) -> list[tuple[str, BadValue | None]]:
         if not isinstance(value, str):
             texts.append((str(value)[:LONGEST_RAW], BadValue("02", "应为单个值，实为嵌套结构")))
             continue
-        for text in _split(value, f.split):
+        for text in split_text(value, f.split):
             if text and text not in f.blank:
                 texts.append((text, None))
     return texts
 
 
-def _split(text: str, separators: tuple[str, ...]) -> list[str]:
+def split_text(text: str, separators: tuple[str, ...]) -> list[str]:
+    """The texts in one, at any of the separators, stripped."""
     for separator in separators[1:]:
         text = text.replace(separator, separators[0])
     parts = text.split(separators[0]) if separators else [text]

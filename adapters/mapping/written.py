@@ -4,23 +4,34 @@ Every scalar of the YAML file is text; these models give it its type. `mappings/
 """
 
 import re
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from adapters.mapping.limits import Breaker, Budget, Cache, Duration, Hedge, Retry, Written
 from schema.identifiers import check_uscc
 
-PLACEHOLDERS = ("$keys", "$key", "$since", "$until", "$page", "$size")
-DURATION = re.compile(r"(\d+)(ms|s|m|h)")
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+PLACEHOLDERS = ("$keys", "$key", "$since", "$until", "$page", "$size", "$offset", "$cursor", "$order")
+Operator = Literal["eq", "in", "gte", "lte", "prefix", "contains"]
+SIZE = re.compile(r"(\d+)(KB|MB)")
+SIZES = {"KB": 1024, "MB": 1024 * 1024}
 
 
-def seconds(text: object) -> float:
-    """A duration such as `8s`, `200ms`, `10m` or `1h`, in seconds."""
-    match = DURATION.fullmatch(str(text))
-    if not match:
-        raise ValueError(f"“{text}” 不是时长（例：200ms、8s、10m、1h）")
-    return int(match[1]) * UNITS[match[2]]
+def size(text: object) -> object:
+    """An amount of data such as `512KB` or `4MB` (of 1024), in bytes; a number is what it is."""
+    match = SIZE.fullmatch(str(text))
+    if not match and not isinstance(text, int):
+        raise ValueError(f"“{text}” 不是大小（例：512KB、4MB）")
+    return int(match[1]) * SIZES[match[2]] if match else text
+
+
+def _network(text: str) -> str:
+    try:
+        ip_network(text)
+    except ValueError:
+        raise ValueError(f"“{text}” 不是网段（例：10.20.0.0/16）") from None
+    return text
 
 
 def _env(text: str) -> str:
@@ -33,33 +44,36 @@ def _listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
+def _filter_form(value: object) -> object:
+    return value if isinstance(value, dict) else {"operators": value}
+
+
 def _path_form(value: object) -> object:
     return {"path": value} if isinstance(value, str) else value
 
 
-Duration = Annotated[float, BeforeValidator(seconds)]
+Size = Annotated[int, BeforeValidator(size), Field(ge=1024, le=64 * 1024 * 1024)]
 FromEnv = Annotated[str, AfterValidator(_env)]
 Uscc = Annotated[str, AfterValidator(check_uscc)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Texts = Annotated[list[str], BeforeValidator(_listed)]
+Networks = Annotated[list[Annotated[str, AfterValidator(_network)]], BeforeValidator(_listed)]
+Waived = Annotated[list[Literal["cancellation"]], BeforeValidator(_listed)]
 Words = Literal["percent_decode", "base64", "gunzip", "utf8", "gb18030", "xml_unescape", "xml", "json"]
 Encodings = Literal["xml", "json", "percent_encode", "base64"]
 
 
-class Written(BaseModel):
-    """What may be written; any other word is a mistake."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
 class Outcome(Written):
-    """What the source's own success code means. A code in none of the lists is a rejection."""
+    """What the source's own success code means. A code in none of the lists is a rejection; `exhausted`: today's quota
+    is used up, there is a new one at midnight in China.
+    """
 
     path: str
     ok: Texts
     empty: Texts = []
     retry: Texts = []
     throttled: Texts = []
+    exhausted: Texts = []
     denied: Texts = []
     message: str | None = None
 
@@ -136,13 +150,47 @@ Signing = Annotated[NationalSigning | ZhejiangSigning, Field(discriminator="sche
 
 
 class Connect(Written):
-    """What every kind of source has: `timeout` bounds one call, `concurrency` all users' calls in flight together."""
+    """What every kind of source has: `timeout` bounds one call, `concurrency` all users' calls in flight together, `queue`
+    those that wait for a place. Of `timeout`, `connect_timeout` may go by without a connection and `read_timeout`
+    without a byte (HTTP only).
+
+    `weight` is what asking it for one entity costs, in the cost of a query; by its kind when it is not said.
+    """
 
     timeout: Duration = 10.0
+    connect_timeout: Duration | None = None
+    read_timeout: Duration | None = None
     concurrency: int = Field(default=4, ge=1, le=256)
+    queue: int = Field(default=256, ge=0, le=10_000)
+    budget: Budget | None = None
+    retry: Retry = Retry()
+    breaker: Breaker = Breaker()
+    weight: int | None = Field(default=None, ge=1, le=1000)
 
 
-class RestConnect(Connect):
+class TlsWords(Written):
+    """PEM files of this installation: authorities (only these count), our certificate, its key; and the oldest version."""
+
+    ca: FromEnv | None = None
+    certificate: FromEnv | None = None
+    key: FromEnv | None = None
+    minimum: Literal["1.2", "1.3"] = "1.2"
+
+
+class HttpConnect(Connect):
+    """What every source over HTTP has: which client, whom it trusts, by which proxy, how large an answer, and where the
+    host may be. `waives` names what the chosen client cannot keep.
+    """
+
+    client: Literal["aiohttp", "pyreqwest"] = "aiohttp"
+    waives: Waived = []
+    tls: TlsWords = TlsWords()
+    proxy: FromEnv | None = None
+    max_bytes: Size = 16 * 1024 * 1024
+    addresses: Networks = []
+
+
+class RestConnect(HttpConnect):
     """A REST system; `charset` is what it sends when it does not say."""
 
     kind: Literal["rest"]
@@ -153,7 +201,7 @@ class RestConnect(Connect):
     outcome: Outcome | None = None
 
 
-class PlatformConnect(Connect):
+class PlatformConnect(HttpConnect):
     """A signed data-sharing platform."""
 
     kind: Literal["platform"]
@@ -164,11 +212,15 @@ class PlatformConnect(Connect):
     outcome: Outcome | None = None
 
 
-class SoapConnect(Connect):
-    """A SOAP service; the WSDL is vendored beside the mapping, `answer` unwraps a text that carries the real answer."""
+class SoapConnect(HttpConnect):
+    """A SOAP service; the WSDL is vendored beside the mapping, `answer` unwraps a text that carries the real answer.
+
+    `wsdl_digest` pins what was reviewed: `gateway check --live` tells the digest of a WSDL that differs.
+    """
 
     kind: Literal["soap"]
     wsdl: str
+    wsdl_digest: str | None = None
     binding: str
     endpoint: FromEnv
     auth: SoapAuth = NoAuth()
@@ -178,16 +230,21 @@ class SoapConnect(Connect):
 
 
 class SqlConnect(Connect):
-    """A database, read only. `url` names driver, host and credentials in SQLAlchemy's form."""
+    """A database, read only. `url` names driver, host and credentials in SQLAlchemy's form.
+
+    An account that could write is refused; `may_write` waives that where the source cannot give another.
+    """
 
     kind: Literal["sql"]
     url: FromEnv
+    may_write: bool = False
 
 
 class Request(Written):
     """How to ask; which words apply depends on the kind (`mapping.load` checks it).
 
-    `query`, `json`, `form` and `message` may hold the placeholders `$keys $key $since $until $page $size`, `env:NAME`,
+    `query`, `json`, `form` and `message` may hold the placeholders `$keys $key $since $until $page $size $offset $cursor
+    $order`, those of filters (`$filed_date.gte`), `env:NAME`,
     `{join: $keys, with: ","}`, and `{text: [xml, percent_encode], of: …}` for a document carried as text.
     `sid` is the service code of the national platform.
     """
@@ -229,12 +286,45 @@ class Changes(Written):
     deleted: Is | None = None
 
 
+class Filtered(Written):
+    """Which comparisons of one element the source takes; `format` when it wants dates written differently than it has them."""
+
+    operators: Annotated[list[Operator], BeforeValidator(_listed)]
+    format: str | None = None
+
+
+class Ordered(Written):
+    """How the source is told to order by an element, forwards and backwards; a database needs no words for it."""
+
+    asc: str | None = None
+    desc: str | None = None
+
+
+class Search(Written):
+    """Filters in, pages of records out. What the source does not filter is filtered by the gateway.
+
+    `requires` are elements that a list must be narrowed by before the source may be asked; `pages` is how many pages one
+    list may walk.
+    """
+
+    entity: str
+    filters: dict[Name, Annotated[Filtered, BeforeValidator(_filter_form)]] = {}
+    requires: Texts = []
+    order: dict[Name, Ordered] = {}
+    pages: int = Field(default=20, ge=1, le=1000)
+    deleted: Is | None = None
+
+
 class Paging(Written):
-    """Pages of `size` records, counted from `first`; without `total` a short page is the last."""
+    """Pages of `size` records, counted from `first`; without `total` a short page is the last.
+
+    `next` is where an answer says what to ask for next (`$cursor`), when pages are not counted.
+    """
 
     size: int = Field(ge=1, le=10000)
     first: int = Field(default=1, ge=0, le=1)
     total: str | None = None
+    next: str | None = None
 
 
 class Latest(Written):
@@ -245,7 +335,7 @@ class Latest(Written):
 
 
 class Operation(Written):
-    """Something the source can do: a `lookup` or `changes`."""
+    """Something the source can do: a `lookup`, `changes` or a `search`. No call is sent with less than `at_least` left."""
 
     request: Request
     records: str = ""
@@ -253,6 +343,10 @@ class Operation(Written):
     latest: Latest | None = None
     lookup: Lookup | None = None
     changes: Changes | None = None
+    at_least: Duration | None = None
+    cache: Cache | None = None
+    hedge: Hedge | None = None
+    search: Search | None = None
 
 
 class FieldForm(Written):
@@ -276,9 +370,13 @@ class FieldForm(Written):
 
 
 class EntityForm(Written):
-    """How records become one entity. `key`: the first of these elements that is present identifies the record."""
+    """How records become one entity. `key`: the first of these elements that is present identifies the record.
+
+    `holds`: the source has only entities with one of these values in these elements, or, `all`, every one there is.
+    """
 
     key: Texts
+    holds: Literal["all"] | dict[Name, Texts] = {}
     fields: dict[Name, Annotated[FieldForm, BeforeValidator(_path_form)]]
 
 

@@ -28,7 +28,8 @@ def code_of(outcome: Outcome | None, verdict: Verdict) -> str | None:
     if outcome is None:
         return None
     if verdict == "rejected":
-        known = {*outcome.ok, *outcome.empty, *outcome.retry, *outcome.throttled, *outcome.denied}
+        known = {*outcome.ok, *outcome.empty, *outcome.retry, *outcome.throttled, *outcome.exhausted}
+        known |= {*outcome.denied}
         return next(code for code in REJECTIONS if code not in known)
     codes: Sequence[str] = getattr(outcome, verdict)
     return codes[0] if codes else None
@@ -77,6 +78,8 @@ def _tree(
     if total := _total_path(mapping, asked):
         is_xml = mapping.connect.kind == "soap"
         places.append((parse_path(total), str(answer.total) if is_xml else answer.total))
+    if (page := asked.operation.written.page) and page.next and answer.following:
+        places.append((parse_path(page.next), answer.following))
     places.append((asked.operation.records, list(answer.records)))
     return assemble(places)
 

@@ -60,8 +60,8 @@ async def roll(running: Serving, restarts: int) -> Mapping[str, Tally]:
         for number in range(1, restarts + 1):
             running.process.send_signal(signal.SIGHUP)
             async with asyncio.timeout(120):
-                while running.told("workers.replaced") < number:
-                    await asyncio.sleep(0.05)  # noqa: ASYNC110 - what we wait for is in a file
+                while running.told("workers.replaced") < number:  # noqa: ASYNC110 - what we wait for is in a file
+                    await asyncio.sleep(0.05)
         over.set()
     return tallies
 

@@ -1,9 +1,10 @@
 """From the text of an operation to its answer: prepare, run the waves, read the index through the schema."""
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import strawberry
@@ -13,11 +14,14 @@ from gateway import tracing
 from gateway.context import RequestContext
 from gateway.engine.answer import Answers, describe
 from gateway.engine.arguments import RootArguments, root_arguments
+from gateway.engine.error_masking import internal_error, tidy
 from gateway.engine.executor import Execution, Services
 from gateway.engine.explain import explain
+from gateway.engine.incremental import PatientAnswers, PhasedRun
 from gateway.engine.index import Index
+from gateway.engine.payloads import payloads
 from gateway.engine.plan import Span
-from gateway.engine.preparation import MOST_ERRORS, Preparation, Prepared, Refused
+from gateway.engine.preparation import Preparation, Prepared, Refused
 from gateway.engine.selection import Root
 from gateway.engine.trace import Times, federated_trace
 from gateway.log import logger
@@ -52,6 +56,25 @@ class Result:
         return body
 
 
+class Began(NamedTuple):
+    """When a request began, by the clock on the wall and by the monotonic one, in nanoseconds."""
+
+    wall: int
+    clock: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An operation about to be executed."""
+
+    text: str
+    variables: Mapping[str, Any] | None
+    operation_name: str | None
+    prepared: Prepared
+    execution: Execution
+    began: Began
+
+
 class Engine:
     """Answers operations. One for the process."""
 
@@ -63,54 +86,106 @@ class Engine:
         try:
             self.preparation.prepare(text, variables or {}, operation_name)
         except Refused as refused:
-            return Result(None, _tidy(refused.errors), {}, executed=False)
+            return Result(None, tidy(refused.errors), {}, executed=False)
         return None
 
     async def execute(
         self, text: str, variables: Mapping[str, Any] | None, operation_name: str | None, context: RequestContext
     ) -> Result:
         """The answer; never raises for what a client or a source did wrong."""
-        wall, started = time.time_ns(), time.perf_counter_ns()
+        asked = self._ask(text, variables, operation_name, context, in_parts=False)
+        return asked if isinstance(asked, Result) else await self._answer(asked)
+
+    async def execute_in_parts(
+        self, text: str, variables: Mapping[str, Any] | None, operation_name: str | None, context: RequestContext
+    ) -> Result | AsyncIterator[dict[str, Any]]:
+        """The answer, or, where something of it is deferred or streamed, its payloads as they become ready."""
+        asked = self._ask(text, variables, operation_name, context, in_parts=True)
+        if isinstance(asked, Result):
+            return asked
+        return await self._answer(asked) if asked.prepared.phases is None else self._deliver(asked)
+
+    def _ask(
+        self,
+        text: str,
+        variables: Mapping[str, Any] | None,
+        operation_name: str | None,
+        context: RequestContext,
+        in_parts: bool,
+    ) -> "_Asked | Result":
+        began = Began(time.time_ns(), time.perf_counter_ns())
         try:
             with tracing.span("plan", {}):
-                prepared = self.preparation.prepare(text, variables or {}, operation_name)
+                role = context.viewer.role
+                prepared = self.preparation.prepare(text, variables or {}, operation_name, in_parts, role)
             arguments = [self._arguments(root, prepared) for root in prepared.plan.roots]
         except Refused as refused:
-            return Result(None, _tidy(refused.errors), {}, executed=False)
+            return Result(None, tidy(refused.errors), {}, executed=False)
         execution = Execution(self.services, prepared.plan, arguments, context, Index(self.services.registry))
+        return _Asked(text, variables, operation_name, prepared, execution, began)
+
+    async def _answer(self, asked: "_Asked") -> Result:
+        execution, prepared, context = asked.execution, asked.prepared, asked.execution.context
         try:
             await execution.run()
         except Exception as error:  # a bug of ours: the client is told that, and nothing of what happened inside
             logger().error("request.internal_error", error=type(error).__name__, exc_info=error)
-            return Result(None, [GraphQLError("内部错误", extensions={"code": "INTERNAL"})], {}, executed=True)
+            return Result(None, [internal_error()], {}, executed=True)
         found = time.perf_counter_ns()
         if prepared.projection is not None:
             answer, errors = prepared.projection.answer(execution, prepared.document)
         else:
-            answer, errors = await self._by_strawberry(text, variables, operation_name, execution, prepared)
-        errors = _tidy(errors)
+            answer, errors = await self._by_strawberry(asked)
+        errors = tidy(errors)
         extensions = self._extensions(execution, context)
         if context.explain:
             extensions["cost"] = prepared.cost
         if context.trace:
             now = time.perf_counter_ns()
-            times = Times(wall, Span(started, now), Span(found, now), execution.spans)
+            times = Times(asked.began.wall, Span(asked.began.clock, now), Span(found, now), execution.spans)
             data = msgspec.to_builtins(answer)
             extensions["ftv1"] = federated_trace(self.schema._schema, prepared, data, errors, times)
         return Result(answer, errors, extensions, executed=True)
 
-    async def _by_strawberry(
-        self,
-        text: str,
-        variables: Mapping[str, Any] | None,
-        operation_name: str | None,
-        execution: Execution,
-        prepared: Prepared,
-    ) -> tuple[Any, list[GraphQLError]]:
+    async def _deliver(self, asked: "_Asked") -> AsyncIterator[dict[str, Any]]:
+        """Payload after payload; whoever stops listening cancels what is still under way."""
+        phases = asked.prepared.phases
+        assert phases is not None
+        run = PhasedRun(asked.execution, phases)
+        later = run.later()
+        rest = asyncio.create_task(run.rest())
+        try:
+            await run.first()
+            answers = PatientAnswers(asked.execution, asked.prepared.document, later)
+            frames = await self.schema.stream(
+                asked.text,
+                variable_values=dict(asked.variables or {}),
+                context_value=answers,
+                operation_name=asked.operation_name,
+            )
+            async for payload in payloads(frames, answers):
+                if not payload.get("hasNext", False) and (
+                    told := self._extensions(asked.execution, asked.execution.context)
+                ):
+                    payload["extensions"] = told
+                yield payload
+                later.is_first = False
+            await rest
+        except Exception as error:
+            logger().error("request.internal_error", error=type(error).__name__, exc_info=error)
+            yield {"errors": [internal_error().formatted], "hasNext": False}
+        finally:
+            rest.cancel()
+            await asyncio.gather(rest, return_exceptions=True)
+
+    async def _by_strawberry(self, asked: "_Asked") -> tuple[Any, list[GraphQLError]]:
         """The data and the errors of what is not compiled: introspection and the dictionary."""
-        answers = Answers(execution, prepared.document)
+        answers = Answers(asked.execution, asked.prepared.document)
         result = await self.schema.execute(
-            text, variable_values=dict(variables or {}), context_value=answers, operation_name=operation_name
+            asked.text,
+            variable_values=dict(asked.variables or {}),
+            context_value=answers,
+            operation_name=asked.operation_name,
         )
         return result.data, [*(result.errors or []), *answers.beside]
 
@@ -130,6 +205,7 @@ class Engine:
             extensions["sourceErrors"] = [
                 {**describe(failure), "answeredFrom": store} for failure, store in distinct.values()
             ]
+        execution.index.find_conflicts()
         if execution.index.issues:
             extensions["dataIssues"] = [
                 {
@@ -148,25 +224,3 @@ class Engine:
             plan = explain(execution.plan, self.services.registry, self.services.mappings)
             extensions["plan"] = plan.splitlines()
         return extensions
-
-
-def _tidy(errors: list[GraphQLError]) -> list[GraphQLError]:
-    """At most MOST_ERRORS, none of which tells what happened inside; the rest is counted."""
-    shown = [_masked(error) for error in errors[:MOST_ERRORS]]
-    if len(errors) > MOST_ERRORS:
-        more = len(errors) - MOST_ERRORS
-        shown.append(GraphQLError(f"另有 {more} 个错误未列出", extensions={"code": "TOO_MANY_ERRORS", "more": more}))
-    inside = [error.original_error for error in errors if _is_ours(error)]
-    if inside:  # one line an answer: a bad column spoils as many fields as there are rows
-        first = inside[0]
-        logger().error("request.internal_error", error=type(first).__name__, count=len(inside), exc_info=first)
-    return shown
-
-
-def _masked(error: GraphQLError) -> GraphQLError:
-    return GraphQLError("内部错误", path=error.path, extensions={"code": "INTERNAL"}) if _is_ours(error) else error
-
-
-def _is_ours(error: GraphQLError) -> bool:
-    """Whether it is a bug of ours or of the data, which clients are not told about."""
-    return error.original_error is not None and not isinstance(error.original_error, GraphQLError)

@@ -3,24 +3,42 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from adapters.errors import SourceContractBroken, SourceError
+from adapters.mapping.compiled import Compiler
 from adapters.mapping.model import LookupRole, SourceMapping
-from adapters.mapping.record import HashId, Mapped, key_texts, map_record, rename
+from adapters.mapping.record import HashId, Mapped
+from adapters.mapping.truth import NOTHING_SAID, Truth
 from adapters.source import Page
 from gateway import metrics, tracing
 from gateway.context import RequestContext
 from gateway.engine.arguments import RootArguments
 from gateway.engine.calls import Calls
 from gateway.engine.index import ASKED, NAMED, RELATED, Failure, Index, Mode, Origin, Row
-from gateway.engine.plan import Identify, Lookup, Plan, Span, Step, StoreCount, StoreLookup, StoreSearch, Use
+from gateway.engine.plan import (
+    Identify,
+    Lookup,
+    Plan,
+    SourceSearch,
+    Span,
+    Step,
+    StoreCount,
+    StoreLookup,
+    StoreRoute,
+    StoreSearch,
+    Use,
+)
 from gateway.engine.planner import route_of
+from gateway.engine.routing import is_asked, run_store_route
+from gateway.engine.search_steps import run_source_search
 from gateway.engine.storage import Storage, StoreUnavailable
 from gateway.engine.store_steps import fail_store_step, run_store_step
+from gateway.engine.taking import Adopter, Answered, Taker, name_as_asked
 from gateway.store.groups import Groups
 from gateway.store.search import Found
 from gateway.store.store import Stored
@@ -31,23 +49,15 @@ LEAST_RECALL = 0.05
 """Seconds that the store has to answer instead of a source whose call took all the time there was."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """One live answer on its way into the store: the page, what it was mapped to, and which keys it answers."""
-
-    mapping: SourceMapping
-    operation: str
-    page: Page
-    mapped: Sequence[Mapped]
-    deleted: Sequence[tuple[str, str]]
-    answered: Mapping[str, Sequence[str]]
-
-
 class WriteBack(Protocol):
     """Where live answers are left for the store; never waits."""
 
     def offer(self, answered: Answered) -> None:
         """Take the answer, or let it go when there is no room."""
+        ...
+
+    def answering(self) -> AbstractContextManager[None]:
+        """While inside, somebody waits for an answer: what can wait is to give way."""
         ...
 
 
@@ -61,6 +71,8 @@ class Services:
     storage: Storage
     write_back: WriteBack
     hash_id: HashId
+    compiler: Compiler
+    truth: Truth = NOTHING_SAID
 
 
 @dataclass(slots=True)
@@ -75,7 +87,8 @@ class Execution:
     keys: list[list[str | None]] = field(default_factory=list)
     pages: dict[int, Found] = field(default_factory=dict)
     counted: dict[int, Groups] = field(default_factory=dict)
-    asked: set[tuple[str, str, str]] = field(default_factory=set)
+    asked: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    routes: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     stale: dict[tuple[str, str], Failure] = field(default_factory=dict)
     root_failures: dict[int, Failure] = field(default_factory=dict)
@@ -84,11 +97,19 @@ class Execution:
 
     async def run(self) -> None:
         """Fill the index. Never raises for a source: failures stand where the answer would have been."""
-        self.keys = [[reference.key for reference in root.references] for root in self.roots]
+        self.begin()
         for wave in self.plan.waves:
-            async with asyncio.TaskGroup() as group:
-                for step in wave:
-                    group.create_task(self._step(step))
+            await self.run_steps(wave)
+
+    def begin(self) -> None:
+        """Take up what the arguments tell; before the first step."""
+        self.index.truth = self.services.truth
+        self.keys = [[reference.key for reference in root.references] for root in self.roots]
+
+    async def run_steps(self, steps: Sequence[Step]) -> None:
+        """Run steps that wait for nothing but what has been run before."""
+        with self.services.write_back.answering():
+            await together([self._step(step) for step in steps])
 
     async def _step(self, step: Step) -> None:
         started = time.perf_counter_ns()
@@ -98,6 +119,10 @@ class Execution:
                 match step:
                     case Lookup():
                         await self._lookup(step)
+                    case StoreRoute():
+                        await run_store_route(self, step)
+                    case SourceSearch():
+                        await run_source_search(self, step)
                     case StoreLookup() | StoreSearch() | StoreCount() | Identify():
                         async with asyncio.timeout(self.context.deadline.left):
                             await run_store_step(self, step)
@@ -138,26 +163,31 @@ class Execution:
         role = mapping.operations[step.operation].lookup
         assert role is not None
         wanted: dict[str, list[tuple[Use, Row]]] = {}
+        is_routed = route_of(role, self.services.registry) is not None
         for use in step.uses:
             for row in self.asked_from(use):
-                if (text := self._key_text(mapping, role, use, row)) is not None:
+                if (text := self._key_text(mapping, step.operation, role, use, row, is_routed)) is not None:
                     row.was_asked |= use.purpose == "complete"
                     wanted.setdefault(text, []).append((use, row))
-        fresh = [text for text in wanted if (step.source, step.operation, text) not in self.asked]
-        self.asked.update((step.source, step.operation, text) for text in fresh)
-        async with asyncio.TaskGroup() as group:
-            for start in range(0, len(fresh), role.batch):
-                texts = fresh[start : start + role.batch]
-                group.create_task(self._call(step, mapping, role, {text: wanted[text] for text in texts}))
+        asked = self.asked.setdefault((step.source, step.operation), set())
+        fresh = [text for text in wanted if text not in asked]
+        asked.update(fresh)
+        batches = [fresh[start : start + role.batch] for start in range(0, len(fresh), role.batch)]
+        await together([self._call(step, mapping, role, {text: wanted[text] for text in texts}) for texts in batches])
 
-    def _key_text(self, mapping: SourceMapping, role: LookupRole, use: Use, row: Row) -> str | None:
+    def _key_text(
+        self, mapping: SourceMapping, operation: str, role: LookupRole, use: Use, row: Row, is_routed: bool
+    ) -> str | None:
         """The row's key as the source writes it, or None when this source is not to be asked for it."""
         if use.purpose == "complete":
-            if use.elements and not any(row.lacks(name) for name in use.elements):
+            is_known = use.elements and not any(row.lacks(name) for name in use.elements)
+            if is_known and all(row.is_told_by(name, mapping.name) for name in use.trusted):
                 return None
             if not use.elements and row.contributions:
                 return None
-        if route_of(role, self.services.registry) is not None:
+            if not is_asked(self, mapping.name, operation, use, row):
+                return None
+        if is_routed:
             owner = row.values.get("agency_code") or row.values.get(OWNER)
             if owner != mapping.agency:
                 return None
@@ -167,86 +197,73 @@ class Execution:
     async def _call(
         self, step: Lookup, mapping: SourceMapping, role: LookupRole, wanted: Mapping[str, list[tuple[Use, Row]]]
     ) -> None:
-        deadline = self.context.deadline
+        calls, context = self.services.calls, self.context
         try:
-            page = await self.services.calls.make(step.source, step.operation, deadline, keys=tuple(wanted))
+            page = await calls.make(step.source, step.operation, context.deadline, context.viewer, keys=tuple(wanted))
         except SourceError as error:
-            await self._failed(step, mapping, role, wanted, Failure(step.source, step.operation, error))
+            for held in error.held:
+                self._answered(step, mapping, role, wanted, held)
+            rest = {text: uses for text, uses in wanted.items() if not any(text in held.keys for held in error.held)}
+            await self._failed(step, mapping, role, rest, Failure(step.source, step.operation, error))
             return
-        mapped: list[Mapped] = []
-        deleted: list[tuple[str, str]] = []
-        told_on = page.received_at.astimezone(CHINA_TIME).date()
-        for record in page.records:
-            entity = map_record(mapping, role.entity, record, self.services.hash_id, told_on)
-            if role.relation is None:
-                self._name_as_asked(mapping, entity, key_texts(record, role.field), wanted)
-            if role.deleted and role.deleted.values & {str(v) for v in role.deleted.path.find(record)}:
-                deleted.append((entity.entity, entity.key))
-            else:
-                mapped.append(entity)
-        origin = self._origin(step, "LIVE", page.received_at, page.received_at)
-        answered = self._take(step, mapping, role, wanted, [(entity, origin) for entity in mapped])
-        self._mark_answered(step, role, wanted)
-        self.services.write_back.offer(Answered(mapping, step.operation, page, mapped, deleted, answered))
+        for part in page.parts or (page,):
+            self._answered(step, mapping, role, wanted, part)
 
-    def _name_as_asked(
-        self,
-        mapping: SourceMapping,
-        entity: Mapped,
-        texts: Iterable[str],
-        wanted: Mapping[str, list[tuple[Use, Row]]],
-    ) -> None:
-        """A record that was asked for by its key *is* that entity, even when it spells the key badly."""
-        for text in texts:
-            if text in wanted and wanted[text][0][1].key != entity.key:
-                rename(mapping, entity, wanted[text][0][1].key)
-
-    def _take(
+    def _answered(
         self,
         step: Lookup,
         mapping: SourceMapping,
         role: LookupRole,
+        asked_for: Mapping[str, list[tuple[Use, Row]]],
+        page: Page,
+    ) -> None:
+        """Take what one answer tells of those keys that it answers; what is new also flows back into the store."""
+        wanted = {text: asked_for[text] for text in page.keys} if page.keys else asked_for
+        compiled = self.services.compiler.compiled(mapping, role.entity, self.plan.wants)
+        mapped = compiled.page(page.records, page.received_at.astimezone(CHINA_TIME).date())
+        asked = {text: [row.key for _, row in uses] for text, uses in wanted.items()}
+        told, _ = name_as_asked(mapping, role, page.records, mapped, asked)
+        origin = self._origin(step, "CACHED" if page.is_cached else "LIVE", page.received_at, page.received_at)
+        self._take(step, role, wanted, Adopter(self.index, mapping, compiled.wants or {}, step.number), told, origin)
+        self._mark_answered(step, role, wanted)
+        if not page.is_cached:
+            self.services.write_back.offer(Answered(mapping, step.operation, page, asked))
+
+    def _take(
+        self,
+        step: Lookup,
+        role: LookupRole,
         wanted: Mapping[str, list[tuple[Use, Row]]],
-        entities: Iterable[tuple[Mapped, Origin]],
-    ) -> dict[str, list[str]]:
-        """Put entities into the index where they were asked for; returns which keys answer which key text."""
+        taker: Taker,
+        entities: Iterable[Mapped],
+        origin: Origin,
+    ) -> None:
+        """Put entities into the index where they were asked for."""
         text_of = {row.key: text for text, uses in wanted.items() for _, row in uses}
-        answered: dict[str, list[str]] = {text: [] for text in wanted}
-        for entity, origin in entities:
+        for entity in entities:
             if role.relation is None:
                 if entity.key in text_of:
-                    self._add(step, mapping, entity, origin, ASKED)
-                    answered[text_of[entity.key]].append(entity.key)
+                    taker.add(entity, origin, ASKED)
                 continue
             parents = [key for key in entity.refs.get(role.relation, ()) if key in text_of]
             if parents:
-                self._add(step, mapping, entity, origin, RELATED)
+                taker.add(entity, origin, RELATED)
             for key in parents:
-                answered[text_of[key]].append(entity.key)
                 for use, row in wanted[text_of[key]]:
                     self.index.relate(row.entity.name, key, str(use.relation), (entity.key,), step.number)
-        return answered
-
-    def _add(self, step: Lookup, mapping: SourceMapping, entity: Mapped, origin: Origin, rank: int) -> None:
-        row = self.index.add(entity, origin, rank, mapping.entities[entity.entity].provides)
-        for relation, children in entity.embedded.items():
-            for child in children:
-                self._add(step, mapping, child, origin, NAMED)
-            if row.entity.relations[relation].inverse:
-                inside = (child.key for child in children)
-                self.index.relate(row.entity.name, row.key, relation, inside, step.number)
-        for relation in entity.refs:
-            if row.entity.relations[relation].is_told:
-                self.index.name_references(row, relation, origin)
 
     def _mark_answered(self, step: Lookup, role: LookupRole, wanted: Mapping[str, list[tuple[Use, Row]]]) -> None:
         """What the source did not mention it does not have: null or an empty list, and no error."""
+        wanting: dict[tuple[frozenset[str], frozenset[str]], frozenset[str]] = {}
         for uses in wanted.values():
             for use, row in uses:
                 if role.relation is not None:
                     self.index.relate(row.entity.name, row.key, str(use.relation), (), step.number)
                     continue
-                for name in use.elements:
+                names = wanting.get((use.elements, row.told))
+                if names is None:
+                    names = wanting[use.elements, row.told] = use.elements - row.told
+                for name in names:
                     if row.lacks(name):
                         row.learn(name, None, NAMED, step.source)
 
@@ -268,12 +285,11 @@ class Execution:
         known = {text: uses for text, uses in wanted.items() if text in answers}
         if known:
             self.stale[(step.source, step.operation)] = failure
-            entities = [
-                (stored.mapped, self._origin(step, "STALE", stored.as_of, stored.fetched_at))
-                for found in answers.values()
-                for stored in found
-            ]
-            self._take(step, mapping, role, known, entities)
+            taker = Taker(self.index, mapping, step.number)
+            for found in answers.values():
+                for stored in found:
+                    origin = self._origin(step, "STALE", stored.as_of, stored.fetched_at)
+                    self._take(step, role, known, taker, [stored.mapped], origin)
             self._mark_answered(step, role, known)
         for text, uses in wanted.items():
             for use, row in uses if text not in known else ():
@@ -296,6 +312,17 @@ class Execution:
             return self.members(int(use.parent or 0))
         rows = self.members(use.part)
         return rows if use.purpose == "complete" else [row for row in rows if _is_left_to_the_store(use, row)]
+
+
+async def together(work: Sequence[Coroutine[None, None, None]]) -> None:
+    """Do all of it at once. A single piece needs no task of its own."""
+    if len(work) < 2:
+        for piece in work:
+            await piece
+        return
+    async with asyncio.TaskGroup() as group:
+        for piece in work:
+            group.create_task(piece)
 
 
 def _is_left_to_the_store(use: Use, row: Row) -> bool:

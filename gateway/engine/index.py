@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Literal
 
 from adapters.errors import SourceError
 from adapters.mapping.record import Issue, Mapped
+from adapters.mapping.truth import NOTHING_SAID, Truth, conflicts
 from schema.identity import global_id, values_in_key
 from schema.names import camel
 from schema.registry import Entity, Registry
@@ -15,6 +17,11 @@ Mode = Literal["LIVE", "CACHED", "STORE", "STALE"]
 REMEMBERED, NAMED, RELATED, ASKED = -1, 0, 1, 2
 """How well a record knows an entity: it is a stored copy beside live ones, it only holds a copy of it, it was found by a
 relation, it was asked for by key."""
+
+
+Rank = tuple[int, str]
+"""How well informed a source is of something, and its name."""
+NONE_TOLD: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,11 @@ class Contribution:
     is_reference: bool = False
 
 
+Contributions = Mapping[tuple[str, Mode], Contribution]
+"""What each source told in each mode. One such mapping may serve many rows, and is never changed."""
+NO_CONTRIBUTIONS: Contributions = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A source that could not be asked, and the operation."""
@@ -50,14 +62,19 @@ class Failure:
 
 @dataclass(slots=True, eq=False)
 class Row:
-    """One entity, put together from everything that was told of it."""
+    """One entity, put together from everything that was told of it.
+
+    `told` are the names of which `teller` is the best informed source so far; `ranks` has the others, name by name.
+    """
 
     entity: Entity
     key: str
     index: "Index"
     values: dict[str, Any] = field(default_factory=dict)
-    ranks: dict[str, tuple[int, str]] = field(default_factory=dict)
-    contributions: dict[tuple[str, Mode], Contribution] = field(default_factory=dict)
+    teller: Rank | None = None
+    told: frozenset[str] = NONE_TOLD
+    ranks: dict[str, Rank] = field(default_factory=dict)
+    contributions: Contributions = field(default=NO_CONTRIBUTIONS)
     failures: dict[str, Failure] = field(default_factory=dict)
     was_asked: bool = False
 
@@ -73,27 +90,84 @@ class Row:
 
     def lacks(self, element: str) -> bool:
         """Whether nobody was able to tell this element or relation yet (a known null is not lacking)."""
-        return element not in self.ranks
+        return element not in self.told and element not in self.ranks
+
+    def rank_of(self, name: str) -> Rank | None:
+        """How well informed the source is that told this element or relation, and its name; None when nobody told it."""
+        return self.ranks.get(name) or (self.teller if name in self.told else None)
 
     def learn(self, name: str, value: Any, rank: int, source: str) -> None:
-        """Take a value unless a better informed source already gave one; among equals the first name in order decides."""
-        known = self.ranks.get(name)
-        is_better = known is None or (-rank, source) < (-known[0], known[1])
-        is_new = value is not None and (is_better or self.values.get(name) is None)
+        """Take a value unless a source whose word counts more already gave one; of one source the better informed counts."""
+        known = self.rank_of(name)
+        is_better = known is None or self._counts_more(name, (rank, source), known)
+        before = self.values.get(name)
+        if value is not None and before is not None and known is not None and known[1] != source and value != before:
+            self.index.dispute(self, name, {known[1]: before, source: value})
+        is_new = value is not None and (is_better or before is None)
         if is_new or known is None:
-            self.values[name] = value if value is not None else self.values.get(name)
+            self.values[name] = value if value is not None else before
             self.ranks[name] = (rank, source)
+
+    def is_told_by(self, name: str, source: str) -> bool:
+        """Whether this source's word is what is known of the element."""
+        known = self.rank_of(name)
+        return known is not None and known[1] == source
+
+    def _counts_more(self, name: str, new: Rank, known: Rank) -> bool:
+        """Whether the new word counts more than the one that is known: by whose it is, then by how well informed it is."""
+        place = self.index.truth.place
+        mine, other = place(self.entity.name, name, new[1]), place(self.entity.name, name, known[1])
+        return (mine, -new[0]) < (other, -known[0])
+
+    def adopt(self, values: dict[str, Any], names: frozenset[str], rank: int, source: str) -> None:
+        """Learn all of `names`, None for those that `values` lacks; `values` holds nothing else, and is given away.
+
+        The same as `learn` of each, and cheap for a row of which no more than its key was known.
+        """
+        if self.ranks:
+            for name in names:
+                self.learn(name, values.get(name), rank, source)
+            return
+        known, told, teller = self.values, self.told, self.teller
+        for name, before in known.items():
+            if name not in told and values.get(name) is None:
+                values[name] = before
+        for name in told:
+            assert teller is not None
+            value, before = values.get(name), known.get(name)
+            if value is not None and before is not None and teller[1] != source and value != before:
+                self.index.dispute(self, name, {teller[1]: before, source: value})
+            is_better = before is None or self._counts_more(name, (rank, source), teller)
+            if name not in names or value is None or not is_better:
+                self.ranks[name] = teller
+                if before is not None:
+                    values[name] = before
+        self.values, self.teller, self.told = values, (rank, source), names
+
+    def be_named(self, source: str) -> None:
+        """Learn from a source that named the entity what is known of it already, which is at least its key."""
+        rank, teller = (NAMED, source), self.teller
+        if not self.ranks and teller in (None, rank):
+            self.teller = rank
+            if not self.told.issuperset(self.values):
+                self.told = self.told.union(self.values)
+            return
+        for name in self.values:
+            if self.lacks(name):  # whoever told it knows it better than who only names the entity
+                self.learn(name, self.values[name], NAMED, source)
 
 
 class Index:
     """The rows of one request by (entity, key), and the relations found by look-ups the other way."""
 
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
+    def __init__(self, registry: Registry, truth: Truth = NOTHING_SAID) -> None:
+        self.registry, self.truth = registry, truth
         self.rows: dict[tuple[str, str], Row] = {}
         self.related: dict[tuple[str, str, str], dict[int, dict[str, None]]] = {}
         self.related_failures: dict[tuple[str, str, str], Failure] = {}
         self.issues: dict[Issue, None] = {}
+        self.disputes: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self.named: dict[tuple[tuple[str, Mode], tuple[str, ...]], Contributions] = {}
 
     def row(self, entity: str, key: str) -> Row:
         """The row of this entity, made with what its key tells when it is new."""
@@ -114,11 +188,47 @@ class Index:
         told = frozenset(name for name in mapped.values if name in row.entity.elements)
         before = row.contributions.get(place)
         if before is None or before.is_reference:
-            row.contributions[place] = Contribution(origin, told)
+            row.contributions = {**row.contributions, place: Contribution(origin, told)}
         else:
-            row.contributions[place] = Contribution(before.origin, told | before.elements)
+            row.contributions = {**row.contributions, place: Contribution(before.origin, told | before.elements)}
         self.issues.update(dict.fromkeys(mapped.issues))
         return row
+
+    def adopt(self, mapped: Mapped, contributed: Contributions, rank: int, names: frozenset[str]) -> Row:
+        """As `add`, of what holds nothing but `names`; takes its values over. `contributed` may be shared by many rows."""
+        name, key, values = mapped.entity, mapped.key, mapped.values
+        row = self.rows.get((name, key))
+        if row is None:
+            spec = self.registry.entities[name]
+            if spec.usual_key <= values.keys() and "=" not in key:  # the key has nothing to add
+                row = self.rows[name, key] = Row(spec, key, self)
+            else:
+                row = self.row(name, key)
+        if mapped.refs:
+            values.update(mapped.refs)
+        ((place, contribution),) = contributed.items()
+        row.adopt(values, names, rank, place[0])
+        if not row.contributions:
+            row.contributions = contributed
+        elif (before := row.contributions.get(place)) is None or before.is_reference:
+            row.contributions = {**row.contributions, place: contribution}
+        if mapped.issues:
+            self.issues.update(dict.fromkeys(mapped.issues))
+        return row
+
+    def dispute(self, row: Row, name: str, words: Mapping[str, Any]) -> None:
+        """Remember that sources tell different values of an element."""
+        if name in row.entity.elements:
+            self.disputes.setdefault((row.entity.name, row.key, name), {}).update(words)
+
+    def find_conflicts(self) -> None:
+        """Add an issue for every value that another source's word was taken over."""
+        for (entity, key, name), words in self.disputes.items():
+            row = self.rows[entity, key]
+            known = row.rank_of(name)
+            told = {**words, known[1]: row.values.get(name)} if known else words
+            tellings = {source: {name: value} for source, value in told.items()}
+            self.issues.update(dict.fromkeys(conflicts(self.truth, row.entity, key, tellings)))
 
     def relate(self, entity: str, key: str, relation: str, targets: Iterable[str], step: int) -> None:
         """Remember that `relation` of this entity leads to these, as a step found; steps are ordered by their number."""
@@ -136,13 +246,28 @@ class Index:
 
     def name_references(self, row: Row, relation: str, origin: Origin) -> None:
         """Entities that are only referred to owe their key to whoever referred to them."""
-        spec = row.entity.relations[relation]
+        to, place = row.entity.relations[relation].to, (origin.source, origin.mode)
+        teller = (NAMED, origin.source)
         for key in row.values.get(relation) or ():
-            target = self.row(spec.to, key)
-            for name in target.values:
-                target.learn(name, target.values[name], NAMED, origin.source)
-            named = Contribution(origin, frozenset(target.values), is_reference=True)
-            target.contributions.setdefault((origin.source, origin.mode), named)
+            target = self.rows.get((to, key))
+            if target is None:
+                target = self.row(to, key)
+                target.contributions = named = self._named(origin, tuple(target.values))
+                target.teller, target.told = teller, named[place].elements
+                continue
+            target.be_named(origin.source)
+            if place not in target.contributions:
+                named = self._named(origin, tuple(target.values))
+                target.contributions = {**target.contributions, **named} if target.contributions else named
+
+    def _named(self, origin: Origin, elements: tuple[str, ...]) -> Contributions:
+        """What an origin told that named an entity by these elements; made once for all of them."""
+        place: tuple[str, Mode] = (origin.source, origin.mode)
+        known = self.named.get((place, elements))
+        if known is None or known[place].origin is not origin:
+            known = {place: Contribution(origin, frozenset(elements), is_reference=True)}
+            self.named[place, elements] = known
+        return known
 
 
 def provenance_of(row: Row) -> list[Mapping[str, Any]]:

@@ -5,15 +5,13 @@ from typing import Any
 from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode, OperationType
 
 INTROSPECTION = ("__schema", "__type", "_service")
-INCREMENTAL = ("defer", "stream")
 
 
 def check_offered(document: DocumentNode, schema: GraphQLSchema, is_open: bool) -> None:
-    """No subscription, no incremental delivery unless the schema has them, and no introspection unless `is_open`.
+    """No subscription unless the schema has one, and no introspection unless `is_open`.
 
     Raises GraphQLError with its code.
     """
-    absent = [name for name in INCREMENTAL if schema.get_directive(name) is None]
     waiting: list[Any] = []
     for definition in document.definitions:
         if isinstance(definition, OperationDefinitionNode):
@@ -23,10 +21,6 @@ def check_offered(document: DocumentNode, schema: GraphQLSchema, is_open: bool) 
         waiting.append(getattr(definition, "selection_set", None))
     while waiting:
         for node in getattr(waiting.pop(), "selections", ()):
-            for directive in node.directives or ():
-                if directive.name.value in absent:
-                    what = f"不支持 @{directive.name.value}（增量交付）"
-                    raise _refused(what, "INCREMENTAL_DELIVERY_NOT_SUPPORTED", directive)
             if not is_open and node.kind == "field" and node.name.value in INTROSPECTION:
                 raise _refused("未开放内省（introspection）", "INTROSPECTION_DISABLED", node)
             waiting.append(getattr(node, "selection_set", None))

@@ -22,12 +22,15 @@ from graphql import (
 )
 from graphql.language import BooleanValueNode, print_ast
 
+from gateway.engine.live_lists import NotPinned, Pinned
 from gateway.errors import QueryTooLarge
 from schema.aggregates import FUNCTIONS, Function
 from schema.names import (
     ENTITIES_FIELD,
+    FROM,
     NODE_FIELD,
     NODES_FIELD,
+    PROVENANCE,
     element_names,
     groups_field,
     list_field,
@@ -42,7 +45,7 @@ MOST_PARTS = 200
 @dataclass(slots=True)
 class Part:
     """Entities of one type at one place of the query. `number` orders parts; `path` is for people; `way` is the number of
-    the part they are reached from and the relation, None at a root."""
+    the part they are reached from and the relation, None at a root. `tells_origins`: provenance is asked for."""
 
     number: int
     path: str
@@ -50,6 +53,7 @@ class Part:
     elements: set[str] = field(default_factory=set)
     relations: dict[str, "Part"] = field(default_factory=dict)
     way: tuple[int, str] | None = None
+    tells_origins: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,8 @@ class Root:
     """A root field with one set of arguments. All response keys that ask the same are one root.
 
     `any` may ask for any entity: `node`, `nodes` and `_entities`; it has a part for each of its kinds, the others have
-    one, `groups` none. `totals`: whether the list is to be counted; `measures`: (function, element) of groups.
+    one, `groups` none. `totals`: whether the list is to be counted; `live`: who answers it when it is wanted live;
+    `measures`: (function, element) of groups.
     """
 
     kind: Literal["one", "list", "groups", "any"]
@@ -75,6 +80,7 @@ class Root:
     given: frozenset[str] = frozenset()
     kinds: tuple[Kind, ...] = ()
     totals: bool = False
+    live: Pinned | NotPinned | None = None
     measures: dict[tuple[Function, str], None] = field(default_factory=dict)
 
 
@@ -89,18 +95,20 @@ class Selection:
 
 KindsOf = Callable[[FieldNode], tuple[Kind, ...]]
 """Which entities a root that may ask for any entity asks for, by its arguments."""
+LiveOf = Callable[[FieldNode], Pinned | NotPinned | None]
+"""Who answers a list live, by its arguments; None when it is not wanted live."""
 ANY_ENTITY = (NODE_FIELD, NODES_FIELD, ENTITIES_FIELD)
 
 
 def boolean_variables(document: DocumentNode) -> tuple[str, ...]:
-    """The variables that @skip and @include look at."""
+    """The variables that @skip, @include, @defer and @stream look at."""
     names: dict[str, None] = {}
 
     def visit(selections: SelectionSetNode | None) -> None:
         for node in selections.selections if selections else ():
             for directive in node.directives or ():
                 for argument in directive.arguments or ():
-                    if directive.name.value in ("skip", "include") and isinstance(argument.value, VariableNode):
+                    if argument.name.value == "if" and isinstance(argument.value, VariableNode):
                         names[argument.value.name.value] = None
             visit(getattr(node, "selection_set", None))
 
@@ -110,7 +118,8 @@ def boolean_variables(document: DocumentNode) -> tuple[str, ...]:
 
 
 def any_entity_nodes(document: DocumentNode, operation: OperationDefinitionNode) -> tuple[FieldNode, ...]:
-    """The roots that may ask for any entity, skipped ones among them."""
+    """The roots whose arguments tell what is asked of whom: those that may ask for any entity, and lists that may be
+    wanted live; skipped ones among them."""
     fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
     found: dict[int, FieldNode] = {}
     waiting: list[SelectionNode] = list(operation.selection_set.selections)
@@ -118,7 +127,7 @@ def any_entity_nodes(document: DocumentNode, operation: OperationDefinitionNode)
     while waiting:
         node = waiting.pop(0)
         if isinstance(node, FieldNode):
-            if node.name.value in ANY_ENTITY:
+            if node.name.value in ANY_ENTITY or any(a.name.value == FROM for a in node.arguments or ()):
                 found[id(node)] = node
         elif isinstance(node, InlineFragmentNode):
             waiting += node.selection_set.selections
@@ -135,21 +144,33 @@ def read_selection(
     variables: Mapping[str, Any],
     registry: Registry,
     kinds_of: KindsOf = lambda _: (),
+    live_of: LiveOf = lambda _: None,
 ) -> Selection:
     """The selection of a *validated* document within the limits of `demand`. Raises QueryTooLarge for too many parts."""
-    return _Reader(document, variables, registry, kinds_of).read(operation)
+    return _Reader(document, variables, registry, kinds_of, live_of).read(operation)
+
+
+def asked(node: FieldNode) -> str:
+    """A root and its arguments, written in one way: equal texts ask the same."""
+    arguments = sorted(print_ast(argument) for argument in node.arguments or ())
+    return f"{node.name.value}({', '.join(arguments)})"
 
 
 class _Reader:
     def __init__(
-        self, document: DocumentNode, variables: Mapping[str, Any], registry: Registry, kinds_of: KindsOf
+        self,
+        document: DocumentNode,
+        variables: Mapping[str, Any],
+        registry: Registry,
+        kinds_of: KindsOf,
+        live_of: LiveOf,
     ) -> None:
         self.fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
         self.variables = variables
         self.singles = {root_field(e): e for e in registry.entities.values()}
         self.lists = {list_field(e): e for e in registry.entities.values()}
         self.groups = {groups_field(e): e for e in registry.entities.values()}
-        self.registry, self.kinds_of = registry, kinds_of
+        self.registry, self.kinds_of, self.live_of = registry, kinds_of, live_of
         self.selection = Selection()
         self.roots: dict[str, Root] = {}
 
@@ -170,21 +191,19 @@ class _Reader:
 
     def _root(self, node: FieldNode, kind: Literal["one", "list", "groups", "any"], entity: Entity | None) -> Root:
         name = node.name.value
-        arguments = sorted(print_ast(argument) for argument in node.arguments or ())
-        asked = f"{name}({', '.join(arguments)})"
-        if asked not in self.roots:
+        what = asked(node)
+        if what not in self.roots:
             given = frozenset(a.name.value for a in node.arguments or () if a.value.kind != "null_value")
-            self.roots[asked] = Root(kind, node, entity, given=given)
-            self.selection.roots.append(self.roots[asked])
-        root = self.roots[asked]
+            self.roots[what] = Root(kind, node, entity, given=given)
+            self.selection.roots.append(self.roots[what])
+        root = self.roots[what]
         self.selection.places[node.alias.value if node.alias else name] = self.selection.roots.index(root)
         return root
 
     def _part_of(self, root: Root, entity: Entity) -> Part:
         if entity.name not in root.parts:
             name = root.node.name.value
-            asked = next(text for text, known in self.roots.items() if known is root)
-            path = asked if any(part.path.split(".")[0] == name for part in self.selection.parts) else name
+            path = asked(root.node) if any(part.path.split(".")[0] == name for part in self.selection.parts) else name
             root.parts[entity.name] = self._part(f"{path}.{entity.name}" if root.kind == "any" else path, entity)
         return root.parts[entity.name]
 
@@ -212,6 +231,7 @@ class _Reader:
                             root.measures[group.name.value, elements[measured.name.value]] = None  # type: ignore[index]
 
     def _read_list(self, root: Root, part: Part, node: FieldNode) -> None:
+        root.live = self.live_of(root.node)
         for inner in self._fields(node.selection_set):
             if inner.name.value == "totalCount":
                 root.totals = True
@@ -228,6 +248,8 @@ class _Reader:
             name = node.name.value
             if name in elements:
                 part.elements.add(elements[name])
+            elif name == PROVENANCE:
+                part.tells_origins = True
             elif name in relations:
                 relation = relations[name]
                 if relation not in part.relations:

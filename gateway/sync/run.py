@@ -9,10 +9,9 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapters.errors import SourceError
-from adapters.mapping.model import ChangesRole, OperationMapping, SourceMapping, Tombstone
-from adapters.mapping.paths import plain
-from adapters.mapping.record import map_record, record_digest
-from adapters.source import Call, Page, Record, Source
+from adapters.mapping.model import ChangesRole, OperationMapping, SourceMapping
+from adapters.mapping.record import is_gone, map_record, record_digest
+from adapters.source import Call, Page, Source
 from gateway.store.store import Landed, Landing, Progress, Store
 from gateway.sync.cursor import CannotAdvance, Reached, before, read_cursor, write_cursor
 from schema.formats import CHINA_TIME
@@ -182,7 +181,7 @@ class _Run:
             received_at=page.received_at,
             mapped=mapped,
             mapping_version=self.mapping.version,
-            gone=frozenset(i for i, record in enumerate(page.records) if _is_gone(record, self.role.deleted)),
+            gone=frozenset(i for i, record in enumerate(page.records) if is_gone(record, self.role.deleted)),
             records=page.records,
         )
         name = self.role.cursor.name
@@ -212,15 +211,6 @@ def _mentions(tree: object, word: str) -> bool:
     if isinstance(tree, list):
         return any(_mentions(value, word) for value in tree)
     return tree == word
-
-
-def _is_gone(record: Record, tombstone: Tombstone | None) -> bool:
-    if tombstone is None:
-        return False
-    try:
-        return any(plain(value) in tombstone.values for value in tombstone.path.find(record))
-    except ValueError:
-        return False
 
 
 def _told(error: Exception) -> str:

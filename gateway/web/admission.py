@@ -116,7 +116,7 @@ class Admission:
         """Move the limit by what was seen last. Shrinks only while the limit is what holds, so that its effect is awaited."""
         if self.is_late:
             if self.in_flight <= self.limit * RESERVE:
-                self.limit = max(LEAST, min(self.limit, float(self.in_flight)) * SHRINKING)
+                self.limit = min(self.most, max(LEAST, min(self.limit, float(self.in_flight)) * SHRINKING))
         elif self.in_flight >= self.limit * 0.8 and max(self.lag, self.thread_lag) < self.latest / 2:
             self.limit = min(self.most, self.limit * GROWTH + 1)
 

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import nullcontext
+from typing import Any
 
 from graphql import GraphQLError
 
@@ -33,9 +34,18 @@ class Answering:
         self.labels: OrderedDict[tuple[str, str | None], str] = OrderedDict()
 
     async def result(
-        self, text: str, asked: GraphQLRequest, is_read: bool, deadline: Deadline, explain: bool, trace: bool
-    ) -> Result:
+        self,
+        text: str,
+        asked: GraphQLRequest,
+        is_read: bool,
+        deadline: Deadline,
+        explain: bool,
+        trace: bool,
+        in_parts: bool = False,
+    ) -> Result | AsyncIterator[dict[str, Any]]:
         """The result, by the deadline: what sources and the store did not tell by then is an error where it would have been.
+
+        `in_parts`: the client takes what is deferred later; it is given the payloads then, when there is any such thing.
 
         Raises BadRequest: 503 for what there is no room for, 405 for a read that would be none.
         """
@@ -56,7 +66,8 @@ class Answering:
             context = RequestContext(Deadline(deadline.at - kept_back), explain=explain, trace=trace)
             try:
                 async with asyncio.timeout(deadline.left):
-                    return await engine.execute(text, asked.variables, name, context)
+                    execute = engine.execute_in_parts if in_parts else engine.execute
+                    return await execute(text, asked.variables, name, context)
             except TimeoutError:
                 late = GraphQLError("请求时限已到", extensions={"code": "DEADLINE_EXCEEDED"})
                 return Result(None, [late], {}, executed=True)

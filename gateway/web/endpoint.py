@@ -35,6 +35,7 @@ from gateway.web.learning import overloaded
 from gateway.web.live import Live
 from gateway.web.negotiation import JSON_TYPE, media_type, wants_html
 from gateway.web.origin import check_host, check_origin
+from gateway.web.parts import PartsResponse, takes_parts
 from gateway.web.response import VARY, answer, refusal, to_bytes
 
 METHODS = "GET, HEAD, POST"
@@ -155,8 +156,11 @@ class Endpoint:
         text = self.documents.text_of(asked)
         is_explained = self.settings.allow_explain and request.headers.get("x-explain") == "1"
         is_traced = self.settings.federated_tracing and request.headers.get(TRACE_HEADER) == "ftv1"
-        result = await self.answering.result(text, asked, is_read, deadline, is_explained, is_traced)
+        in_parts = takes_parts(request.headers.get("accept"))
+        result = await self.answering.result(text, asked, is_read, deadline, is_explained, is_traced, in_parts)
         seen.operation = self.answering.label(text, asked)
+        if not isinstance(result, Result):
+            return PartsResponse(result)
         seen.outcome = "refused" if not result.executed else "errors" if result.errors else "ok"
         if result.executed:
             self.documents.remember(asked)

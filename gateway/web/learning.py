@@ -29,6 +29,7 @@ class Learning:
         if self.waiting >= self.most_waiting:
             raise overloaded("new")
         self.waiting += 1
+        metrics.LEARNING.set(self.waiting)
         try:
             async with asyncio.timeout(deadline.left), self.turn:
                 pause = self.free_at - time.monotonic()
@@ -45,6 +46,7 @@ class Learning:
             raise overloaded("new") from None
         finally:
             self.waiting -= 1
+            metrics.LEARNING.set(self.waiting)
 
 
 def overloaded(reason: str) -> Overloaded:

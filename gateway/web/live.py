@@ -47,7 +47,9 @@ class Live:
         try:
             kind = await self._kind(text, asked, deadline)
             if kind != SUBSCRIPTION:
-                return await self.answering.result(text, asked, is_read, deadline, explain=False, trace=False)
+                result = await self.answering.result(text, asked, is_read, deadline, explain=False, trace=False)
+                assert isinstance(result, Result)  # nothing comes in parts here
+                return result
             return await self.subscriptions().subscribe(text, asked.variables, asked.operation_name, self._context)
         except Refused as refused:
             return Result(None, refused.errors, {}, executed=False)

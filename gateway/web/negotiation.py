@@ -19,7 +19,7 @@ def media_type(accept: str | None) -> str | None:
     weights = _weights(accept)
     newer, older = (_weight_of(weights, name) for name in (RESPONSE_TYPE, JSON_TYPE))
     if newer == older == 0:
-        return None
+        return JSON_TYPE if "multipart/mixed" in weights else None  # its parts are of this type
     if newer == older:
         return RESPONSE_TYPE if RESPONSE_TYPE in weights else JSON_TYPE
     return RESPONSE_TYPE if newer > older else JSON_TYPE

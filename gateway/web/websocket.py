@@ -24,6 +24,7 @@ from gateway.engine.engine import Result
 from gateway.engine.subscriptions import Subscription
 from gateway.limits import BadRequest, GraphQLRequest, parse_json, request_of
 from gateway.log import logger
+from gateway.web.learning import overloaded
 from gateway.web.live import Live, refused, wait_all
 from gateway.web.origin import check_host, check_origin
 from gateway.web.response import to_bytes
@@ -158,13 +159,19 @@ class _Handler(BaseGraphQLTransportWSHandler[None, None]):
     ) -> "_Results":
         """The results of an operation; Strawberry's handler calls it as a method of the schema."""
         asked = GraphQLRequest(query, None, variable_values, operation_name)
+        admission = self.live.admission
+        admission.enter()
         try:
+            if admission.in_flight > admission.limit:
+                raise overloaded("busy")
             opened = await self.live.open(query, asked, Deadline.after(self.live.settings.request_timeout))
         except BadRequest as bad:
             opened = refused(bad)
         except Exception as error:  # a bug of ours: the client is told that, and nothing of what happened inside
             await self.handle_task_exception(error)
             opened = refused(_internal())
+        finally:
+            admission.leave()
         return _Results(opened, self.live)
 
     async def handle_task_exception(self, error: Exception) -> None:

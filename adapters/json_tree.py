@@ -1,0 +1,134 @@
+"""JSON to a record tree in which every scalar is text: exactly what was written, or refused.
+
+msgspec reads most answers: it refuses NaN, Infinity, lone surrogates and bad UTF-8, keeps integers of any size, and hands
+over other numbers as they are written. Two things it does in silence: of a key that stands twice it keeps the last value,
+and -0 becomes 0. Both are looked for in the bytes, in a way that may suspect too much but never too little; what is
+suspected, and what msgspec refuses, is read by Python's own decoder, which is slower and misses nothing. So a fault costs
+time, and only a fault does.
+
+Keys: with blanks taken out, every member of an object shows `":` in the text. A string may hold the same two characters
+(as `\\":`), so their number is at least the number of members; the number of keys in the tree is at most that. When both
+numbers are equal, no key was lost.
+"""
+
+import json
+import re
+from typing import Any, NoReturn
+
+import msgspec
+
+from adapters.errors import SourceContractBroken
+from adapters.xml_tree import DEEPEST, MOST_VALUES
+
+BLANKS = b" \t\n\r"
+NEGATIVE_ZERO = re.compile(rb"-0(?<=[\s:,\[]-0)(?![.0-9eE])")
+"""Begins with what it looks for, because such patterns are searched for many times faster."""
+
+DECODER = msgspec.json.Decoder(float_hook=str)
+
+
+def parse_json(text: str | bytes) -> Any:
+    """A JSON document, every scalar as its text. Refused: double keys, NaN, lone surrogates, over 64 levels.
+
+    Bytes are UTF-8. Raises SourceContractBroken, or UnicodeDecodeError when the bytes are no UTF-8.
+    """
+    data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    # a value and what parts it from the next take two bytes
+    if len(data) > 2 * MOST_VALUES and data.count(b",") + data.count(b"[") + data.count(b"{") > MOST_VALUES:
+        raise SourceContractBroken("JSON 的值过多")
+    try:
+        tree = DECODER.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _strictly(data.decode())
+    if isinstance(tree, (dict, list)):
+        keys = _settle(tree)
+        if keys != data.translate(None, BLANKS).count(b'":') or (b"-0" in data and NEGATIVE_ZERO.search(data)):
+            return _strictly(data.decode())
+        return tree
+    return "-0" if tree == 0 and b"-" in data else _word(tree)
+
+
+def _settle(tree: dict[str, Any] | list[Any]) -> int:
+    """Makes every scalar text, in place, and counts the keys. Raises SourceContractBroken for what is too deep.
+
+    Level by level, because a call for each record would cost as much as the rest.
+    """
+    keys, depth, level = 0, 0, [tree]
+    while level:
+        depth += 1
+        if depth > DEEPEST:
+            raise SourceContractBroken(f"JSON 的嵌套超过 {DEEPEST} 层")
+        below: list[Any] = []
+        for node in level:
+            if type(node) is dict:
+                keys += len(node)
+                for key, value in node.items():
+                    kind = type(value)
+                    if kind is str:
+                        continue
+                    if kind is dict or kind is list:
+                        below.append(value)
+                    elif kind is int:
+                        node[key] = str(value)
+                    elif kind is bool:
+                        node[key] = "true" if value else "false"
+            else:
+                for index, value in enumerate(node):
+                    kind = type(value)
+                    if kind is dict or kind is list:
+                        below.append(value)
+                    elif kind is int:
+                        node[index] = str(value)  # type: ignore[index]
+                    elif kind is bool:
+                        node[index] = "true" if value else "false"  # type: ignore[index]
+        level = below
+    return keys
+
+
+def _strictly(text: str) -> Any:
+    """The same by Python's own decoder."""
+    try:
+        tree = json.loads(
+            text.removeprefix("\ufeff"),
+            parse_int=str,
+            parse_float=str,
+            parse_constant=_no_number,
+            object_pairs_hook=_unique,
+        )
+    except RecursionError:
+        raise SourceContractBroken(f"JSON 的嵌套超过 {DEEPEST} 层") from None
+    except ValueError as error:
+        place = f"（第 {error.lineno} 行第 {error.colno} 列）" if isinstance(error, json.JSONDecodeError) else ""
+        raise SourceContractBroken(f"不是合法的 JSON{place}") from None
+    if "\\ud" in text or "\\uD" in text:
+        _check_surrogates(tree)
+    if isinstance(tree, (dict, list)):
+        _settle(tree)
+        return tree
+    return _word(tree)
+
+
+def _word(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return None if value is None else str(value)
+
+
+def _no_number(_name: str) -> NoReturn:
+    raise SourceContractBroken("JSON 含有 NaN 或 Infinity")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    tree = dict(pairs)
+    if len(tree) != len(pairs):
+        raise SourceContractBroken("JSON 的键重复")
+    return tree
+
+
+def _check_surrogates(tree: Any) -> None:
+    try:
+        json.dumps(tree, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise SourceContractBroken("JSON 含有不成对的代理字符") from None
+    except RecursionError:
+        raise SourceContractBroken(f"JSON 的嵌套超过 {DEEPEST} 层") from None
