@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from adapters.mapping.compiled import Compiler
@@ -29,8 +29,10 @@ from gateway.engine.calls.shared import Shared
 from gateway.engine.demand import Limits
 from gateway.engine.engine import Engine
 from gateway.engine.executor import Services
+from gateway.engine.listening import Feed
 from gateway.engine.preparation import Preparation
 from gateway.engine.storage import Storage
+from gateway.engine.subscriptions import Subscriptions
 from gateway.engine.writeback import StoreWriteBack
 from gateway.log import logger
 from gateway.settings import PROJECT, Settings, look_at_settings
@@ -38,9 +40,13 @@ from gateway.store.identity import make_hash_id
 from gateway.store.store import Store
 from gateway.tracing import flush_traces, set_up_tracing
 from gateway.web.admission import Admission
+from gateway.web.answering import Answering
+from gateway.web.documents import Documents
 from gateway.web.endpoint import Endpoint
+from gateway.web.live import Live
 from gateway.web.operations import Operations
 from gateway.web.origin import cross_origin
+from gateway.web.websocket import Sockets
 from schema.build import build_schema
 from schema.load import load_registry
 from schema.problems import Problem, Problems
@@ -160,6 +166,8 @@ class Gateway:
             definitions.truth,
         )
         self.engine = Engine(definitions.schema, services, make_preparation(definitions, settings))
+        feed = Feed(self.store, settings.feed_interval, settings.subscription_queue)
+        self.subscriptions = Subscriptions(self.engine, feed, settings.most_subscriptions)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Gateway"]:
@@ -168,6 +176,7 @@ class Gateway:
         try:
             yield self
         finally:
+            self.subscriptions.close()
             try:
                 async with asyncio.timeout(SETTLING):
                     await self.write_back.settle()
@@ -187,12 +196,17 @@ class Application:
         self.settings, self.definitions = settings, definitions
         self.admission = admission
         examples = read_examples(EXAMPLES)
-        endpoint = Endpoint(self._engine, settings, lambda: console_page(examples, STATIC), admission)
+        documents = Documents(settings.persisted_kept, settings.trusted_documents, settings.only_trusted)
+        answering = Answering(self._engine, settings, documents, admission)
+        live = Live(lambda: self.running[0].subscriptions, answering, documents, settings, admission)
+        self.sockets = Sockets(live)
+        endpoint = Endpoint(settings, lambda: console_page(examples, STATIC), admission, documents, answering, live)
         self.operations = Operations(admission, self._reach_store, self._health, self._counted)
         self.routed = Starlette(
             routes=[
                 Route("/", _home),
                 Route("/graphql", endpoint),
+                WebSocketRoute("/graphql", self.sockets),
                 *self.operations.routes(with_metrics=settings.metrics_port is None),
                 static_routes(STATIC),
             ],
@@ -207,6 +221,12 @@ class Application:
             await self.direct(scope, receive, send)
         else:
             await self.routed(scope, receive, send)
+
+    async def leave(self, seconds: float) -> None:
+        """Send those who are connected for long elsewhere: subscriptions end, WebSockets close once their queries are answered,
+        which they have so many seconds for. To be called before the server ends, which waits for all of them."""
+        if self.running:
+            await self.sockets.leave(seconds)
 
     def observed(self) -> Starlette:
         """The application of the port for metrics."""

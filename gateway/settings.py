@@ -95,6 +95,20 @@ class Settings:
     """GATEWAY_ALLOWED_HOSTS: names this service is asked under, with commas; any when empty."""
     allowed_origins: tuple[str, ...]
     """GATEWAY_ALLOWED_ORIGINS: origins of other sites whose pages may ask (CORS), with commas; none when empty."""
+    feed_interval: float
+    """GATEWAY_FEED_INTERVAL: how often the store is asked what changed, while somebody subscribes to it."""
+    most_subscriptions: int
+    """GATEWAY_MOST_SUBSCRIPTIONS: subscriptions at once, over WebSocket and SSE together."""
+    subscription_queue: int
+    """GATEWAY_SUBSCRIPTION_QUEUE: events that may wait for one subscriber; one who is slower is cut off."""
+    most_sockets: int
+    """GATEWAY_MOST_SOCKETS: WebSocket connections at once."""
+    most_socket_operations: int
+    """GATEWAY_MOST_SOCKET_OPERATIONS: operations at once on one WebSocket connection."""
+    socket_init_timeout: float
+    """GATEWAY_SOCKET_INIT_TIMEOUT: how long a new WebSocket connection may take to send `connection_init`."""
+    heartbeat: float
+    """GATEWAY_HEARTBEAT: how often a WebSocket is pinged, and a comment sent to readers of SSE."""
     redis_url: Secret
     """GATEWAY_REDIS_URL: the Redis that replicas share budgets and short answers over; each for itself when empty."""
     cache_entries: int
@@ -204,6 +218,13 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
         only_trusted=bool(read("GATEWAY_ONLY_TRUSTED", bool, False)),
         allowed_hosts=several("GATEWAY_ALLOWED_HOSTS"),
         allowed_origins=several("GATEWAY_ALLOWED_ORIGINS"),
+        feed_interval=seconds("GATEWAY_FEED_INTERVAL", 0.5, least=0.01),
+        most_subscriptions=count("GATEWAY_MOST_SUBSCRIPTIONS", 1000),
+        subscription_queue=count("GATEWAY_SUBSCRIPTION_QUEUE", 1000),
+        most_sockets=count("GATEWAY_MOST_SOCKETS", 1000),
+        most_socket_operations=count("GATEWAY_MOST_SOCKET_OPERATIONS", 50),
+        socket_init_timeout=seconds("GATEWAY_SOCKET_INIT_TIMEOUT", 10.0),
+        heartbeat=seconds("GATEWAY_HEARTBEAT", 15.0, least=0.01),
         redis_url=Secret(str(read("GATEWAY_REDIS_URL", str, ""))),
         cache_entries=count("GATEWAY_CACHE_ENTRIES", 10_000, least=0),
         cache_bytes=count("GATEWAY_CACHE_BYTES", 64 * 1024 * 1024),

@@ -140,10 +140,7 @@ class Preparation:
         """
         known, values = self._coerced(text, variables, operation_name, OTHERWISE)
         cost = self._cost(text, operation_name, known, values)
-        try:
-            self.measure.check_role(cost, role)
-        except GraphQLError as error:
-            raise Refused([error], "QUERY_TOO_LARGE") from None
+        self._check_role(cost, role)
         plan, projection = self._plan(text, operation_name, known, values)
         self._know(text, operation_name, known.operation, cost)
         if in_parts and known.in_parts is not None:
@@ -152,11 +149,13 @@ class Preparation:
         return Prepared(plan, projection, None, values, cost, known.document, known.operation)
 
     def prepare_subscription(
-        self, text: str, variables: Mapping[str, Any], operation_name: str | None
+        self, text: str, variables: Mapping[str, Any], operation_name: str | None, role: str = ""
     ) -> tuple[DocumentNode, OperationDefinitionNode, VariableValues]:
-        """A subscription within the limits, and its coerced variables. Raises Refused."""
+        """A subscription within what somebody in this role may ask, and its coerced variables. Raises Refused."""
         known, values = self._coerced(text, variables, operation_name, (OperationType.SUBSCRIPTION,))
-        self._know(text, operation_name, known.operation, self._cost(text, operation_name, known, values))
+        cost = self._cost(text, operation_name, known, values)
+        self._check_role(cost, role)
+        self._know(text, operation_name, known.operation, cost)
         return known.document, known.operation, values
 
     def _coerced(
@@ -259,6 +258,12 @@ class Preparation:
                 raise Refused([error], "QUERY_TOO_LARGE") from None
             _remember(self.costs, key, cost, self.plans_kept)
         return cost
+
+    def _check_role(self, cost: int, role: str) -> None:
+        try:
+            self.measure.check_role(cost, role)
+        except GraphQLError as error:
+            raise Refused([error], "QUERY_TOO_LARGE") from None
 
     def _plan(
         self, text: str, name: str | None, known: _Text, values: VariableValues

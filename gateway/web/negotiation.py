@@ -51,6 +51,12 @@ def wants_html(accept: str | None) -> bool:
     return _weights(accept or "").get("text/html", 0) > 0
 
 
+def is_named(accept: str | None, *types: str) -> bool:
+    """Whether one of these types is asked for by its own name."""
+    weights = _weights(accept or "")
+    return any(weights.get(name, 0) > 0 for name in types)
+
+
 def _weights(header: str) -> dict[str, float]:
     """Each value of a list header and its weight; parameters other than q do not matter to us."""
     found: dict[str, float] = {}

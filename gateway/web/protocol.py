@@ -1,7 +1,7 @@
 """HTTP/1.1 on the wire with an end to everything: uvicorn's own protocol bounds neither a head, a slow body nor a slow reader.
 
 A head has so many seconds and LARGEST_HEAD bytes, a body so many seconds, and whoever reads an answer must take some of it
-in as many (Patience). Absolute and other odd request targets, and none or several Host, are 400; upgrades are never made.
+in as many (Patience). Absolute and other odd request targets, and none or several Host, are 400; only a GET becomes a WebSocket.
 """
 
 import asyncio
@@ -74,7 +74,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self.is_refusing:
             self._start("body", self.patience.body + GRACE, self.transport.close)
-        if not self.is_in_head or self.transport.is_closing():
+        if self.transport.get_protocol() is not self or not self.is_in_head or self.transport.is_closing():
             return
         self.unread_head = self.unread_head + len(data) if self.messages == before else 0
         if self.unread_head > LARGEST_HEAD:
@@ -109,6 +109,9 @@ class GuardedProtocol(HttpToolsProtocol):
             self._raise(BadRequest("BAD_REQUEST", "请求目标应为以 / 开头的路径"))
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
             self._raise(BadRequest("BAD_REQUEST", "应有且仅有一个 Host 请求头"))
+        if self.parser.should_upgrade() and self._should_upgrade():
+            super().on_headers_complete()
+            return
         self.is_for_us = self.url == TARGET or self.url.startswith(TARGET + b"?")
         if self.is_for_us and self._is_one_too_many():
             self._turn_away()
@@ -128,6 +131,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._stop("body")
         self.is_in_head = True
         self.messages += 1
+        if self.parser.should_upgrade() and self._should_upgrade():
+            return
         if self.is_refusing:
             self.is_refusing = False
             if not self.parser.should_keep_alive() or self.admission.is_draining:
@@ -164,6 +169,19 @@ class GuardedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words
         """What uvicorn calls for anything its parser refuses; what we refused is said with its own status."""
         self._refuse(self.refusal or BadRequest("BAD_REQUEST", "不是合法的 HTTP 请求"))
+
+    def handle_websocket_upgrade(self) -> None:
+        """The connection is no longer ours; how many there may be is for the application to say."""
+        for timer in self.timers.values():
+            timer.cancel()
+        self.timers.clear()
+        super().handle_websocket_upgrade()
+
+    def _should_upgrade(self) -> bool:
+        """Only a first request: what is pipelined before a handshake would still be answered on the same connection."""
+        is_first = self.cycle is None or self.cycle.response_complete
+        is_get = self.parser.get_method() == b"GET" and self.parser.get_http_version() == "1.1"
+        return is_first and is_get and super()._should_upgrade()
 
     def _is_one_too_many(self) -> bool:
         if not self.admission.is_full:
