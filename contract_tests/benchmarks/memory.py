@@ -41,7 +41,7 @@ def main() -> None:
             while samples[-1][0] < REQUESTS:
                 told = run_wrk(ours, bodies, INTERVAL)
                 assert told["errors"] == 0, told
-                samples.append((samples[-1][0] + told["requests"], resident_mb(ours.pid)))
+                samples.append((samples[-1][0] + told["requests"] - told["refused"], resident_mb(ours.pid)))
                 print(f"{samples[-1][0]:>9} requests  {samples[-1][1]:>7.1f} MB", flush=True)
             is_quiet = wait_until_quiet(ours.pid, REST)
             resting = resident_mb(ours.pid)

@@ -3,14 +3,18 @@
 Nothing is checked, nothing is stored, the query is not even read: what is asked for is told by its variables.
 """
 
+from asyncio import get_running_loop
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 from lxml import etree
 
-from adapters.http import AiohttpClient
-from contract_tests.benchmarks.engine_parts.settings import addresses
+from adapters.mapping.load import load_mapping
+from adapters.mapping.written import RestConnect
+from adapters.wire import http_client, wire
+from contract_tests.benchmarks.engine_parts.settings import MAPPINGS, REST_VARIABLE, addresses
+from schema.load import load_registry
 
 REST, SOAP = addresses()
 STATUS = {
@@ -35,7 +39,9 @@ ENVELOPE = (
     '<soap-env:Body><ns0:QueryByHolder xmlns:ns0="urn:bench:transport"><ns0:uscc>%s</ns0:uscc></ns0:QueryByHolder>'
     "</soap-env:Body></soap-env:Envelope>"
 )
-CLIENT = AiohttpClient(64)
+CONNECT = load_mapping(load_registry(), MAPPINGS / "bench_cases").connect
+assert isinstance(CONNECT, RestConnect)
+CLIENT = http_client(wire(CONNECT, CONNECT.base_url, {REST_VARIABLE: REST}), CONNECT.client)
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -66,7 +72,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 async def ask(path: str) -> Any:
     """The data in an answer of the REST systems."""
-    answer = await CLIENT.send("GET", REST + path, {}, None, TIMEOUT)
+    answer = await CLIENT.send("GET", REST + path, {}, None, get_running_loop().time() + TIMEOUT)
     told = orjson.loads(answer.body)
     if answer.status != 200 or told["code"] != "0":
         raise ValueError(told)
@@ -186,7 +192,8 @@ def twenty(case: Any) -> dict[str, Any]:
 
 async def soap(uscc: str) -> Any:
     """An enterprise with its cases, 15 fields each; elements come in the order of the WSDL."""
-    answer = await CLIENT.send("POST", SOAP, SOAP_HEADERS, (ENVELOPE % uscc).encode(), TIMEOUT)
+    deadline = get_running_loop().time() + TIMEOUT
+    answer = await CLIENT.send("POST", SOAP, SOAP_HEADERS, (ENVELOPE % uscc).encode(), deadline)
     head, body = etree.fromstring(answer.body)[0][0]
     if head[0].text != "000000":
         raise ValueError(head[0].text)

@@ -16,7 +16,7 @@ end
 function done(summary, latency)
   local e = summary.errors
   io.write(string.format(
-    '\n{"requests": %d, "us": %d, "bytes": %d, "errors": %d, "p50": %d, "p99": %d}\n',
+    '\n{"requests": %d, "us": %d, "bytes": %d, "errors": %d, "refused": %d, "p50": %d, "p99": %d}\n',
     summary.requests, summary.duration, summary.bytes,
-    e.connect + e.read + e.write + e.status + e.timeout, latency:percentile(50), latency:percentile(99)))
+    e.connect + e.read + e.write + e.timeout, e.status, latency:percentile(50), latency:percentile(99)))
 end

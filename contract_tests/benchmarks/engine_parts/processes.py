@@ -1,19 +1,22 @@
 """Processes of the benchmark: on which core they run, what processor time they took, and their end."""
 
+import contextlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 SERVER_CORE, LOAD_CORE = 0, 1
 """The server under test has a core of its own; the generator of load and nginx share the other."""
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
-QUIET_SHARE, LONGEST_QUIET = 0.05, 0.25
+QUIET = 0.15
+"""Seconds in which a process at rest takes at most one tick of processor time."""
+LOOKS = 5
 STOPPING = 15.0
 
 
@@ -48,17 +51,39 @@ def wait_until_quiet(pid: int, most: float) -> bool:
     """Wait until the process does nothing any more, at most so many seconds; whether it came to rest."""
     until = time.monotonic() + most
     while time.monotonic() < until:
-        before = cpu_seconds(pid)
-        time.sleep(LONGEST_QUIET)
-        if cpu_seconds(pid) - before <= QUIET_SHARE * LONGEST_QUIET:
+        before, is_waiting = cpu_seconds(pid), False
+        for _ in range(LOOKS):
+            time.sleep(QUIET / LOOKS)
+            is_waiting |= _wants_to_run(pid)
+        if not is_waiting and cpu_seconds(pid) - before < 1.5 / TICKS:
             return True
     return False
+
+
+def _wants_to_run(pid: int) -> bool:
+    """Whether a thread of the process runs, or would if others left it the core."""
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):  # the thread has ended
+            if stat.read_text().rpartition(")")[2].split()[0] in ("R", "D"):
+                return True
+    return False
+
+
+@contextlib.contextmanager
+def held(pid: int) -> Iterator[None]:
+    """While inside, the process does not run at all, whatever it still has to do."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
     """End a process that we started, by force when it does not end by itself."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGCONT)
         try:
             process.wait(STOPPING)
         except subprocess.TimeoutExpired:

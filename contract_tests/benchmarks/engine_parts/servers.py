@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from contract_tests.benchmarks.engine_parts.processes import SERVER_CORE, free_port, pinned, stop
-from contract_tests.benchmarks.engine_parts.settings import REST_VARIABLE, SOAP_VARIABLE
+from contract_tests.benchmarks.engine_parts.settings import MAPPINGS, REST_VARIABLE, SOAP_VARIABLE
 from contract_tests.benchmarks.engine_parts.upstreams import Upstreams
 
 PARTS = Path(__file__).parent
-MAPPINGS, JIT = PARTS / "mappings", PARTS / "jit"
+JIT = PARTS / "jit"
 PROJECT = PARTS.parents[2]
 NAMES = ("stock", "floor", "jit", "ours")
 STARTING = 60.0

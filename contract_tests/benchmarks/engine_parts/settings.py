@@ -1,7 +1,9 @@
 """Where the servers under test find the upstream systems; told by the benchmark that starts them."""
 
 import os
+from pathlib import Path
 
+MAPPINGS = Path(__file__).parent / "mappings"
 REST_VARIABLE, SOAP_VARIABLE = "BENCH_REST_URL", "BENCH_SOAP_URL"
 
 

@@ -24,8 +24,7 @@ from zeep import AsyncClient
 from zeep.proxy import AsyncServiceProxy
 from zeep.transports import AsyncTransport
 
-from contract_tests.benchmarks.engine_parts.servers import MAPPINGS
-from contract_tests.benchmarks.engine_parts.settings import addresses
+from contract_tests.benchmarks.engine_parts.settings import MAPPINGS, addresses
 from schema.formats import CHINA_TIME
 from schema.identifiers import check_uscc
 
