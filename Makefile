@@ -2,7 +2,7 @@
 PORT ?= 8080
 PYTHON := .venv/bin/python
 
-.PHONY: setup demo test check differential bench docs lock clean
+.PHONY: setup demo test check differential bench rolling docs lock clean
 setup:            ## virtual environment from requirements.lock, GraphiQL page from npm
 	@sh docker/setup
 
@@ -21,6 +21,9 @@ differential: setup  ## 50,000 random operations: compiled answers against the s
 bench: setup      ## make bench NAME=<name>: a table, and as its last line one JSON object
 	@test -n "$(NAME)" || { echo "usage: make bench NAME=<name>; one of:"; ls contract_tests/benchmarks/*.py | xargs -n1 basename | sed 's/\.py$$//'; exit 2; }
 	@$(PYTHON) -m contract_tests.benchmarks.$(NAME)
+
+rolling: setup    ## 20 rolling restarts of two workers under load; fails when one request does
+	@$(PYTHON) -m contract_tests.benchmarks.rolling
 
 docs: setup       ## data dictionary and schema reference, from the specification, into docs/site
 	@.venv/bin/gateway docs --out docs/site

@@ -1,4 +1,13 @@
-"""What can go wrong with a source, sorted by what the caller does next. The docstring is the default message."""
+"""What can go wrong with a source, sorted by what the caller does next. The docstring is the default message.
+
+`retry_after`: seconds for which nobody should ask again, where the source or our own limits say so. `held`: answers to some
+of the keys that were asked for, which were remembered from before.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from adapters.source import Page
 
 
 class SourceError(Exception):
@@ -6,12 +15,19 @@ class SourceError(Exception):
 
     retryable = False
 
-    def __init__(self, message: str = "", *, source: str = "", operation: str = "") -> None:
+    def __init__(
+        self, message: str = "", *, source: str = "", operation: str = "", retry_after: float | None = None
+    ) -> None:
         self.source, self.operation = source, operation
-        self.detail = message
-        self.retry_after: float | None = None
-        """Seconds after which the source wants to be asked again, when it says so."""
+        self.detail, self.retry_after = message, retry_after
+        self.held: tuple[Page, ...] = ()
         super().__init__(message or type(self).__doc__)
+
+    def copy(self) -> "SourceError":
+        """An equal error, for somebody else who waited for the same call; what is raised twice collects two traces."""
+        copied = type(self)(self.detail, source=self.source, operation=self.operation, retry_after=self.retry_after)
+        copied.held, copied.__cause__ = self.held, self.__cause__
+        return copied
 
     @property
     def code(self) -> str:

@@ -17,7 +17,6 @@ from adapters.addresses import Network
 from adapters.errors import (
     SourceContractBroken,
     SourceDenied,
-    SourceError,
     SourceRejected,
     SourceThrottled,
     SourceUnavailable,
@@ -68,7 +67,8 @@ class HttpClient(Protocol):
 class Wire:
     """How a source is reached. `connections` bounds how many are open, `max_bytes` an answer both as it arrives and
     unpacked, `networks` (none: any that is not forbidden) where the host may be; `proxy` is an address with or without
-    credentials; what a name resolves to is believed for `names_kept` seconds.
+    credentials; what a name resolves to is believed for `names_kept` seconds. Before a call's deadline, `connecting` and
+    `reading` bound how many seconds it may wait for a connection and for the next byte.
     """
 
     host: str
@@ -78,6 +78,8 @@ class Wire:
     tls: Tls = SYSTEM
     proxy: str | None = None
     names_kept: float = 10.0
+    connecting: float | None = None
+    reading: float | None = None
 
 
 def within(timeout: float) -> float:
@@ -94,9 +96,9 @@ def raise_for_status(answer: HttpAnswer) -> None:
     if status in (401, 403):
         raise SourceDenied(told)
     if status == 429:
-        raise _again_later(SourceThrottled(told), answer)
+        raise SourceThrottled(told, retry_after=retry_after(answer.headers))
     if status == 408 or status >= 500:
-        raise _again_later(SourceUnavailable(told), answer)
+        raise SourceUnavailable(told, retry_after=retry_after(answer.headers))
     raise SourceRejected(told)
 
 
@@ -156,8 +158,3 @@ async def _unpacked(read: Callable[[], Awaitable[bytes]], inflater: Inflater, li
     if received:
         inflater.finish()
     return b"".join(pieces)
-
-
-def _again_later(error: SourceError, answer: HttpAnswer) -> SourceError:
-    error.retry_after = retry_after(answer.headers)
-    return error

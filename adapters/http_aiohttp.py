@@ -81,7 +81,9 @@ class AiohttpClient:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=BASE_HEADERS,
             skip_auto_headers=("Content-Type",),
-            timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
+            timeout=aiohttp.ClientTimeout(
+                total=None, connect=None, sock_connect=wire.connecting, sock_read=wire.reading
+            ),
             auto_decompress=False,
             trust_env=False,
             proxy=wire.proxy,

@@ -87,7 +87,7 @@ class HttpxClient:
             headers=BASE_HEADERS,
             follow_redirects=False,
             trust_env=False,
-            timeout=None,
+            timeout=httpx.Timeout(None, connect=self._wire.connecting, read=self._wire.reading),
             limits=httpx.Limits(max_connections=self._wire.connections),
             verify=self._ssl,
             proxy=self._wire.proxy,

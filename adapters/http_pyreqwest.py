@@ -123,6 +123,10 @@ class PyreqwestClient:
             .zstd(False)
             .min_tls_version("TLSv1.3" if wire.tls.minimum == "1.3" else "TLSv1.2")
         )
+        if wire.connecting is not None:
+            builder = builder.connect_timeout(timedelta(seconds=wire.connecting))
+        if wire.reading is not None:
+            builder = builder.read_timeout(timedelta(seconds=wire.reading))
         if self._identity:
             builder = builder.identity_pem(self._identity)
         if wire.proxy:

@@ -87,7 +87,7 @@ class KeySlot:
                 if self.key is not None and self.key is not refused and self.key.good_until > self._clock.now():
                     return self.key
                 if self._failure is not None and self._failures != seen:
-                    raise _again(self._failure)
+                    raise self._failure.copy()
                 try:
                     self.key = await self._fetch(deadline)
                 except SourceTimeout:
@@ -98,10 +98,3 @@ class KeySlot:
                 return self.key
         except TimeoutError:
             raise SourceTimeout() from None
-
-
-def _again(error: SourceError) -> SourceError:
-    """The same error for somebody else: one exception raised in two tasks would mix their tracebacks."""
-    same = type(error)(error.detail)
-    same.retry_after = error.retry_after
-    return same

@@ -72,11 +72,10 @@ def raise_for(verdict: Verdict) -> None:
     What is exhausted comes back with the next day of the platform, which is a day in China.
     """
     if kind := ERRORS.get(verdict.kind):
-        error = kind(f"{verdict.code} {verdict.message}".strip())
-        error.retry_after = verdict.retry_after
-        if error.retry_after is None and verdict.kind == "exhausted":
-            error.retry_after = until_tomorrow(datetime.now(CHINA_TIME))
-        raise error
+        wait = verdict.retry_after
+        if wait is None and verdict.kind == "exhausted":
+            wait = until_tomorrow(datetime.now(CHINA_TIME))
+        raise kind(f"{verdict.code} {verdict.message}".strip(), retry_after=wait)
 
 
 def until_tomorrow(now: datetime) -> float:

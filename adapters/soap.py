@@ -96,7 +96,9 @@ class SoapSource:
     async def differences(self, timeout: float) -> list[str]:
         """What the service publishes that is not as the mapping has it, in words. Raises SourceError: it cannot be asked."""
         told = [note for note in [await certificate_note(self.endpoint, timeout)] if note]
-        answer = await self.http.send("GET", f"{self.endpoint.partition('?')[0]}?wsdl", self.headers, None, timeout)
+        answer = await self.http.send(
+            "GET", f"{self.endpoint.partition('?')[0]}?wsdl", self.headers, None, within(timeout)
+        )
         raise_for_status(answer)
         if wsdl_digest(answer.body) != wsdl_digest((self.mapping.folder / self.connect.wsdl).read_bytes()):
             told.append(f"对方现在发布的 WSDL 与 {self.connect.wsdl} 不同")

@@ -28,7 +28,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a source answered: its records, and the payload they were read from, byte for byte (for landing)."""
+    """What a source answered: its records, and the payload they were read from, byte for byte (for landing).
+
+    Adapters leave the last three alone. A page `is_cached` when it was received before it was asked for; it then has no
+    payload. `keys` are those it answers, all that were asked for when empty. A page put together from several answers
+    has all their records, and them as its `parts`.
+    """
 
     records: Sequence[Record]
     raw: bytes
@@ -36,6 +41,9 @@ class Page:
     received_at: datetime
     total: int | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
+    is_cached: bool = False
+    keys: Sequence[str] = ()
+    parts: Sequence["Page"] = ()
 
 
 class Source(Protocol):

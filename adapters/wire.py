@@ -28,6 +28,8 @@ def wire(connect: HttpConnect, at: str, secrets: Secrets) -> Wire:
         networks=networks,
         tls=_tls(connect.tls, secrets),
         proxy=_proxy(connect.proxy, secrets) if connect.proxy else None,
+        connecting=connect.connect_timeout,
+        reading=connect.read_timeout,
     )
 
 

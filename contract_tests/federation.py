@@ -101,13 +101,17 @@ class Asking:
 
 @contextmanager
 def federation(folder: Path, mappings: Path | None = None) -> Iterator[Federation]:
-    """Every source of `mappings` simulated; the store is a SQLite file in `folder`."""
+    """Every source of `mappings` simulated; the store is a SQLite file in `folder`.
+
+    Answers are not kept for the next request, so that the calls a request makes can be counted (`settings_changed`).
+    """
     mappings = mappings or PROJECT / "mappings"
     registry = load_registry()
     environment = {
         "GATEWAY_DATABASE_URL": f"sqlite:///{folder / 'gateway.db'}",
         "GATEWAY_PARTY_KEY_SECRET": "tests-only",
         "GATEWAY_INTROSPECTION": "true",
+        "GATEWAY_CACHE_ENTRIES": "0",
         "GATEWAY_MAPPINGS": str(mappings),
     }
     with ExitStack() as stack:

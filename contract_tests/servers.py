@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +26,7 @@ QUICK = (
     "unix_socket_directories=",
     "max_connections=200",
 )
-INSTALL = (
-    ("apt-get", "update", "-qq"),
-    (
-        "env",
-        "DEBIAN_FRONTEND=noninteractive",
-        "apt-get",
-        "install",
-        "-y",
-        "-qq",
-        "--no-install-recommends",
-        "postgresql",
-    ),
-)
+INSTALL = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq", "--no-install-recommends")
 
 
 @contextmanager
@@ -67,14 +55,80 @@ def find_postgres() -> Path:
     """The folder of PostgreSQL's programs; installs Debian's package when root. Raises RuntimeError when there is none."""
     if found := _installed():
         return found
-    if shutil.which("apt-get") and os.geteuid() == 0:
-        for command in INSTALL:
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        if found := _installed():
-            return found
+    if _install("postgresql") and (found := _installed()):
+        return found
     raise RuntimeError(
         "these tests need PostgreSQL: install it (Debian: apt-get install postgresql), no server was found"
     )
+
+
+class RedisServer:
+    """A Redis without persistence on a port of its own, which a test may kill, stop, wake and start again."""
+
+    def __init__(self) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, empty, and wait until it answers."""
+        command = [find_redis(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=tempfile.gettempdir())
+        until = time.monotonic() + STARTING
+        while time.monotonic() < until and self._process.poll() is None:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.sendall(b"PING\r\n")
+                if connection.recv(7) == b"+PONG\r\n":
+                    return
+            time.sleep(0.02)
+        raise RuntimeError("Redis did not start")
+
+    def signal(self, number: int) -> None:
+        """SIGSTOP: it accepts connections and never answers. SIGCONT: it goes on."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it as `kill -9` does; may be called when it has ended already."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(STOPPING)
+            self._process = None
+
+
+@contextmanager
+def redis_server() -> Iterator[RedisServer]:
+    """A new, empty Redis; another port is tried when somebody else was quicker to take the first."""
+    server = RedisServer()
+    try:
+        for _ in range(3):
+            with suppress(RuntimeError):
+                server.start()
+                break
+            server.kill()
+            server = RedisServer()
+        else:
+            server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+def find_redis() -> str:
+    """The program; installs Debian's package when root. Raises RuntimeError when there is none."""
+    if found := shutil.which("redis-server") or (_install("redis-server") and shutil.which("redis-server")):
+        return found
+    raise RuntimeError("these tests need Redis: install it (Debian: apt-get install redis-server), no server was found")
+
+
+def _install(package: str) -> bool:
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        return False
+    for command in (("apt-get", "update", "-qq"), (*INSTALL, package)):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return True
 
 
 def _installed() -> Path | None:

@@ -7,14 +7,17 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-import uvicorn
-from starlette.applications import Starlette
-
+from adapters.mapping.load import load_mappings
 from contract_tests.federation import Federation
-from gateway.app import create_app, prove
-from gateway.serving import allow_many_connections, configured
+from gateway.app import Application, Definitions, create_app
+from gateway.serving import Server, allow_many_connections
+from gateway.settings import read_settings
+from schema.build import build_schema
+from schema.load import load_registry
 
 NEWER = "application/graphql-response+json"
 PATIENCE = 30.0
@@ -105,7 +108,9 @@ def read_reply(connection: socket.socket) -> Reply:
     line, *fields = first.decode("latin-1").split("\r\n")
     headers = {name.lower(): value for name, value in (field.split(": ", 1) for field in fields)}
     while len(body) < int(headers.get("content-length", "0")):
-        body += connection.recv(65536)
+        if not (more := connection.recv(65536)):
+            raise ConnectionError(f"closed in the middle of {first[:200]!r}")
+        body += more
     found = re.match(r"HTTP/1\.1 (\d+)", line)
     assert found, line
     return Reply(int(found[1]), headers, body)
@@ -114,16 +119,26 @@ def read_reply(connection: socket.socket) -> Reply:
 @contextmanager
 def served(running: Federation, **changed: str) -> Iterator[Served]:
     """A gateway over these simulators with these settings, on a socket of this process."""
-    with listening_with(create_app(*prove({**running.settings.secrets, **changed}))) as serving:
+    settings = read_settings({**running.settings.secrets, **changed})
+    definitions = _defined(settings.mappings, settings.specification)
+    with listening_with(create_app(settings, definitions)) as serving:
         yield serving
 
 
+@cache
+def _defined(mappings: Path, specification: Path) -> Definitions:
+    """What is written in these folders, read once: nobody changes it while it is served."""
+    return Definitions(
+        registry := load_registry(specification), load_mappings(registry, mappings), build_schema(registry)
+    )
+
+
 @contextmanager
-def listening_with(app: Starlette) -> Iterator[Served]:
+def listening_with(app: Application) -> Iterator[Served]:
     """An application on a socket of this process."""
     allow_many_connections()
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
-    server = uvicorn.Server(configured(app))
+    server = Server(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     while not server.started:

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-import uvicorn
 
 from contract_tests.federation import Federation, federation
 from gateway.app import create_app, prove
-from gateway.serving import configured
+from gateway.serving import Server
 from gateway.settings import PROJECT
 
 FEDERATED = (PROJECT / "schema" / "examples" / "federated.graphql").read_text("utf-8")
@@ -29,7 +28,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def served(running: Federation) -> Iterator[str]:
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(configured(create_app(*prove(running.settings.secrets))))
+    settings, definitions = prove(running.settings.secrets)
+    server = Server(create_app(settings, definitions))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     while not server.started:

@@ -18,9 +18,13 @@ from contract_tests.hostile import CASE, LATE, gateway, nobody_is_called_and_lif
 from contract_tests.serving import PATIENCE, Reply, Served, head, read_reply, served
 from gateway.app import prove
 from gateway.returning import return_everything
-from gateway.web.protocol import HEAD_SECONDS, STALL_SECONDS
+from gateway.web.response import LINGERING
 
 __all__ = ["gateway", "nobody_is_called_and_life_goes_on", "sources"]
+
+HEAD = 2.0
+"""Seconds for a head and for a body where a test waits for the end of them."""
+STALL = 1.0
 
 
 def test_g13_a_body_is_cut_off_while_it_is_read(gateway: Served) -> None:
@@ -43,7 +47,18 @@ def until_closed(connection: socket.socket, started: float) -> tuple[float, byte
     return time.monotonic() - started, got
 
 
-def test_g15_a_thousand_half_heads_are_closed_in_time_and_keep_nobody_out(gateway: Served) -> None:
+def test_g15_a_thousand_half_heads_are_closed_in_time_and_keep_nobody_out(sources: Federation) -> None:
+    limits = {"GATEWAY_HEAD_TIMEOUT": str(HEAD), "GATEWAY_BODY_TIMEOUT": str(HEAD)}
+    with served(sources, **limits) as impatient:
+        half_heads_are_closed_in_time(impatient)
+
+
+def test_g15_the_limits_of_a_head_and_a_body_are_ten_seconds_unless_set(sources: Federation) -> None:
+    settings = sources.settings
+    assert (settings.head_timeout, settings.body_timeout, settings.stall_timeout) == (10, 10, 10)
+
+
+def half_heads_are_closed_in_time(gateway: Served) -> None:
     started = time.monotonic()
     half = [gateway.connect() for _ in range(1000)]
     for number, connection in enumerate(half):
@@ -67,7 +82,7 @@ def test_g15_a_thousand_half_heads_are_closed_in_time_and_keep_nobody_out(gatewa
     ]
 
     def drip() -> None:
-        while not ended.wait(0.5):
+        while not ended.wait(HEAD / 10):
             for connection, drop in drops:
                 with contextlib.suppress(OSError):
                     connection.sendall(drop)
@@ -75,7 +90,7 @@ def test_g15_a_thousand_half_heads_are_closed_in_time_and_keep_nobody_out(gatewa
     dropping = threading.Thread(target=drip)
     dropping.start()
     asked = []
-    while time.monotonic() - started < HEAD_SECONDS / 2:
+    while time.monotonic() - started < HEAD / 2:
         asked.append(gateway.is_answering())
     assert all(asked)
     try:
@@ -89,14 +104,14 @@ def test_g15_a_thousand_half_heads_are_closed_in_time_and_keep_nobody_out(gatewa
         dropping.join()
         for connection in (*half, dripping, refused, kept):
             connection.close()
-    assert max(seconds for seconds, _ in lasted) < 12 + LATE
-    assert min(seconds for seconds, _ in lasted) > HEAD_SECONDS - 1
+    assert max(seconds for seconds, _ in lasted) < HEAD + LATE
+    assert min(seconds for seconds, _ in lasted) > HEAD / 2
     said = {told.split(b"\r\n")[0] for _, told in lasted[21::2]}
     assert said == {b"HTTP/1.1 408 Request Timeout"}
     assert body_said.startswith(b"HTTP/1.1 408 ")
     assert refused_said.startswith(b"HTTP/1.1 415 ")
     assert kept_said.startswith(b"HTTP/1.1 408 ")
-    assert max(body_lasted, refused_lasted, kept_lasted) < 14 + LATE
+    assert max(body_lasted, refused_lasted, kept_lasted) < HEAD + LINGERING + LATE
 
 
 @pytest.mark.parametrize(
@@ -119,17 +134,17 @@ def test_g15_a_head_that_is_too_large_is_431(gateway: Served, sent: list[bytes])
     assert time.monotonic() - started < LATE
 
 
-def test_g16_a_reader_that_stops_is_let_go(gateway: Served) -> None:
+def test_g16_a_reader_that_stops_is_let_go(sources: Federation) -> None:
     """Answers are asked for and never read; once no byte has moved for a while the connection is reset."""
     query = "query=%7B__schema%7Btypes%7Bname%20description%20fields%7Bname%20description%7D%7D%7D%7D"
-    with socket.socket() as reader:
+    with served(sources, GATEWAY_STALL_TIMEOUT=str(STALL)) as gateway, socket.socket() as reader:
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         reader.connect(("127.0.0.1", gateway.port))
         reader.sendall(head("GET", f"/graphql?{query}", {"accept": "*/*"}) * 200)
         started = time.monotonic()
-        while time.monotonic() - started < STALL_SECONDS * 3 and is_open(reader):
-            time.sleep(0.1)
-        assert STALL_SECONDS - 1 < time.monotonic() - started < STALL_SECONDS * 2 + LATE
+        while time.monotonic() - started < STALL * 3 + LATE and is_open(reader):
+            time.sleep(0.02)
+        assert STALL / 2 < time.monotonic() - started < STALL * 2 + LATE
 
 
 def is_open(connection: socket.socket) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from yarl import URL
@@ -91,6 +92,15 @@ async def test_the_deadline_holds_for_the_whole_call(client: HttpClient, behave:
         with pytest.raises(SourceTimeout):
             await client.send("GET", url, {}, None, within(SHORT))
         assert time.monotonic() - started < PATIENCE
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_silence_longer_than_declared_ends_the_call_before_its_deadline(kind: str) -> None:
+    client = http_client(replace(HERE, connecting=LONG, reading=SHORT), kind)
+    async with server(sends(answer(bytes(9))[:-1])) as url:
+        with pytest.raises(SourceTimeout):
+            await client.send("GET", url, {}, None, within(1000 * PATIENCE))
+    await client.aclose()
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from pathlib import Path
 import strawberry
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from adapters.mapping.compiled import Compiler
 from adapters.mapping.load import load_mappings
@@ -21,6 +22,7 @@ from adapters.secrets import names_in
 from adapters.source import Source
 from gateway.console.page import console_page, read_examples, static_routes
 from gateway.engine.calls import Calls
+from gateway.engine.calls.shared import Shared
 from gateway.engine.demand import Limits
 from gateway.engine.engine import Engine
 from gateway.engine.executor import Services
@@ -31,7 +33,10 @@ from gateway.log import logger
 from gateway.settings import PROJECT, Settings, look_at_settings
 from gateway.store.identity import make_hash_id
 from gateway.store.store import Store
+from gateway.tracing import flush_traces, set_up_tracing
+from gateway.web.admission import Admission
 from gateway.web.endpoint import Endpoint
+from gateway.web.operations import Operations
 from gateway.web.origin import cross_origin
 from schema.build import build_schema
 from schema.load import load_registry
@@ -110,6 +115,19 @@ def make_preparation(definitions: Definitions, settings: Settings) -> Preparatio
     )
 
 
+def open_calls(sources: Mapping[str, Source], mappings: Mapping[str, SourceMapping], settings: Settings) -> Calls:
+    """Calls to these sources, within limits that are shared with other replicas where there is a Redis."""
+    redis = str(settings.redis_url)
+    return Calls(
+        sources,
+        mappings,
+        Shared(redis) if redis else None,
+        str(settings.party_key_secret).encode(),
+        settings.cache_entries,
+        settings.cache_bytes,
+    )
+
+
 class Gateway:
     """A running gateway: its sources, its store, its engine."""
 
@@ -123,7 +141,7 @@ class Gateway:
         sources: dict[str, Source] = {
             name: open_source(mapping, settings.secrets) for name, mapping in definitions.mappings.items()
         }
-        self.calls = Calls(sources, definitions.mappings)
+        self.calls = open_calls(sources, definitions.mappings, settings)
         services = Services(
             definitions.registry,
             definitions.mappings,
@@ -153,32 +171,63 @@ class Gateway:
             self.store.close()
 
 
-def create_app(settings: Settings, definitions: Definitions) -> Starlette:
-    """The ASGI application over what was proven."""
-    running: list[Gateway] = []
+class Application:
+    """The ASGI application: GraphQL requests go straight to their endpoint, everything else by the routes of Starlette."""
+
+    def __init__(self, settings: Settings, definitions: Definitions, admission: Admission) -> None:
+        self.running: list[Gateway] = []
+        self.settings, self.definitions = settings, definitions
+        self.admission = admission
+        examples = read_examples(EXAMPLES)
+        endpoint = Endpoint(self._engine, settings, lambda: console_page(examples, STATIC), admission)
+        self.operations = Operations(admission, self._reach_store, self._health)
+        self.routed = Starlette(
+            routes=[
+                Route("/", _home),
+                Route("/graphql", endpoint),
+                *self.operations.routes(with_metrics=settings.metrics_port is None),
+                static_routes(STATIC),
+            ],
+            lifespan=self._lifespan,
+            middleware=[cross_origin(settings.allowed_origins)] if settings.allowed_origins else [],
+        )
+        self.direct = None if settings.allowed_origins else endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        if self.direct is not None and scope["type"] == "http" and scope["path"] == "/graphql":
+            await self.direct(scope, receive, send)
+        else:
+            await self.routed(scope, receive, send)
+
+    def observed(self) -> Starlette:
+        """The application of the port for metrics."""
+        return Starlette(routes=self.operations.routes(with_metrics=True))
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with Gateway(definitions, settings).running() as gateway:
-            running.append(gateway)
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        if self.settings.otlp_endpoint:
+            set_up_tracing(self.settings.otlp_endpoint, self.definitions.registry.version)
+        async with Gateway(self.definitions, self.settings).running() as gateway:
+            self.running.append(gateway)
             yield
+        await asyncio.to_thread(flush_traces)
 
-    examples = read_examples(EXAMPLES)
-    endpoint = Endpoint(lambda: running[0].engine, settings, lambda: console_page(examples, STATIC))
+    def _engine(self) -> Engine:
+        return self.running[0].engine
 
-    async def home(_request: Request) -> Response:
-        return RedirectResponse("/graphql")
+    def _reach_store(self) -> bool:
+        return self.running[0].store.is_reachable()
 
-    async def health(_request: Request) -> Response:
-        return JSONResponse({"status": "ok"})
+    def _health(self) -> Mapping[str, object]:
+        return {name: {} for name in sorted(self.running[0].calls.sources)}
 
-    return Starlette(
-        routes=[
-            Route("/", home),
-            Route("/graphql", endpoint),
-            Route("/healthz", health),
-            static_routes(STATIC),
-        ],
-        lifespan=lifespan,
-        middleware=[cross_origin(settings.allowed_origins)] if settings.allowed_origins else [],
-    )
+
+async def _home(_request: Request) -> Response:
+    return RedirectResponse("/graphql")
+
+
+def create_app(settings: Settings, definitions: Definitions) -> Application:
+    """The ASGI application over what was proven."""
+    admission = Admission(settings.most_in_flight, settings.latest_turn, settings.critical_header)
+    return Application(settings, definitions, admission)

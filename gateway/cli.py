@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -43,6 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     serve = add("serve", _serve, "启动网关")
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8080)
+    serve.add_argument("--workers", type=int, default=1, help="进程数；SIGHUP 逐个换新，不丢请求")
+    serve.add_argument("--worker", default="", help=argparse.SUPPRESS)
 
     check = add("check", _check, "不启动，检查规范、映射和设置，一次列出全部问题")
     check.add_argument("--live", action="store_true", help="再去问各来源：表和 WSDL 是否还是映射所写，账号是否只读")
@@ -92,11 +95,27 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(arguments: argparse.Namespace) -> int:
     from gateway.app import create_app, prove
     from gateway.log import configure_logging
-    from gateway.serving import serve
 
     configure_logging()
-    serve(create_app(*prove()), arguments.host, arguments.port)
+    settings, definitions = prove()
+    if arguments.workers > 1:
+        from gateway.workers import serve_workers
+
+        return serve_workers(settings, arguments.host, arguments.port, arguments.workers)
+    from gateway.serving import serve
+
+    sockets, control, observed = _handed(arguments.worker)
+    serve(create_app(settings, definitions), arguments.host, arguments.port, sockets, control, observed)
     return 0
+
+
+def _handed(numbers: str) -> tuple[list[socket.socket], socket.socket | None, socket.socket | None]:
+    """What the parent of a worker hands it: the socket to listen on, the one to the parent, the one for metrics if any."""
+    handed: list[socket.socket | None] = [socket.socket(fileno=int(number)) for number in numbers.split(",") if number]
+    if not handed:
+        return [], None, None
+    listening, control, observed = [*handed, None][:3]
+    return [listening] if listening else [], control, observed
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -141,8 +160,10 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 def _sync(arguments: argparse.Namespace) -> int:
     from gateway.app import prove
+    from gateway.log import configure_logging
     from gateway.returning import return_data
 
+    configure_logging()
     return 0 if return_data(*prove(), arguments.source, arguments.operation, print) else 1
 
 

@@ -51,6 +51,7 @@ def demo(port: int) -> int:
             "GATEWAY_PARTY_KEY_SECRET": "demo-only",
             "GATEWAY_ALLOW_EXPLAIN": "true",
             "GATEWAY_INTROSPECTION": "true",
+            "GATEWAY_CACHE_ENTRIES": "0",  # so that a source that is stopped or started is seen at once
         }
         for child in children:
             environment |= child.environment

@@ -10,7 +10,8 @@ from adapters.mapping.model import SourceMapping
 from adapters.mapping.record import HashId
 from adapters.open import open_source
 from adapters.source import Source
-from gateway.app import Definitions
+from gateway.app import Definitions, open_calls
+from gateway.engine.calls.patient import PatientSource
 from gateway.settings import Settings
 from gateway.store.identity import make_hash_id
 from gateway.store.runs import RunSuperseded
@@ -53,13 +54,16 @@ async def _return(
     try:
         store.create()
         for mapping in mappings:
-            source = open_source(mapping, settings.secrets)
+            calls = open_calls(
+                {mapping.name: open_source(mapping, settings.secrets)}, {mapping.name: mapping}, settings
+            )
+            source = PatientSource(calls, mapping.name)
             try:
                 for name, operation in mapping.operations.items():
                     if operation.changes and only in (None, name):
                         succeeded &= await _run(source, mapping, name, store, hash_id, report)
             finally:
-                await source.aclose()
+                await calls.aclose()
     finally:
         store.close()
     return succeeded

@@ -27,6 +27,34 @@ class Settings:
     """GATEWAY_SPECIFICATION: the folder of the data element specification."""
     request_timeout: float
     """GATEWAY_REQUEST_TIMEOUT: how long one GraphQL request may take, all waves together."""
+    longest_timeout: float
+    """GATEWAY_LONGEST_TIMEOUT: the most that a client may ask for by `X-Request-Timeout`."""
+    most_in_flight: int
+    """GATEWAY_MOST_IN_FLIGHT: requests that are answered at once, as long as this process keeps up with its own work."""
+    latest_turn: float
+    """GATEWAY_LATEST_TURN: how late the event loop or a thread may be before fewer requests are let in."""
+    heavy_cost: int
+    """GATEWAY_HEAVY_COST: from what cost on an operation is heavy; heavy ones may take a quarter of the places."""
+    learning_share: float
+    """GATEWAY_LEARNING_SHARE: the share of time that operations never seen before may take while others are answered."""
+    most_learning: int
+    """GATEWAY_MOST_LEARNING: operations never seen before that may wait to be prepared."""
+    critical_header: str
+    """GATEWAY_CRITICAL_HEADER: `name: value` by which the proxy in front marks what goes before the rest; none when empty."""
+    drain_notice: float
+    """GATEWAY_DRAIN_NOTICE: how long `/readyz` says 503 before connections are no longer taken."""
+    drain_timeout: float
+    """GATEWAY_DRAIN_TIMEOUT: how long requests in flight have to finish after SIGTERM."""
+    metrics_port: int | None
+    """GATEWAY_METRICS_PORT: where `/metrics` is, each worker at the next port; on the service's own port when empty."""
+    otlp_endpoint: str
+    """GATEWAY_OTLP_ENDPOINT: where traces are sent to (OTLP over HTTP); nowhere when empty."""
+    head_timeout: float
+    """GATEWAY_HEAD_TIMEOUT: how long the head of a request may take to arrive."""
+    body_timeout: float
+    """GATEWAY_BODY_TIMEOUT: how long the body of a request may take to arrive."""
+    stall_timeout: float
+    """GATEWAY_STALL_TIMEOUT: how long a reader of an answer may take none of it."""
     allow_explain: bool
     """GATEWAY_ALLOW_EXPLAIN: whether `X-Explain: 1` puts the plan into `extensions`."""
     federated_tracing: bool
@@ -65,6 +93,12 @@ class Settings:
     """GATEWAY_ALLOWED_HOSTS: names this service is asked under, with commas; any when empty."""
     allowed_origins: tuple[str, ...]
     """GATEWAY_ALLOWED_ORIGINS: origins of other sites whose pages may ask (CORS), with commas; none when empty."""
+    redis_url: Secret
+    """GATEWAY_REDIS_URL: the Redis that replicas share budgets and short answers over; each for itself when empty."""
+    cache_entries: int
+    """GATEWAY_CACHE_ENTRIES: answers of sources (one for each key) that are kept for as long as mappings allow; 0: none."""
+    cache_bytes: int
+    """GATEWAY_CACHE_BYTES: memory for these answers."""
     secrets: Mapping[str, str] = field(repr=False)
     """Everything a mapping may name as `env:NAME`."""
 
@@ -90,11 +124,29 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
             problems.append(Problem("environment", 1, 1, name, f"“{environ.get(name)}” 不是合法的{_KINDS[cast]}"))
             return default
 
-    def count(name: str, default: int) -> int:
+    def count(name: str, default: int, least: int = 1) -> int:
         number = int(str(read(name, int, default)))
-        if number < 1:
-            problems.append(Problem("environment", 1, 1, name, f"应至少为 1，实为 {number}"))
-        return max(number, 1)
+        if number < least:
+            problems.append(Problem("environment", 1, 1, name, f"应至少为 {least}，实为 {number}"))
+        return max(number, least)
+
+    def seconds(name: str, default: float, least: float = 0.001) -> float:
+        number = float(str(read(name, float, default)))
+        if not least <= number <= 3600:
+            problems.append(Problem("environment", 1, 1, name, f"应为 {least:g} 至 3600 秒，实为 {number:g}"))
+        return number if least <= number <= 3600 else default
+
+    def share(name: str, default: float) -> float:
+        number = float(str(read(name, float, default)))
+        if not 0 < number <= 1:
+            problems.append(Problem("environment", 1, 1, name, f"应大于 0 且不超过 1，实为 {number:g}"))
+        return number if 0 < number <= 1 else default
+
+    def critical(name: str) -> str:
+        said, _, value = str(read(name, str, "")).partition(":")
+        if bool(said.strip()) != bool(value.strip()) or not (said + value).isascii():
+            problems.append(Problem("environment", 1, 1, name, "应写作“名称: 值”，只用 ASCII 字符"))
+        return f"{said.strip().lower()}: {value.strip()}" if said.strip() and value.strip() else ""
 
     def several(name: str) -> tuple[str, ...]:
         return tuple(entry.strip().lower() for entry in str(read(name, str, "")).split(",") if entry.strip())
@@ -105,7 +157,21 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
         party_key_secret=Secret(str(read("GATEWAY_PARTY_KEY_SECRET", str, ""))),
         mappings=Path(str(read("GATEWAY_MAPPINGS", str, str(PROJECT / "mappings")))),
         specification=Path(str(read("GATEWAY_SPECIFICATION", str, str(PROJECT / "schema" / "spec")))),
-        request_timeout=float(str(read("GATEWAY_REQUEST_TIMEOUT", float, 15.0))),
+        request_timeout=seconds("GATEWAY_REQUEST_TIMEOUT", 15.0),
+        longest_timeout=seconds("GATEWAY_LONGEST_TIMEOUT", 60.0),
+        most_in_flight=count("GATEWAY_MOST_IN_FLIGHT", 1000),
+        latest_turn=seconds("GATEWAY_LATEST_TURN", 0.01),
+        heavy_cost=count("GATEWAY_HEAVY_COST", 2000),
+        learning_share=share("GATEWAY_LEARNING_SHARE", 0.2),
+        most_learning=count("GATEWAY_MOST_LEARNING", 50),
+        critical_header=critical("GATEWAY_CRITICAL_HEADER"),
+        drain_notice=seconds("GATEWAY_DRAIN_NOTICE", 0.0, least=0.0),
+        drain_timeout=seconds("GATEWAY_DRAIN_TIMEOUT", 20.0),
+        metrics_port=count("GATEWAY_METRICS_PORT", 1) if environ.get("GATEWAY_METRICS_PORT") else None,
+        otlp_endpoint=str(read("GATEWAY_OTLP_ENDPOINT", str, "")),
+        head_timeout=seconds("GATEWAY_HEAD_TIMEOUT", 10.0),
+        body_timeout=seconds("GATEWAY_BODY_TIMEOUT", 10.0),
+        stall_timeout=seconds("GATEWAY_STALL_TIMEOUT", 10.0),
         allow_explain=bool(read("GATEWAY_ALLOW_EXPLAIN", bool, False)),
         federated_tracing=bool(read("GATEWAY_FEDERATED_TRACING", bool, False)),
         largest_body=count("GATEWAY_LARGEST_BODY", 256 * 1024),
@@ -125,8 +191,14 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
         only_trusted=bool(read("GATEWAY_ONLY_TRUSTED", bool, False)),
         allowed_hosts=several("GATEWAY_ALLOWED_HOSTS"),
         allowed_origins=several("GATEWAY_ALLOWED_ORIGINS"),
+        redis_url=Secret(str(read("GATEWAY_REDIS_URL", str, ""))),
+        cache_entries=count("GATEWAY_CACHE_ENTRIES", 10_000, least=0),
+        cache_bytes=count("GATEWAY_CACHE_BYTES", 64 * 1024 * 1024),
         secrets=environ,
     )
+    if str(settings.redis_url) and not str(settings.redis_url).startswith(("redis://", "rediss://", "unix://")):
+        told = "应为 redis://、rediss:// 或 unix:// 开头的地址"
+        problems.append(Problem("environment", 1, 1, "GATEWAY_REDIS_URL", told))
     if not str(settings.party_key_secret):
         problems.append(
             Problem("environment", 1, 1, "GATEWAY_PARTY_KEY_SECRET", "必须设置（用于当事人证件号码的哈希）")
@@ -147,7 +219,7 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
 
 def folders_only() -> dict[str, str]:
     """The environment for commands that only read what is written down: our settings, and no secret and no store."""
-    withheld = ("GATEWAY_PARTY_KEY_SECRET", "GATEWAY_DATABASE_URL")
+    withheld = ("GATEWAY_PARTY_KEY_SECRET", "GATEWAY_DATABASE_URL", "GATEWAY_REDIS_URL")
     environ = os.environ  # noqa: TID251 - the one place
     ours = {name: environ[name] for name in environ if name.startswith("GATEWAY_") and name not in withheld}
     return {**ours, "GATEWAY_PARTY_KEY_SECRET": "not used"}

@@ -16,11 +16,12 @@ from schema.enums import make_enums
 from schema.query import make_query
 from schema.registry import Registry
 from schema.scalars import SCALARS
+from schema.subscription import make_subscription
 from schema.types import make_types
 
 DESCRIBED = r'(?:^ *"""[^"]*"""\n)?'
 FOR_COMPOSITION = (
-    (r"^schema @link\(.*\) \{\n  query: Query\n\}\n\n", ""),
+    (r"^schema @link\(.*\) \{\n  query: Query\n  subscription: Subscription\n\}\n\n", ""),
     (r"^(type \w+(?: implements \w+)?)(?: @(?:key|shareable)(?:\([^)]*\))?)+ \{$", r"\1 {"),
     (DESCRIBED + r"^  _entities\([^)]*\): .*\n\n?", ""),
     (DESCRIBED + r"^  _service: .*\n\n?", ""),
@@ -69,6 +70,7 @@ def build_schema(registry: Registry) -> strawberry.Schema:
 
     schema = QuietSchema(
         query=make_query(registry, types, enums, subgraph),
+        subscription=make_subscription(),
         types=list(types.values()),
         config=StrawberryConfig(scalar_map=SCALARS, enable_experimental_incremental_execution=True),
         federation_version=FEDERATION,

@@ -13,6 +13,7 @@ OF_GROUPS = ("Groups", "Group", "GroupBy", "GroupKey", "Sum", "Extremes")
 TYPES = frozenset(
     {
         *("Query", "Mutation", "Subscription", "Provenance", "Mode", "PageInfo", "Node", "Direction"),
+        *("EntityChange", "EntityChangeKind", "SyncRun", "SyncRunStatus"),
         *("CodeDefinition", "CodeTableDefinition", "EntityDefinition", "RelationDefinition"),
         *("ElementDefinition", "ElementDefinitionConnection", "ElementDefinitionEdge", "ElementDefinitionFilter"),
         *("ElementKind", "ElementNeed", "ElementSensitivity", "ElementStatus"),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from adapters.mapping.check import check_operations, check_request_words
+from adapters.mapping.check_limits import check_limits
 from adapters.mapping.fields import FieldMaker
 from adapters.mapping.judge import conditional_checks, dated_codes
 from adapters.mapping.model import (
@@ -80,6 +81,7 @@ class _Loader:
             if (operation := self._operation(name, written, entities)) is not None
         }
         check_request_words(document, form, self.folder)
+        check_limits(document, form)
         mapping = SourceMapping(
             name=form.source,
             title=form.title,

@@ -160,11 +160,53 @@ SoapAuth = Annotated[NoAuth | BasicAuth | WsseAuth, Field(discriminator="kind")]
 Signing = Annotated[NationalSigning | ZhejiangSigning, Field(discriminator="scheme")]
 
 
+class Budget(Written):
+    """How many calls all users and syncs may make in a second, a minute and a day (of China's calendar).
+
+    `otherwise` says what holds while the count that replicas share is out of reach: each counts for itself (`local`), or
+    nobody calls (`closed`, for quotas that must not be exceeded).
+    """
+
+    per_second: int | None = Field(default=None, ge=1, le=100_000)
+    per_minute: int | None = Field(default=None, ge=1, le=1_000_000)
+    per_day: int | None = Field(default=None, ge=1, le=100_000_000)
+    otherwise: Literal["local", "closed"] = "local"
+
+
+class Retry(Written):
+    """Failed calls that may succeed later are made again: up to `times`, after a random pause of at most `pause`, which
+    doubles up to `longest`. Second calls, hedges included, are never more than `share` percent of all calls."""
+
+    times: int = Field(default=0, ge=0, le=5)
+    pause: Duration = 0.1
+    longest: Duration = 2.0
+    share: int = Field(default=10, ge=0, le=100)
+
+
+class Breaker(Written):
+    """After `failures` in a row an operation is left alone for `pause`, then tried with one call.
+
+    `slow`: calls that are still unanswered after it count as failures before they end.
+    """
+
+    failures: int = Field(default=5, ge=1, le=1000)
+    pause: Duration = 2.0
+    slow: Duration | None = None
+
+
 class Connect(Written):
-    """What every kind of source has: `timeout` bounds one call, `concurrency` all users' calls in flight together."""
+    """What every kind of source has: `timeout` bounds one call, `concurrency` all users' calls in flight together, `queue`
+    those that wait for a place. Of `timeout`, `connect_timeout` may go by without a connection and `read_timeout`
+    without a byte (HTTP only)."""
 
     timeout: Duration = 10.0
+    connect_timeout: Duration | None = None
+    read_timeout: Duration | None = None
     concurrency: int = Field(default=4, ge=1, le=256)
+    queue: int = Field(default=256, ge=0, le=10_000)
+    budget: Budget | None = None
+    retry: Retry = Retry()
+    breaker: Breaker = Breaker()
 
 
 class TlsWords(Written):
@@ -299,8 +341,24 @@ class Latest(Written):
     by: Texts
 
 
+class Cache(Written):
+    """How long an answer may be given again: `fresh` as it is, then for `stale` while it is asked for anew behind the
+    answer; that there is no such record, for `negative`."""
+
+    fresh: Duration
+    negative: Duration = 0.0
+    stale: Duration = 0.0
+
+
+class Hedge(Written):
+    """A look-up that is slow is asked a second time `after` so long, or after the 95th percentile of the latest calls
+    (`p95`); whichever answers first counts."""
+
+    after: Duration | Literal["p95"]
+
+
 class Operation(Written):
-    """Something the source can do: a `lookup` or `changes`."""
+    """Something the source can do: a `lookup` or `changes`. No call is sent with less than `at_least` time left."""
 
     request: Request
     records: str = ""
@@ -308,6 +366,9 @@ class Operation(Written):
     latest: Latest | None = None
     lookup: Lookup | None = None
     changes: Changes | None = None
+    at_least: Duration | None = None
+    cache: Cache | None = None
+    hedge: Hedge | None = None
 
 
 class FieldForm(Written):

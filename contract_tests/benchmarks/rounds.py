@@ -13,7 +13,7 @@ async def interleave(
 ) -> dict[str, float]:
     """Milliseconds of one run of each, as the median over `rounds` of the mean of `each` runs; the first round warms up.
 
-    Where nothing waits, `clock` may be `time.process_time`, which others on the machine disturb less.
+    `clock` gives seconds; `time.process_time` where nothing is waited for and the machine is busy with other work.
     """
     found: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(rounds + 1):

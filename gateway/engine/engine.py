@@ -10,6 +10,7 @@ import msgspec
 import strawberry
 from graphql import GraphQLError
 
+from gateway import tracing
 from gateway.context import RequestContext
 from gateway.engine.answer import Answers, describe
 from gateway.engine.arguments import RootArguments, root_arguments
@@ -80,6 +81,14 @@ class Engine:
     def __init__(self, schema: strawberry.Schema, services: Services, preparation: Preparation) -> None:
         self.schema, self.services, self.preparation = schema, services, preparation
 
+    def learn(self, text: str, variables: Mapping[str, Any] | None, operation_name: str | None) -> Result | None:
+        """Parse, validate and plan an operation that was never asked before; the result when it is refused."""
+        try:
+            self.preparation.prepare(text, variables or {}, operation_name)
+        except Refused as refused:
+            return Result(None, tidy(refused.errors), {}, executed=False)
+        return None
+
     async def execute(
         self, text: str, variables: Mapping[str, Any] | None, operation_name: str | None, context: RequestContext
     ) -> Result:
@@ -106,7 +115,8 @@ class Engine:
     ) -> "_Asked | Result":
         began = Began(time.time_ns(), time.perf_counter_ns())
         try:
-            prepared = self.preparation.prepare(text, variables or {}, operation_name, in_parts)
+            with tracing.span("plan", {}):
+                prepared = self.preparation.prepare(text, variables or {}, operation_name, in_parts)
             arguments = [self._arguments(root, prepared) for root in prepared.plan.roots]
         except Refused as refused:
             return Result(None, tidy(refused.errors), {}, executed=False)

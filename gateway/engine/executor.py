@@ -1,6 +1,7 @@
 """Runs a plan: wave after wave, each step one batched call, into one index. A failed call fails only what it was for."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -12,6 +13,8 @@ from adapters.errors import SourceContractBroken, SourceError
 from adapters.mapping.compiled import Compiler
 from adapters.mapping.model import LookupRole, SourceMapping
 from adapters.mapping.record import HashId, Mapped
+from adapters.source import Page
+from gateway import metrics, tracing
 from gateway.context import RequestContext
 from gateway.engine.arguments import RootArguments
 from gateway.engine.calls import Calls
@@ -26,6 +29,9 @@ from gateway.store.search import Found
 from gateway.store.store import Stored
 from schema.formats import CHINA_TIME
 from schema.registry import OWNER, Registry
+
+LEAST_RECALL = 0.05
+"""Seconds that the store has to answer instead of a source whose call took all the time there was."""
 
 
 class WriteBack(Protocol):
@@ -89,16 +95,24 @@ class Execution:
 
     async def _step(self, step: Step) -> None:
         started = time.perf_counter_ns()
-        try:
-            match step:
-                case Lookup():
-                    await self._lookup(step)
-                case StoreLookup() | StoreSearch() | StoreCount() | Identify():
-                    await run_store_step(self, step)
-        except StoreUnavailable as error:
-            fail_store_step(self, step, Failure("store", error.operation, error))
-        finally:
-            self.spans[step.number] = Span(started, time.perf_counter_ns())
+        kind = type(step).__name__
+        with tracing.span("step", {"step.kind": kind, "step.number": step.number}):
+            try:
+                match step:
+                    case Lookup():
+                        await self._lookup(step)
+                    case StoreLookup() | StoreSearch() | StoreCount() | Identify():
+                        async with asyncio.timeout(self.context.deadline.left):
+                            await run_store_step(self, step)
+            except StoreUnavailable as error:
+                fail_store_step(self, step, Failure("store", error.operation, error))
+            except TimeoutError:
+                late = StoreUnavailable("请求时限已到", source="store", operation=kind)
+                fail_store_step(self, step, Failure("store", kind, late))
+            finally:
+                ended = time.perf_counter_ns()
+                self.spans[step.number] = Span(started, ended)
+                metrics.STEPS.labels(kind).observe((ended - started) / 1e9)
 
     def members(self, number: int) -> list[Row]:
         """The rows that stand at a part, as far as they are known by now."""
@@ -156,20 +170,37 @@ class Execution:
     async def _call(
         self, step: Lookup, mapping: SourceMapping, role: LookupRole, wanted: Mapping[str, list[tuple[Use, Row]]]
     ) -> None:
-        deadline = self.context.deadline
+        calls, context = self.services.calls, self.context
         try:
-            page = await self.services.calls.make(step.source, step.operation, deadline, keys=tuple(wanted))
+            page = await calls.make(step.source, step.operation, context.deadline, context.viewer, keys=tuple(wanted))
         except SourceError as error:
-            await self._failed(step, mapping, role, wanted, Failure(step.source, step.operation, error))
+            for held in error.held:
+                self._answered(step, mapping, role, wanted, held)
+            rest = {text: uses for text, uses in wanted.items() if not any(text in held.keys for held in error.held)}
+            await self._failed(step, mapping, role, rest, Failure(step.source, step.operation, error))
             return
+        for part in page.parts or (page,):
+            self._answered(step, mapping, role, wanted, part)
+
+    def _answered(
+        self,
+        step: Lookup,
+        mapping: SourceMapping,
+        role: LookupRole,
+        asked_for: Mapping[str, list[tuple[Use, Row]]],
+        page: Page,
+    ) -> None:
+        """Take what one answer tells of those keys that it answers; what is new also flows back into the store."""
+        wanted = {text: asked_for[text] for text in page.keys} if page.keys else asked_for
         compiled = self.services.compiler.compiled(mapping, role.entity, self.plan.wants)
         mapped = compiled.page(page.records, page.received_at.astimezone(CHINA_TIME).date())
         asked = {text: [row.key for _, row in uses] for text, uses in wanted.items()}
         told, _ = name_as_asked(mapping, role, page.records, mapped, asked)
-        origin = self._origin(step, "LIVE", page.received_at, page.received_at)
+        origin = self._origin(step, "CACHED" if page.is_cached else "LIVE", page.received_at, page.received_at)
         self._take(step, role, wanted, Adopter(self.index, mapping, compiled.wants or {}, step.number), told, origin)
         self._mark_answered(step, role, wanted)
-        self.services.write_back.offer(Answered(mapping, step.operation, page, asked))
+        if not page.is_cached:
+            self.services.write_back.offer(Answered(mapping, step.operation, page, asked))
 
     def _take(
         self,
@@ -221,7 +252,9 @@ class Execution:
         answers: dict[str, list[Stored]] = {}
         if failure.error.retryable or isinstance(failure.error, SourceContractBroken):
             keys = {text: uses[0][1].key for text, uses in wanted.items()}
-            answers = await self.services.storage.last_told(mapping, step.operation, role, keys)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(self.context.deadline.left, LEAST_RECALL)):
+                    answers = await self.services.storage.last_told(mapping, step.operation, role, keys)
         known = {text: uses for text, uses in wanted.items() if text in answers}
         if known:
             self.stale[(step.source, step.operation)] = failure

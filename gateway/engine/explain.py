@@ -30,7 +30,7 @@ def _step(step: Step, plan: Plan, registry: Registry, mappings: Mapping[str, Sou
             mapping = mappings[step.source]
             operation = mapping.operations[step.operation]
             head = f"{front}{step.source}.{step.operation} -> {step.entity}"
-            return [head, f"      {_limits(mapping, operation)}", *_uses(step.uses, plan, registry, operation, mapping)]
+            return [head, *_limits(mapping, operation), *_uses(step.uses, plan, registry, operation, mapping)]
         case StoreLookup():
             return [f"{front}store -> {step.entity}", *_uses(step.uses, plan, registry, None, None)]
         case StoreSearch():
@@ -55,11 +55,35 @@ def _path(plan: Plan, number: int) -> str:
     return ", ".join(part.path for part in root.parts.values()) or root.node.name.value
 
 
-def _limits(mapping: SourceMapping, operation: OperationMapping) -> str:
+def _limits(mapping: SourceMapping, operation: OperationMapping) -> list[str]:
+    """What bounds the calls of a step, line by line: connection and places, what the source declares, what the operation does."""
     assert operation.lookup is not None
-    connect = mapping.connect
+    connect, written = mapping.connect, operation.written
     calls = "1 key a call (N+1)" if operation.lookup.batch == 1 else f"<= {operation.lookup.batch} keys a call"
-    return f"{connect.kind}, {calls}, timeout {connect.timeout:g}s, concurrency {connect.concurrency}"
+    times = f"timeout {_time(connect.timeout)}"
+    for word, limit in (("connecting", connect.connect_timeout), ("reading", connect.read_timeout)):
+        times += "" if limit is None else f" ({word} {_time(limit)})"
+    places = f"concurrency {connect.concurrency}, queue {connect.queue}"
+    slow = "" if connect.breaker.slow is None else f" or {_time(connect.breaker.slow)} of silence"
+    more = [f"breaker after {connect.breaker.failures} failures{slow} for {_time(connect.breaker.pause)}"]
+    if connect.retry.times:
+        more.append(f"retries {connect.retry.times} (<= {connect.retry.share}% of calls)")
+    if (budget := connect.budget) is not None:
+        rates = ((budget.per_second, "s"), (budget.per_minute, "min"), (budget.per_day, "day"))
+        counts = " ".join(f"{most}/{unit}" for most, unit in rates if most is not None)
+        more.append(f"budget {counts}" + (", closed without Redis" if budget.otherwise == "closed" else ""))
+    own = [] if written.at_least is None else [f"at least {_time(written.at_least)}"]
+    if (cache := written.cache) is not None:
+        extra = (("stale", cache.stale), ("negative", cache.negative))
+        own.append(f"cache {_time(cache.fresh)}" + "".join(f" {word} {_time(t)}" for word, t in extra if t))
+    if (hedge := written.hedge) is not None:
+        own.append(f"hedge after {hedge.after if hedge.after == 'p95' else _time(float(hedge.after))}")
+    first = f"{connect.kind}, {calls}, {times}, {places}"
+    return [f"      {line}" for line in (first, ", ".join(more), ", ".join(own)) if line]
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:g}s" if seconds >= 1 or not seconds else f"{seconds * 1000:g}ms"
 
 
 def _uses(

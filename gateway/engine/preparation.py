@@ -1,7 +1,7 @@
 """From the text of an operation to its plan: parsed, validated and planned once, then remembered."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from graphql import (
     FieldNode,
     GraphQLError,
     OperationDefinitionNode,
+    OperationType,
     get_argument_values,
     get_operation_ast,
     parse,
@@ -34,6 +35,9 @@ from schema.registry import Registry
 MOST_ERRORS = 100
 MOST_MISTAKES = 25
 """Errors of validation that are told; each looks for names that were meant instead, which takes its time."""
+
+OTHERWISE = (OperationType.QUERY, OperationType.MUTATION)
+"""What is answered once."""
 
 
 class Refused(Exception):
@@ -61,6 +65,15 @@ class Prepared:
     cost: int
     document: DocumentNode
     operation: OperationDefinitionNode
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is remembered of an operation for those who let it in: its name, its root fields, the most it was taken to cost."""
+
+    name: str | None
+    roots: tuple[str, ...]
+    cost: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +112,36 @@ class Preparation:
         self.texts: OrderedDict[tuple[str, str | None], _Text] = OrderedDict()
         self.plans: OrderedDict[tuple[object, ...], tuple[Plan, Projection | None]] = OrderedDict()
         self.costs: OrderedDict[tuple[object, ...], int] = OrderedDict()
+        self.known: OrderedDict[tuple[str, str | None], Known] = OrderedDict()
 
     def prepare(
         self, text: str, variables: Mapping[str, Any], operation_name: str | None, in_parts: bool = False
     ) -> Prepared:
-        """The plan of the operation and its coerced variables. Raises Refused.
+        """The plan of the operation and its coerced variables. Raises Refused; a subscription is not prepared here.
 
         `in_parts`: the client takes what is deferred or streamed later; others get everything at once.
         """
-        known = self._text(text, operation_name)
+        known, values = self._coerced(text, variables, operation_name, OTHERWISE)
+        cost = self._cost(text, operation_name, known, values)
+        plan, projection = self._plan(text, operation_name, known, values)
+        self._know(text, operation_name, known.operation, cost)
+        if in_parts and known.in_parts is not None:
+            phases = self._phases(plan, known, known.in_parts, values)
+            return Prepared(plan, None, phases, values, cost, known.in_parts, known.operation)
+        return Prepared(plan, projection, None, values, cost, known.document, known.operation)
+
+    def prepare_subscription(
+        self, text: str, variables: Mapping[str, Any], operation_name: str | None
+    ) -> tuple[DocumentNode, OperationDefinitionNode, VariableValues]:
+        """A subscription within the limits, and its coerced variables. Raises Refused."""
+        known, values = self._coerced(text, variables, operation_name, (OperationType.SUBSCRIPTION,))
+        self._know(text, operation_name, known.operation, self._cost(text, operation_name, known, values))
+        return known.document, known.operation, values
+
+    def _coerced(
+        self, text: str, variables: Mapping[str, Any], operation_name: str | None, kinds: Container[OperationType]
+    ) -> tuple[_Text, VariableValues]:
+        known = self._text(text, operation_name, kinds)
         try:
             check_page_sizes(known.sizes, variables)
         except GraphQLError as error:
@@ -118,18 +152,18 @@ class Preparation:
         )
         if isinstance(values, list):
             raise Refused(values, "BAD_USER_INPUT")
-        cost = self._cost(text, operation_name, known, values)
-        plan, projection = self._plan(text, operation_name, known, values)
-        if in_parts and known.in_parts is not None:
-            phases = self._phases(plan, known, known.in_parts, values)
-            return Prepared(plan, None, phases, values, cost, known.in_parts, known.operation)
-        return Prepared(plan, projection, None, values, cost, known.document, known.operation)
+        return known, values
 
     def operation_type(self, text: str, operation_name: str | None) -> str:
         """`query`, `mutation` or `subscription`; known before anything is validated. Raises Refused."""
         if known := self.texts.get((text, operation_name)):
             return known.operation.operation.value
         return self._operation(self._parse(text), operation_name).operation.value
+
+    def known_of(self, text: str, operation_name: str | None) -> Known | None:
+        """What is known of an operation that was prepared before; None when to prepare it would be work."""
+        key = (text, operation_name)
+        return self.known.get(key) if key in self.texts else None
 
     def check(self, text: str) -> None:
         """That each operation of the text could be asked for, whatever its variables. Raises Refused."""
@@ -144,12 +178,14 @@ class Preparation:
         assert query is not None
         return get_argument_values(query.fields[node.name.value], node, values)
 
-    def _text(self, text: str, operation_name: str | None) -> _Text:
+    def _text(self, text: str, operation_name: str | None, kinds: Container[OperationType]) -> _Text:
         key = (text, operation_name)
         if known := self.texts.get(key):
+            _check_kind(known.operation, kinds)
             self.texts.move_to_end(key)
             return known
         written = self._parse(text)
+        _check_kind(get_operation_ast(written, operation_name), kinds)
         sizes = self._validate(written)
         in_parts = written if has_incremental(written) else None
         document = delivered_at_once(written) if in_parts else written
@@ -234,6 +270,13 @@ class Preparation:
 
         return phases_of(plan, read(known.document), read(without_deferred(in_parts, values.coerced)))
 
+    def _know(self, text: str, name: str | None, operation: OperationDefinitionNode, cost: int) -> None:
+        before = self.known.get((text, name))
+        if before is None or before.cost < cost:
+            fields = (node.name.value for node in operation.selection_set.selections if isinstance(node, FieldNode))
+            said = operation.name.value if operation.name else None
+            _remember(self.known, (text, name), Known(said, tuple(dict.fromkeys(fields)), cost), self.plans_kept)
+
     def _kinds(self, node: FieldNode, values: VariableValues) -> tuple[Kind, ...]:
         """Which entities a root that may ask for any entity asks for: part of what its plan depends on."""
         try:
@@ -241,6 +284,16 @@ class Preparation:
             return kinds_of(references_of(node.name.value, given, self.registry, hash_id=str))
         except ValueError as error:
             raise GraphQLError(f"{node.name.value}：{error}", node) from None
+
+
+def _check_kind(operation: OperationDefinitionNode | None, kinds: Container[OperationType]) -> None:
+    """That the operation, if it is known which, is of a kind that is taken here. Said before anything is validated."""
+    if operation is None or operation.operation in kinds:
+        return
+    if operation.operation is OperationType.SUBSCRIPTION:
+        what = "订阅（subscription）请用 WebSocket（graphql-transport-ws）或 SSE（Accept: text/event-stream）"
+        raise Refused([GraphQLError(what, operation)], "SUBSCRIPTION_NOT_SUPPORTED")
+    raise Refused([GraphQLError("此处只接受订阅（subscription）", operation)], "BAD_USER_INPUT")
 
 
 def _remember(kept: OrderedDict[Any, Any], key: object, value: object, most: int) -> None:

@@ -16,6 +16,7 @@ from adapters.mapping.record import Mapped, record_digest
 from adapters.source import Record
 from gateway.store.current import refresh
 from gateway.store.database import key_chunks, lock
+from gateway.store.feed import changes_of, record_changes
 from gateway.store.identity import CodesExhausted, allot
 from gateway.store.issues import record_issues, storable
 from gateway.store.runs import Landed, Progress, record_progress
@@ -82,6 +83,7 @@ def land(
     _allot(connection, tables, registry, latest, moment)
     for entity in sorted({entity for entity, _ in changed}):
         refresh(connection, tables, registry, entity, [key for of, key in changed if of == entity])
+    record_changes(connection, tables, landing.source, changes_of(page, latest, changed), moment)
     return landed
 
 

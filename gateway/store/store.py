@@ -3,15 +3,18 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.store import entities, identity, runs
 from gateway.store.current import refresh, renew
 from gateway.store.database import Database
 from gateway.store.entities import Stored
+from gateway.store.feed import Position, Reading, end_of_changes, read_changes
 from gateway.store.groups import Grouped, Groups, count_groups
 from gateway.store.issues import OpenIssue, open_issues
 from gateway.store.landing import Landing, land
+from gateway.store.run_states import RunState, run_states
 from gateway.store.runs import Begun, Landed, Progress
 from gateway.store.search import Found, Search, find
 from gateway.store.tables import make_tables
@@ -33,6 +36,8 @@ class Store:
         self.registry, self.clock = registry, clock
         self.tables = make_tables(registry)
         self.database = Database(url)
+        self.on_change: list[Callable[[], None]] = []
+        """Called, in the thread that wrote, after each landing and each step of a run of this very object."""
 
     def create(self) -> None:
         """Make what is missing; safe to repeat and to race."""
@@ -40,15 +45,24 @@ class Store:
             self.tables, lambda connection, changed: renew(connection, self.tables, self.registry, changed)
         )
 
+    def is_reachable(self) -> bool:
+        """Whether the database answers."""
+        try:
+            return self.database.read(lambda connection: connection.execute(select(1)).scalar()) == 1
+        except SQLAlchemyError:
+            return False
+
     def close(self) -> None:
         """Let go of all connections; may be called twice."""
         self.database.close()
 
     def land(self, landing: Landing, progress: Progress | None = None) -> Landed:
         """Take one page in, by one transaction; with `progress` the run's cursor and ledger are in it too."""
-        return self.database.write(
+        landed = self.database.write(
             lambda connection: land(connection, self.tables, self.registry, landing, progress, self.clock())
         )
+        self._tell()
+        return landed
 
     def answers(
         self, source: str, operation: str, key_texts: Sequence[str], embedded: Mapping[str, str] | None = None
@@ -126,14 +140,34 @@ class Store:
 
     def begin_run(self, source: str, operation: str) -> Begun:
         """Start a run of a stream; an unfinished earlier one may write no more."""
-        return self.database.write(
+        begun = self.database.write(
             lambda connection: runs.begin_run(connection, self.tables, source, operation, self.clock())
         )
+        self._tell()
+        return begun
 
     def finish_run(self, run_id: int, cursor: str | None) -> None:
         """The run came to its end and the stream stands at `cursor`. Raises RunSuperseded."""
         self.database.write(lambda connection: runs.finish_run(connection, self.tables, run_id, cursor, self.clock()))
+        self._tell()
 
     def fail_run(self, run_id: int, error: str) -> None:
         """The run ended with an error, told without secrets; the stream stands where its last page left it."""
         self.database.write(lambda connection: runs.fail_run(connection, self.tables, run_id, error, self.clock()))
+        self._tell()
+
+    def end_of_changes(self) -> Position:
+        """The position behind all changes that are committed by now."""
+        return self.database.read(lambda connection: end_of_changes(connection, self.tables))
+
+    def changes(self, since: Position, most: int) -> Reading:
+        """What was committed since, each change once, whoever wrote it; at most so many at a time."""
+        return self.database.read(lambda connection: read_changes(connection, self.tables, since, most))
+
+    def run_states(self, known: Collection[RunState] | None = None) -> list[RunState]:
+        """How the newest runs stand, and those among `known` that were running; of None, all that are running."""
+        return self.database.read(lambda connection: run_states(connection, self.tables, known))
+
+    def _tell(self) -> None:
+        for listener in list(self.on_change):
+            listener()

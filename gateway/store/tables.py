@@ -46,6 +46,7 @@ class Tables:
     run: Table
     ledger: Table
     quarantine: Table
+    change: Table
 
 
 def make_tables(registry: Registry) -> Tables:
@@ -67,6 +68,7 @@ def make_tables(registry: Registry) -> Tables:
         run=_run(metadata),
         ledger=_ledger(metadata),
         quarantine=_quarantine(metadata),
+        change=_change(metadata),
     )
 
 
@@ -317,4 +319,24 @@ def _quarantine(metadata: MetaData) -> Table:
         Column("reason", Text, nullable=False),
         Column("step", Text, nullable=False),
         Column("at", Instant, nullable=False),
+    )
+
+
+def _change(metadata: MetaData) -> Table:
+    """What became of entities, in the order it was written. `written_by`: the transaction, where numbers are not enough to
+    tell what is new. Numbers are never given twice."""
+    return Table(
+        "change",
+        metadata,
+        Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+        Column("entity", KEY, nullable=False),
+        Column("key", KEY, nullable=False),
+        Column("kind", Text, nullable=False),
+        Column("source", KEY, nullable=False),
+        Column("at", Instant, nullable=False),
+        Column("written_by", BigInteger),
+        CheckConstraint("kind IN ('created', 'changed', 'deleted')", name="change_kind"),
+        Index("change_at", "at"),
+        Index("change_written_by", "written_by"),
+        sqlite_autoincrement=True,
     )

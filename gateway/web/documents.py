@@ -58,6 +58,10 @@ class Documents:
             )
         return asked.query
 
+    def is_registered(self, text: str) -> bool:
+        """Whether somebody registered this very text."""
+        return self._trusted(identifier_of(text)) is not None
+
     def remember(self, asked: GraphQLRequest) -> None:
         """Keep a text that came with its identifier and ran, so that the identifier will do next time."""
         if not asked.document_id or asked.query is None or self.is_only_trusted or asked.document_id in self.remembered:

@@ -1,16 +1,19 @@
 """GraphQL over HTTP on `/graphql`: POST and GET, and the page for people who open it in a browser."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
+from opentelemetry.trace import Span
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
 
-from gateway.context import Deadline, RequestContext
+from gateway import metrics, tracing
+from gateway.context import Deadline
 from gateway.engine.engine import Engine, Result
-from gateway.engine.preparation import Refused
 from gateway.limits import (
     STATUS,
     BadRequest,
@@ -18,45 +21,79 @@ from gateway.limits import (
     check_content_type,
     parse_query_string,
     parse_request,
+    parse_timeout,
     read_body,
 )
 from gateway.log import logger
 from gateway.settings import Settings
+from gateway.web.admission import RETRY_AFTER, Admission
+from gateway.web.answering import OTHER, Answering
 from gateway.web.documents import Documents
+from gateway.web.learning import overloaded
 from gateway.web.negotiation import JSON_TYPE, media_type, wants_html
 from gateway.web.origin import check_host, check_origin
 from gateway.web.parts import PartsResponse, takes_parts
 from gateway.web.response import VARY, answer, refusal, to_bytes
 
 METHODS = "GET, HEAD, POST"
+TIMEOUT_HEADER = "x-request-timeout"
+TRACE_ID = "x-trace-id"
 TRACE_HEADER = "apollo-federation-include-trace"
+
+
+@dataclass(slots=True)
+class Observed:
+    """What is told of one request to those who watch: which operation, how it ended, how long it took."""
+
+    span: Span
+    started: float = field(default_factory=time.perf_counter)
+    operation: str = OTHER
+    outcome: str = "ok"
+
+    def end(self) -> None:
+        """Tell it."""
+        metrics.REQUESTS.labels(self.operation, self.outcome).observe(time.perf_counter() - self.started)
+        self.span.set_attribute("graphql.operation", self.operation)
+        self.span.set_attribute("graphql.outcome", self.outcome)
 
 
 class Endpoint:
     """The application behind `/graphql`."""
 
-    def __init__(self, engine: Callable[[], Engine], settings: Settings, page: Callable[[], str]) -> None:
-        self.engine, self.settings, self.page = engine, settings, page
+    def __init__(
+        self, engine: Callable[[], Engine], settings: Settings, page: Callable[[], str], admission: Admission
+    ) -> None:
+        self.settings, self.page, self.admission = settings, page, admission
         self.documents = Documents(settings.persisted_kept, settings.trusted_documents, settings.only_trusted)
+        self.answering = Answering(engine, settings, self.documents, admission)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; when the client leaves, everything that was going on for it ends."""
+        """Answer one request. When the client leaves, the server cancels us, and everything that goes on for it."""
         request = Request(scope, receive)
-        response: Response | None
-        try:
-            response = await self._respond(request)
-        except BadRequest as bad:
-            response = self._refusal(request, bad)
-        except ClientDisconnect:
-            return  # in the middle of its body
-        except Exception as error:  # a bug of ours: the client is told that, and nothing of what happened inside
-            logger().error("request.internal_error", error=type(error).__name__, exc_info=error)
-            body = {"errors": [{"message": "内部错误", "extensions": {"code": "INTERNAL"}}]}
-            response = refusal(request, body, 500, is_lingering=False)
-        if response is not None:
+        with tracing.request_span(request.headers.get(tracing.HEADER)) as (trace_id, span):
+            bind_contextvars(trace_id=trace_id)
+            seen = Observed(span)
+            try:
+                response = await self._respond(request, seen)
+            except BadRequest as bad:
+                seen.outcome = "overloaded" if bad.status == 503 else "refused"
+                response = self._refusal(request, bad)
+            except ClientDisconnect:
+                return  # in the middle of its body
+            except asyncio.CancelledError:
+                seen.outcome = "cancelled"
+                raise
+            except Exception as error:  # a bug of ours: the client is told that, and nothing of what happened inside
+                logger().error("request.internal_error", error=type(error).__name__, exc_info=error)
+                body = {"errors": [{"message": "内部错误", "extensions": {"code": "INTERNAL"}}]}
+                seen.outcome = "internal_error"
+                response = refusal(request, body, 500, is_lingering=False)
+            finally:
+                seen.end()
+            response.headers[TRACE_ID] = trace_id
             await response(scope, receive, send)
 
-    async def _respond(self, request: Request) -> Response | None:
+    async def _respond(self, request: Request, seen: Observed) -> Response:
         check_host(request.headers.get("host", ""), self.settings.allowed_hosts)
         if request.headers.get("upgrade", "").lower() == "websocket":
             raise BadRequest("WEBSOCKET_NOT_SUPPORTED", "不支持 WebSocket 与订阅（subscription），请用 POST")
@@ -67,6 +104,9 @@ class Endpoint:
             headers = {"cache-control": "no-cache", "vary": VARY, "x-frame-options": "DENY"}
             return HTMLResponse(self.page(), headers=headers)
         check_origin(request, self.settings.allowed_origins)
+        asked_for = request.headers.get(TIMEOUT_HEADER)
+        seconds = parse_timeout(asked_for, self.settings.request_timeout, self.settings.longest_timeout)
+        deadline = Deadline.after(seconds)
         if media_type(request.headers.get("accept")) is None:
             raise BadRequest("NOT_ACCEPTABLE", "只能以 application/graphql-response+json 或 application/json 答复")
         if is_read:
@@ -75,24 +115,24 @@ class Endpoint:
             headers_given = request.headers
             check_content_type(headers_given.getlist("content-type"), headers_given.get("content-encoding"))
             length = headers_given.get("content-length")
-            asked = parse_request(await read_body(request.stream(), length, self.settings.largest_body))
-        return await _unless_gone(request, self._answer(request, asked, is_read))
+            largest, patience = self.settings.largest_body, self.settings.body_timeout
+            asked = parse_request(await read_body(request.stream(), length, largest, patience))
+        return await self._answer(request, asked, is_read, deadline, seen)
 
-    async def _answer(self, request: Request, asked: GraphQLRequest, is_read: bool) -> Response:
+    async def _answer(
+        self, request: Request, asked: GraphQLRequest, is_read: bool, deadline: Deadline, seen: Observed
+    ) -> Response:
+        if self.admission.is_crowded:
+            raise overloaded("busy")
         text = self.documents.text_of(asked)
-        engine = self.engine()
-        if is_read:
-            self._check_query_only(engine, text, asked.operation_name)
         is_explained = self.settings.allow_explain and request.headers.get("x-explain") == "1"
         is_traced = self.settings.federated_tracing and request.headers.get(TRACE_HEADER) == "ftv1"
-        context = RequestContext(Deadline.after(self.settings.request_timeout), explain=is_explained, trace=is_traced)
-        if takes_parts(request.headers.get("accept")):
-            outcome = await engine.execute_in_parts(text, asked.variables, asked.operation_name, context)
-            if not isinstance(outcome, Result):
-                return PartsResponse(outcome)
-            result = outcome
-        else:
-            result = await engine.execute(text, asked.variables, asked.operation_name, context)
+        in_parts = takes_parts(request.headers.get("accept"))
+        result = await self.answering.result(text, asked, is_read, deadline, is_explained, is_traced, in_parts)
+        seen.operation = self.answering.label(text, asked)
+        if not isinstance(result, Result):
+            return PartsResponse(result)
+        seen.outcome = "refused" if not result.executed else "errors" if result.errors else "ok"
         if result.executed:
             self.documents.remember(asked)
         content = to_bytes(result.body())
@@ -100,15 +140,6 @@ class Endpoint:
             content = to_bytes(_too_large(self.settings.largest_answer))
             return await answer(request, content, 200, is_clean=False)
         return await answer(request, content, _status(request, result), is_clean=not result.errors)
-
-    def _check_query_only(self, engine: Engine, text: str, operation_name: str | None) -> None:
-        """GET is safe by the meaning of HTTP: what may change something is refused before anything else is looked at."""
-        try:
-            operation = engine.preparation.operation_type(text, operation_name)
-        except Refused:
-            return  # it will be refused again, with its reasons
-        if operation != "query":
-            raise BadRequest("METHOD_NOT_ALLOWED", f"GET 只能查询（query），{operation} 请用 POST")
 
     def _is_for_people(self, request: Request) -> bool:
         is_asking = any(name in request.query_params for name in ("query", "documentId", "extensions"))
@@ -120,27 +151,9 @@ class Endpoint:
         response = refusal(request, bad.body(), status, bad.code in ("BODY_TOO_LARGE", "REQUEST_TIMEOUT"))
         if bad.code == "METHOD_NOT_ALLOWED":
             response.headers["allow"] = "POST" if request.method in METHODS else METHODS
+        if bad.status == 503:
+            response.headers["retry-after"] = str(RETRY_AFTER)
         return response
-
-
-async def _unless_gone(request: Request, work: Coroutine[Any, Any, Response]) -> Response | None:
-    """The result of the work, or None when the client left first; the work is cancelled then."""
-    working = asyncio.create_task(work)
-    leaving = asyncio.create_task(_until_gone(request))
-    try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        return None
-    finally:
-        for task in (working, leaving):
-            task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
-
-
-async def _until_gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _status(request: Request, result: Result) -> int:

@@ -1,34 +1,49 @@
 """HTTP/1.1 on the wire with an end to everything: uvicorn's own protocol bounds neither a head, a slow body nor a slow reader.
 
-A head has HEAD_SECONDS and LARGEST_HEAD bytes, a body BODY_SECONDS, and whoever reads an answer must take some of it every
-STALL_SECONDS. Absolute and other odd request targets, and none or several Host, are 400; upgrades are never made.
+A head has so many seconds and LARGEST_HEAD bytes, a body so many seconds, and whoever reads an answer must take some of it
+in as many (Patience). Absolute and other odd request targets, and none or several Host, are 400; upgrades are never made.
 """
 
 import asyncio
 import json
 import socket
 import struct
+from dataclasses import dataclass
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from gateway.limits import BODY_SECONDS, BadRequest
+from gateway import metrics
+from gateway.limits import BadRequest
+from gateway.web.admission import REFUSAL, REFUSAL_HEAD, Admission, refuse
 
-HEAD_SECONDS = 10.0
 LARGEST_HEAD = 16 * 1024
 MOST_HEADERS = 100
-STALL_SECONDS = 10.0
 LEAST_PROGRESS = 16 * 1024
-"""Bytes a reader has to take in STALL_SECONDS."""
+"""Bytes a reader has to take before its time is up, for getting as much again."""
+TARGET = b"/graphql"
 GRACE = 3.0
 """Seconds that the application has to answer 408 itself before a slow body is cut off here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds that a head and a body may take to arrive, and a reader to take some of its answer."""
+
+    head: float = 10.0
+    body: float = 10.0
+    stall: float = 10.0
 
 
 class GuardedProtocol(HttpToolsProtocol):
     """uvicorn's httptools protocol, with limits."""
 
-    def __init__(self, *given: Any, **named: Any) -> None:
+    def __init__(self, *given: Any, patience: Patience, admission: Admission, **named: Any) -> None:
         super().__init__(*given, **named)
+        self.patience, self.admission = patience, admission
+        self.entered = 0
+        self.is_refusing = self.is_for_us = False
+        self.task: asyncio.Task[None] | None = None
         self.timers: dict[str, asyncio.TimerHandle] = {}
         self.is_in_head = True
         self.head_size = self.unread_head = self.messages = 0
@@ -38,14 +53,18 @@ class GuardedProtocol(HttpToolsProtocol):
         """Give the first head its time. Any byte that waits to be written counts as a stall, not only many."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)
-        self._start("head", HEAD_SECONDS, self._head_is_late)
+        self._start("head", self.patience.head, self._head_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is left behind."""
         for timer in self.timers.values():
             timer.cancel()
         self.timers.clear()
+        self.admission.leave(self.entered)
+        self.entered = 0
         super().connection_lost(exc)
+        if self.task is not None and self.cycle is not None and self.cycle.disconnected:
+            self.task.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Read; refuse a head that grows too large before it ends."""
@@ -59,13 +78,13 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.unread_head > LARGEST_HEAD:
             self._refuse(_too_large())
         elif self.cycle is None or self.cycle.response_complete:
-            self._start("head", HEAD_SECONDS, self._head_is_late)
+            self._start("head", self.patience.head, self._head_is_late)
 
     def on_message_begin(self) -> None:
         """A new head."""
         super().on_message_begin()
         self.head_size = 0
-        self._start("head", HEAD_SECONDS, self._head_is_late)
+        self._start("head", self.patience.head, self._head_is_late)
 
     def on_url(self, url: bytes) -> None:
         """Count it."""
@@ -88,15 +107,47 @@ class GuardedProtocol(HttpToolsProtocol):
             self._raise(BadRequest("BAD_REQUEST", "请求目标应为以 / 开头的路径"))
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
             self._raise(BadRequest("BAD_REQUEST", "应有且仅有一个 Host 请求头"))
-        self._start("body", BODY_SECONDS + GRACE, self.transport.close)
+        self._start("body", self.patience.body + GRACE, self.transport.close)
+        self.is_for_us = self.url == TARGET or self.url.startswith(TARGET + b"?")
+        if self.is_for_us and self._is_one_too_many():
+            self._turn_away()
+            return
         super().on_headers_complete()
+        if self.admission.is_draining:
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """Keep it, unless nobody will read it."""
+        if not self.is_refusing:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The body is over."""
         self._stop("body")
         self.is_in_head = True
         self.messages += 1
+        if self.is_refusing:
+            self.is_refusing = False
+            if not self.parser.should_keep_alive() or self.admission.is_draining:
+                self.transport.close()
+            return
+        if self.is_for_us and not self.cycle.response_complete:
+            self.entered += 1
+            self.admission.enter()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """One is over."""
+        if self.entered:
+            self.entered -= 1
+            self.admission.leave()
+        super().on_response_complete()
+
+    def shutdown(self) -> None:
+        """No more after what is going on. A connection that is kept and idle gets to ask once more: its request may be on
+        its way already, and to close now would lose it; the answer says that it was the last."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
 
     def pause_writing(self) -> None:
         """The reader is slower than we are."""
@@ -112,6 +163,42 @@ class GuardedProtocol(HttpToolsProtocol):
         """What uvicorn calls for anything its parser refuses; what we refused is said with its own status."""
         self._refuse(self.refusal or BadRequest("BAD_REQUEST", "不是合法的 HTTP 请求"))
 
+    def _is_one_too_many(self) -> bool:
+        if not self.admission.is_full:
+            return False
+        critical = self.admission.critical
+        if critical and critical in (name + b": " + value for name, value in self.headers):
+            return self.admission.is_crowded
+        return True
+
+    def _turn_away(self) -> None:
+        """Say so at once, in so many bytes known beforehand; what comes of the body is thrown away while it comes."""
+        metrics.REFUSED.labels("busy").inc()
+        is_behind = self.cycle is not None and not self.cycle.response_complete
+        if is_behind or self.parser.get_method() == b"HEAD":
+            self.is_for_us, app, self.app = False, self.app, refuse
+            super().on_headers_complete()
+            self.app = app
+            return
+        self.is_refusing = True
+        is_last = not self.parser.should_keep_alive() or self.admission.is_draining
+        end = b"connection: close\r\n\r\n" if is_last else b"\r\n"
+        self.transport.write(b"".join((STATUS_LINE[503], REFUSAL_HEAD, end, REFUSAL)))
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        """Answer one request; when the client leaves, everything that was going on for it ends."""
+
+        async def until_gone(scope: Any, receive: Any, send: Any) -> None:
+            try:
+                await app(scope, receive, send)
+            except asyncio.CancelledError:
+                if not cycle.disconnected:
+                    raise
+
+        self.task = self.loop.create_task(cycle.run_asgi(until_gone))
+        self.tasks.add(self.task)
+        self.task.add_done_callback(self.tasks.discard)
+
     def _watch_writing(self, left: int) -> None:
         def check() -> None:
             now = self.transport.get_write_buffer_size()
@@ -121,7 +208,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 self._watch_writing(now)
 
         self._stop("write")
-        self._start("write", STALL_SECONDS, check)
+        self._start("write", self.patience.stall, check)
 
     def _reset(self) -> None:
         """Close at once and for good: without this option the kernel would go on holding what nobody reads."""
@@ -131,7 +218,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _head_is_late(self) -> None:
         if self.unread_head:
-            self._refuse(BadRequest("REQUEST_TIMEOUT", f"请求头应在 {HEAD_SECONDS:g} 秒内发完"))
+            self._refuse(BadRequest("REQUEST_TIMEOUT", f"请求头应在 {self.patience.head:g} 秒内发完"))
         else:
             self.transport.close()
 

@@ -1,0 +1,195 @@
+"""Requests a second of four servers over the same upstream systems, for five queries, side by side in one run.
+
+`stock`: Strawberry, httpx and zeep, written by hand. `floor`: a bare ASGI handler with the gateway's HTTP client that makes
+the same calls. `jit`: mercurius with graphql-jit on Node. `ours`: the gateway as it is served, store and write-back included.
+Each is one process on a core of its own; nginx (the upstream systems) and wrk (the load) share the other. Every request
+asks for another key than those under way beside it, and nginx's own count proves that each made its calls.
+QUICK=1 takes under a minute. STOCK_CACHES=1 lets the stock server remember documents. ROUNDS and SECONDS as you like.
+"""
+
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from contract_tests.benchmarks.engine_parts.load import (
+    CONCURRENCY,
+    PATIENCE,
+    Measured,
+    put_load_on,
+    run_wrk,
+    write_bodies,
+)
+from contract_tests.benchmarks.engine_parts.paced import Latency, latencies
+from contract_tests.benchmarks.engine_parts.processes import wait_until_quiet
+from contract_tests.benchmarks.engine_parts.queries import QUERIES, Query
+from contract_tests.benchmarks.engine_parts.servers import NAMES, Server, servers
+from contract_tests.benchmarks.engine_parts.upstreams import Upstreams, upstreams
+
+OPTIONS = os.environ  # noqa: TID251 - a benchmark's own switches
+QUICK = bool(OPTIONS.get("QUICK"))
+ROUNDS = int(OPTIONS.get("ROUNDS", "2" if QUICK else "9"))
+SECONDS = float(OPTIONS.get("SECONDS", "0.5" if QUICK else "3"))
+AT_LEAST = 16 if QUICK else 48
+"""Requests in a slot, however slow the server."""
+REST, FIRST_REST = (0.75, 3.0) if QUICK else (10.0, 120.0)
+"""Seconds for what a server does behind its answers to come to an end, after a slot and before the first."""
+CALLS_TOLERANCE = 0.02
+BYTES_TOLERANCE = 0.01
+Figures = dict[str, dict[str, list[Measured]]]
+
+
+def main() -> None:
+    """Measure and print."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="bench-engine-") as name, upstreams() as nginx:
+        folder = Path(name)
+        with servers(nginx, folder) as running:
+            _tell(started, "started")
+            seconds = {query.name: _check(query, running, nginx) for query in QUERIES}
+            _tell(started, "all answers are equal")
+            is_quiet = wait_until_quiet(running["ours"].pid, FIRST_REST)
+            _tell(started, "ours has stored them" if is_quiet else "ours is still storing them")
+            bodies = {query.name: write_bodies(folder / f"{query.name}.jsonl", query.bodies()) for query in QUERIES}
+            figures = _measure(running, nginx, bodies, seconds, started)
+            _print_table(figures)
+            _print_latencies(running["ours"], bodies, figures)
+    print(f"{time.monotonic() - started:.0f} s in all")
+    print(json.dumps({query: {server: round(rate(m), 1) for server, m in of.items()} for query, of in figures.items()}))
+
+
+def _tell(started: float, what: str) -> None:
+    print(f"{time.monotonic() - started:6.1f} s  {what}", file=sys.stderr, flush=True)
+
+
+def _check(query: Query, running: Mapping[str, Server], nginx: Upstreams) -> dict[str, float]:
+    """That all answer all keys alike and make the calls they should; returns the seconds a request takes each, alone."""
+    bodies = query.bodies()
+    answers: dict[str, list[object]] = {}
+    alone: dict[str, float] = {}
+    for name, server in running.items():
+        some = bodies if name == "ours" else bodies[:: len(bodies) // 4]
+        calls = nginx.calls()
+        took = []
+        answers[name] = []
+        for body in some:
+            started = time.perf_counter()
+            answers[name].append(server.ask(body))
+            took.append(time.perf_counter() - started)
+        calls = nginx.calls() - calls
+        assert calls == query.calls * len(some), f"{name}: {calls} calls for {len(some)} answers to {query.name}"
+        alone[name] = min(took)
+    answers["ours"] = answers["ours"][:: len(bodies) // 4]
+    for name in running:
+        for mine, floor in zip(answers[name], answers["floor"], strict=True):
+            assert mine == floor, f"{query.name}: {name} and floor differ:\n{_difference(mine, floor)}"
+    (root,) = answers["floor"][0].values()  # type: ignore[attr-defined]
+    rows = len(root.get("enforcementCases", [root]))
+    assert rows == query.rows, f"{query.name}: {rows} rows"
+    return alone
+
+
+def _difference(mine: object, other: object) -> str:
+    """The beginning of what two answers do not have in common."""
+    one, two = (json.dumps(answer, ensure_ascii=False, sort_keys=True) for answer in (mine, other))
+    at = next((i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), 0)
+    return f"{one[max(at - 100, 0) : at + 100]}\n{two[max(at - 100, 0) : at + 100]}"
+
+
+def _measure(
+    running: Mapping[str, Server],
+    nginx: Upstreams,
+    bodies: Mapping[str, Path],
+    seconds: Mapping[str, Mapping[str, float]],
+    started: float,
+) -> Figures:
+    """Every server in turn, query by query, round by round, once all are warm."""
+    figures: Figures = {query.name: {name: [] for name in NAMES} for query in QUERIES}
+    for query in QUERIES:
+        for server in running.values():
+            run_wrk(server, bodies[query.name], SECONDS)
+            wait_until_quiet(server.pid, _rest(server))
+    slots = {
+        (query.name, name): max(SECONDS, AT_LEAST * took)
+        for query in QUERIES
+        for name, took in seconds[query.name].items()
+    }
+    for number in range(ROUNDS):
+        for query in QUERIES:
+            for name, server in running.items():
+                slot, had = slots[query.name, name], figures[query.name][name]
+                if QUICK and number and slot > 2 * SECONDS:
+                    continue
+                had.append(put_load_on(server, nginx, bodies[query.name], slot, AT_LEAST // 2, _rest(server)))
+                slots[query.name, name] = had[-1].seconds
+                _check_calls(query, name, had[-1])
+        _tell(started, f"round {number + 1} of {ROUNDS}")
+    for query in QUERIES:
+        sizes = {name: statistics.median(m.bytes_each for m in figures[query.name][name]) for name in NAMES}
+        for name, measured in figures[query.name].items():
+            for one in measured:
+                away = abs(one.bytes_each / sizes[name] - 1)
+                edge = CONCURRENCY / one.requests  # of which wrk may have read a part
+                assert away < BYTES_TOLERANCE + edge, f"{query.name}: answers of {name} changed size: {one}"
+    return figures
+
+
+def _rest(server: Server) -> float:
+    """Seconds that a server may go on after a slot: what others began they finish, what ours stores behind may wait."""
+    return REST if server.name == "ours" else PATIENCE
+
+
+def _check_calls(query: Query, name: str, found: Measured) -> None:
+    """That every answer was paid for with all of its calls; those under way in the end may have made theirs or not."""
+    edge = CONCURRENCY / (found.requests + CONCURRENCY)
+    off = abs(found.calls / query.calls - 1)
+    assert off < CALLS_TOLERANCE + edge, f"{query.name}: {name} made {found.calls:.3f} calls a request: {found}"
+
+
+def rate(measured: Sequence[Measured]) -> float:
+    """Requests a second: the median of the rounds."""
+    return statistics.median(one.per_second for one in measured)
+
+
+def cpu(measured: Sequence[Measured]) -> float:
+    """Processor time of a request in µs: the median of the rounds."""
+    return statistics.median(one.cpu_us for one in measured)
+
+
+def _print_table(figures: Figures) -> None:
+    print(
+        f"engine: requests a second, {CONCURRENCY} at a time, medians of {ROUNDS} rounds of {SECONDS:g} s; CPU µs a request"
+    )
+    print(
+        f"  {'query':<8}"
+        + "".join(f"{name + ' rps':>12}{'CPU µs':>10}" for name in NAMES)
+        + f"{'of floor':>10}{'x stock':>9}{'x jit':>7}{'CPU of floor':>14}"
+    )
+    for query, of in figures.items():
+        cells = "".join(f"{rate(of[name]):>12.1f}{cpu(of[name]):>10.0f}" for name in NAMES)
+        ours, by_cpu = rate(of["ours"]), cpu(of["floor"]) / cpu(of["ours"])
+        ratios = f"{ours / rate(of['floor']):>10.2f}{ours / rate(of['stock']):>9.1f}{ours / rate(of['jit']):>7.2f}{by_cpu:>14.2f}"
+        print(f"  {query:<8}{cells}{ratios}", flush=True)
+
+
+def _print_latencies(ours: Server, bodies: Mapping[str, Path], figures: Figures) -> None:
+    """p50 and p99 of ours when requests come at half of the rate that saturates it, whether it keeps up or not."""
+    print("ours at half of saturation, from when a request was due to its answer:")
+    for query in bodies:
+        wanted = rate(figures[query]["ours"]) / 2
+        found: Latency = latencies(ours, bodies[query], wanted, SECONDS * (1 if QUICK else 5))
+        wait_until_quiet(ours.pid, REST)
+        ratio = found.p99_ms / found.p50_ms
+        print(
+            f"  {query:<8}{wanted:>8.1f} a second   p50 {found.p50_ms:.2f} ms   p99 {found.p99_ms:.2f} ms   {ratio:.1f}x   "
+            f"({found.requests} requests)",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

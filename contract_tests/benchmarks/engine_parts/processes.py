@@ -1,0 +1,66 @@
+"""Processes of the benchmark: on which core they run, what processor time they took, and their end."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+SERVER_CORE, LOAD_CORE = 0, 1
+"""The server under test has a core of its own; the generator of load and nginx share the other."""
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+QUIET_SHARE, LONGEST_QUIET = 0.05, 0.25
+STOPPING = 15.0
+
+
+def pinned(core: int, command: Sequence[str]) -> list[str]:
+    """The command, kept on one core where there are at least two."""
+    taskset = shutil.which("taskset")
+    cores = sorted(os.sched_getaffinity(0))
+    if taskset is None or len(cores) < 2:
+        return list(command)
+    return [taskset, "-c", str(cores[core]), *command]
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time the process has taken, all its threads, in user and kernel mode."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def resident_mb(pid: int) -> float:
+    """Megabytes of the process that are in memory."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE / 2**20
+
+
+def wait_until_quiet(pid: int, most: float) -> bool:
+    """Wait until the process does nothing any more, at most so many seconds; whether it came to rest."""
+    until = time.monotonic() + most
+    while time.monotonic() < until:
+        before = cpu_seconds(pid)
+        time.sleep(LONGEST_QUIET)
+        if cpu_seconds(pid) - before <= QUIET_SHARE * LONGEST_QUIET:
+            return True
+    return False
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """End a process that we started, by force when it does not end by itself."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOPPING)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,198 @@
+"""What a gateway does with more than it can take: goodput and refusals at several times its peak.
+
+The server has core 0, the load core 1. The query is a list from the store, so that no source's own limits are measured. Peak
+is what sixteen clients get that ask again as soon as they are answered. Then requests come at a rate of their own, each with
+a deadline of one second (`X-Request-Timeout: 1`), on kept connections and on new ones. QUICK=1 makes short steps.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from contract_tests.benchmarks.open_loop import Load, Seen, percentile
+from gateway.app import prove
+from gateway.demo import simulators
+from gateway.log import configure_logging
+from gateway.returning import return_everything
+from gateway.settings import PROJECT
+
+DEADLINE = 1.0
+QUERY = """query Cases { enforcementCases(first: 50, orderBy: [{field: FILED_DATE, direction: DESC}]) { totalCount nodes {
+    id caseCode caseName causeOfAction caseStatus filedDate involvedAmount violationPlace isMajor
+    provenance { source mode asOf } } } }"""
+QUICK = bool(os.environ.get("QUICK"))  # noqa: TID251 - a benchmark's own switch
+
+
+def main() -> None:
+    """Measure and print."""
+    step, rest = (4.0, 3.0) if QUICK else (30.0, 6.0)
+    figures: dict[str, object] = {}
+    _go_first()
+    with serving() as running:
+        port = running.port
+        os.sched_setaffinity(0, {1})
+        request = post(QUERY)
+        assert "errors" not in (told_once := ask_once(port, QUERY)), told_once
+        peak = closed_loop(port, request, 2.0 if QUICK else 8.0)
+        peak = max(peak, closed_loop(port, request, 2.0 if QUICK else 8.0))
+        print(f"overload: peak {peak:.0f} requests a second; steps of {step:g} s, deadline {DEADLINE:g} s")
+        figures["peak"] = round(peak, 1)
+        for is_kept in (True, False):
+            name = "kept" if is_kept else "new"
+            for factor in (0.8, 5.0, 10.0):
+                load = Load(port, request, DEADLINE, is_kept)
+                figures[f"{name} {factor:g}x"] = told(
+                    f"{name} {factor:g}x", load.run(peak * factor, step), step, peak, load.lateness
+                )
+                load.close()
+            load = Load(port, request, DEADLINE, is_kept)
+            after = load.run(peak * 0.5, rest)
+            load.close()
+            bad = [seen.due for seen in after if seen.status != 200]
+            figures[f"{name} normal after, s"] = round(max(bad, default=0.0), 2)
+            print(f"  {name:<5} normal again after {max(bad, default=0.0):.2f} s of half load")
+    print(json.dumps(figures))
+
+
+def told(name: str, seen: Sequence[Seen], seconds: float, peak: float, lateness: Sequence[float]) -> dict[str, float]:
+    """One line of the table."""
+    good = [one.took for one in seen if one.status == 200 and one.took <= DEADLINE]
+    refused = [one.took for one in seen if one.status == 503]
+    figures = {
+        "asked": len(seen) / seconds,
+        "goodput": len(good) / seconds,
+        "of peak": len(good) / seconds / peak,
+        "p50 ms": percentile(good, 0.5) * 1000,
+        "p99 ms": percentile(good, 0.99) * 1000,
+        "refused": len(refused) / seconds,
+        "refused p99 ms": percentile(refused, 0.99) * 1000,
+        "late": sum(one.status == 0 for one in seen) / seconds,
+        "failed": sum(one.status == -1 for one in seen) / seconds,
+        "other": sum(one.status not in (200, 503, 0, -1) for one in seen) / seconds,
+        "sender late p99 ms": percentile(lateness, 0.99) * 1000,
+    }
+    print(f"  {name:<10} " + "  ".join(f"{key} {value:.2f}" for key, value in figures.items()), flush=True)
+    return {key: round(value, 3) for key, value in figures.items()}
+
+
+def closed_loop(port: int, request: bytes, seconds: float, clients: int = 16) -> float:
+    """Answers a second to clients that each ask again as soon as they are answered."""
+    ended = time.perf_counter() + seconds
+    counts = [0] * clients
+
+    def ask(number: int) -> None:
+        with socket.create_connection(("127.0.0.1", port)) as held:
+            while time.perf_counter() < ended:
+                held.sendall(request)
+                got = b""
+                while b"\r\n\r\n" not in got:
+                    got += held.recv(262144)
+                head, _, body = got.partition(b"\r\n\r\n")
+                length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+                while len(body) < length:
+                    body += held.recv(262144)
+                counts[number] += head.startswith(b"HTTP/1.1 200")
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counts) / seconds
+
+
+def ask_once(port: int, query: str) -> dict[str, object]:
+    """The body of one answer."""
+    answer = httpx.post(f"http://127.0.0.1:{port}/graphql", json={"query": query}, trust_env=False)
+    return dict(answer.json())
+
+
+def post(query: str) -> bytes:
+    """The bytes of a POST."""
+    body = json.dumps({"query": query}).encode()
+    head = (
+        "POST /graphql HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+        f"x-request-timeout: {DEADLINE:g}\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def _go_first() -> None:
+    """Before other work of this machine, as far as we may: what is measured is the gateway, not who else is here."""
+    with suppress(PermissionError):
+        os.nice(-15)
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A gateway in processes of its own."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def told(self, event: str) -> int:
+        """How many times its log names an event."""
+        return self.log.read_text("utf-8").count(f'"{event}"')
+
+
+@contextmanager
+def serving(*options: str, cores: str = "0", **settings: str) -> Iterator[Serving]:
+    """A gateway on cores of its own, its store filled by one data return."""
+    with tempfile.TemporaryDirectory() as folder, (file := Path(folder) / "log").open("w", encoding="utf-8") as log:
+        configure_logging(log)
+        environment = {
+            "GATEWAY_DATABASE_URL": f"sqlite:///{Path(folder) / 'gateway.db'}",
+            "GATEWAY_PARTY_KEY_SECRET": "benchmark",
+            **settings,
+        }
+        with simulators() as children:
+            for child in children:
+                environment |= child.environment
+            return_everything(*prove(environment), lambda _line: None)
+        with serving_process(environment, file, *options, cores=cores) as running:
+            yield running
+
+
+@contextmanager
+def serving_process(environment: Mapping[str, str], file: Path, *options: str, cores: str) -> Iterator[Serving]:
+    """`gateway serve` with this environment, logging to a file, once it is ready; ended by SIGTERM."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = int(probe.getsockname()[1])
+    command = ["taskset", "-c", cores, sys.executable, "-m", "gateway.cli", "serve", "--port", str(port), *options]
+    with file.open("a", encoding="utf-8") as log:
+        process = subprocess.Popen(command, env=dict(environment), cwd=PROJECT, stdout=log, stderr=log)
+    try:
+        wait_until_ready(port)
+        yield Serving(port, process, file)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def wait_until_ready(port: int, seconds: float = 60.0) -> None:
+    """Until `/readyz` says so."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.1)
+    raise TimeoutError("the gateway did not become ready")
+
+
+if __name__ == "__main__":
+    main()

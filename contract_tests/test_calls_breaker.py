@@ -1,0 +1,221 @@
+"""The breaker: its states in their order, one probe at a time, and who may and may not open it."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.errors import SourceError, SourceRejected, SourceTimeout, SourceUnavailable
+from contract_tests.calling import CASES, DOWN, OK, SOURCE, Breaker, Calling, always, calling, market, until
+from gateway.engine.calls.breaker import Breaker as Machine
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass
+class Clock:
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Driven:
+    """A breaker and what became of it. Steps: `+` an answer, `-` a failure, `?` nobody knows, a number: seconds pass."""
+
+    clock: Clock = field(default_factory=Clock)
+    told: list[str] = field(default_factory=list)
+
+    def run(self, steps: str, **words: float) -> list[str]:
+        machine = Machine(failures=3, pause=2.0, now=self.clock, told=self.told.append, slow=words.get("slow"))
+        states = []
+        for step in steps.split():
+            if step in "+-?":
+                if machine.refuses() is None:
+                    machine.end(machine.begin(), {"+": True, "-": False, "?": None}[step])
+                else:
+                    states.append("refused")
+                    continue
+            else:
+                self.clock.now += float(step)
+            states.append(machine.state)
+        return states
+
+
+CLOSED, OPEN, HALF, REFUSED = "closed", "open", "half-open", "refused"
+
+
+@pytest.mark.parametrize(
+    ("steps", "states"),
+    [
+        ("- - +", [CLOSED, CLOSED, CLOSED]),
+        ("- - + - -", [CLOSED] * 5),
+        ("- - -", [CLOSED, CLOSED, OPEN]),
+        ("- - - + 1.9 +", [CLOSED, CLOSED, OPEN, REFUSED, OPEN, REFUSED]),
+        ("- - - 2 +", [CLOSED, CLOSED, OPEN, HALF, CLOSED]),
+        ("- - - 2 ? ? +", [CLOSED, CLOSED, OPEN, HALF, HALF, HALF, CLOSED]),
+        ("- - - 2 - 2 3.9", [CLOSED, CLOSED, OPEN, HALF, OPEN, OPEN, HALF]),
+        ("- - - 2 - 4 + - - -", [CLOSED, CLOSED, OPEN, HALF, OPEN, HALF, CLOSED, CLOSED, CLOSED, OPEN]),
+        ("? ? ? ?", [CLOSED] * 4),
+        ("- 0.5 - 0.5 -", [CLOSED, CLOSED, CLOSED, CLOSED, OPEN]),
+        ("+ - " * 6, [CLOSED] * 11 + [OPEN]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_states_follow_from_what_happened(steps: str, states: list[str]) -> None:
+    assert Driven().run(steps) == states
+
+
+def test_few_calls_open_it_too_when_all_of_them_fail_for_a_second() -> None:
+    driven = Driven()
+    machine = Machine(failures=100, pause=2.0, now=driven.clock)
+    for _ in range(3):
+        assert machine.state == "closed"
+        machine.end(machine.begin(), False)
+        driven.clock.now += 0.5
+    assert machine.state == "open"
+
+
+def test_calls_that_are_not_answered_open_it_before_they_end() -> None:
+    clock = Clock()
+    machine = Machine(failures=5, pause=2.0, slow=1.0, most_at_once=2, now=clock)
+    stalled = [machine.begin(), machine.begin()]
+    assert machine.refuses() is None
+    clock.now += 1.1
+    assert (machine.refuses(), machine.state) == (2.0, "open")
+    for number in stalled:
+        machine.end(number, True)
+    assert machine.state == "open"
+
+
+def test_calls_begun_before_it_opened_neither_open_it_again_nor_close_it() -> None:
+    clock = Clock()
+    machine = Machine(failures=2, pause=2.0, now=clock)
+    old = [machine.begin() for _ in range(4)]
+    machine.end(old[0], False)
+    machine.end(old[1], False)
+    clock.now += 2
+    machine.end(old[2], True)
+    machine.end(old[3], False)
+    assert (machine.state, machine.refuses()) == ("half-open", None)
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["begin", "answer", "failure", "unknown", "pass"]), max_size=60))
+def test_half_open_never_lets_a_second_call_in(steps: list[str]) -> None:
+    clock = Clock()
+    machine = Machine(failures=2, pause=1.0, now=clock)
+    under_way: list[int] = []
+    probes: set[int] = set()
+    for step in steps:
+        if step == "pass":
+            clock.now += 0.6
+        elif step == "begin":
+            is_half_open = machine.state == "half-open"
+            if machine.refuses() is None:
+                under_way.append(number := machine.begin())
+                probes |= {number} if is_half_open else set()
+        elif under_way:
+            machine.end(done := under_way.pop(0), {"answer": True, "failure": False, "unknown": None}[step])
+            probes.discard(done)
+        assert len(probes) <= 1
+
+
+async def outcomes(calling: Calling, count: int, name: str = "C") -> list[str]:
+    """What became of so many different questions asked at once."""
+
+    async def one(number: int) -> str:
+        try:
+            await calling.ask(f"{name}-{number}")
+        except SourceError as error:
+            return error.code
+        return "OK"
+
+    return await asyncio.gather(*(one(number) for number in range(count)))
+
+
+async def test_fifty_callers_find_one_probe_in_flight_and_its_success_lets_all_of_them_in() -> None:
+    mapping = market(breaker=Breaker(failures=2, pause="50ms"), concurrency=50)
+    async with calling(mapping) as asked:
+        upstream, breaker = asked.upstream, asked.calls._lines[SOURCE].operations[CASES].breaker
+        upstream.behave = lambda _number: always(DOWN)
+        await outcomes(asked, 3)
+        assert breaker.state != "closed"
+        await until(lambda: breaker.state == "half-open")
+        probed = asyncio.Event()
+
+        async def held_back(_number: int) -> None:
+            await probed.wait()
+
+        upstream.behave, before = held_back, len(upstream.asked)
+        upstream.most_in_flight = 0
+        everybody = asyncio.create_task(outcomes(asked, 50))
+        await until(lambda: upstream.in_flight == 1)
+        assert await outcomes(asked, 50, "others") == ["SOURCE_UNAVAILABLE"] * 50
+        probed.set()
+        assert sorted(await everybody) == ["OK"] + ["SOURCE_UNAVAILABLE"] * 49
+        assert (len(upstream.asked) - before, upstream.most_in_flight, breaker.state) == (1, 1, "closed")
+        upstream.behave = None
+        assert await outcomes(asked, 50) == ["OK"] * 50
+        assert asked.counted("gateway_source_refused_total", reason="breaker") >= 99
+
+
+async def test_total_failure_opens_it_and_the_source_is_left_alone() -> None:
+    async with calling(market(breaker=Breaker(failures=5, pause="60s"))) as asked:
+        asked.upstream.behave = lambda _number: always(DOWN)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while asked.calls.health()[SOURCE].state != "down":
+            assert await outcomes(asked, 1) == ["SOURCE_UNAVAILABLE"]
+        assert (len(asked.upstream.asked), loop.time() - began < 1.0) == (5, True)
+        with pytest.raises(SourceUnavailable) as refused:
+            await asked.ask("C-1")
+        assert refused.value.retry_after == pytest.approx(60, abs=5)
+        assert len(asked.upstream.asked) == 5
+        assert asked.calls.health()[SOURCE].open_breakers == [CASES]
+
+
+async def test_a_silent_source_is_cut_off_by_its_silence_and_not_by_the_timeout() -> None:
+    mapping = market(timeout=60.0, concurrency=2, breaker=Breaker(failures=5, pause="60s", slow="100ms"))
+    async with calling(mapping) as asked:
+        asked.upstream.behave = lambda _number: asyncio.sleep(60)
+        waiting = [asyncio.create_task(asked.ask(key, seconds=1)) for key in ("a", "b")]
+        await until(lambda: asked.upstream.in_flight == 2)
+        await asyncio.sleep(0.15)
+        with pytest.raises(SourceUnavailable):
+            await asked.ask("c")
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(error) for error in ended] == [SourceTimeout, SourceTimeout]
+        assert len(asked.upstream.asked) == 2
+
+
+async def test_refusals_are_answers_and_never_open_it() -> None:
+    async with calling(market(breaker=Breaker(failures=2))) as asked:
+        asked.upstream.behave = lambda _number: always((400, "", {}))
+        for _ in range(4):
+            with pytest.raises(SourceRejected):
+                await asked.ask("C-1")
+        assert asked.calls.health()[SOURCE].breakers[CASES] == "closed"
+
+
+async def test_a_client_in_a_hurry_cannot_open_it_for_everybody() -> None:
+    async with calling(market(breaker=Breaker(failures=2))) as asked:
+        asked.upstream.behave = lambda _number: asyncio.sleep(0.2)
+        for number in range(5):
+            with pytest.raises(SourceTimeout):
+                await asked.ask(f"C-{number}", seconds=0.02)
+        asked.upstream.behave = None
+        assert (await asked.ask("C-1")).records == []
+
+
+async def test_one_operation_that_fails_leaves_the_others_alone() -> None:
+    async with calling(market(breaker=Breaker(failures=1, pause="60s"))) as asked:
+        asked.upstream.behave = lambda _number: always(DOWN)
+        assert await outcomes(asked, 1) == ["SOURCE_UNAVAILABLE"]
+        asked.upstream.behave = lambda _number: always(OK)
+        assert (await asked.ask("91350100M000100Y43", operation="cases_of_party")).records == []
+        health = asked.calls.health()[SOURCE]
+        assert (health.state, health.open_breakers) == ("degraded", [CASES])

@@ -1,0 +1,31 @@
+"""What is counted and timed, for Prometheus. Labels come from what we know, never from what a client wrote."""
+
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+__all__ = ["CONTENT_TYPE_LATEST", "exposed"]
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+REQUESTS = Histogram(
+    "gateway_request_seconds", "A GraphQL request that was let in, until its answer is made", ["operation", "outcome"],
+    buckets=SECONDS,
+)  # fmt: skip
+REFUSED = Counter("gateway_refused_total", "GraphQL requests refused before any work was done for them", ["reason"])
+STEPS = Histogram("gateway_step_seconds", "A step of a plan", ["kind"], buckets=SECONDS)
+PREPARING = Histogram(
+    "gateway_preparing_seconds", "An operation never seen before: parse, validate, plan", buckets=SECONDS
+)
+LEARNING = Gauge("gateway_learning_waiting", "Operations never seen before that wait to be prepared")
+LOOP_LAG = Histogram(
+    "gateway_loop_lag_seconds", "How late the event loop calls back", buckets=(0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
+)  # fmt: skip
+IN_FLIGHT = Gauge("gateway_requests_in_flight", "GraphQL requests that are being answered")
+LIMIT = Gauge("gateway_requests_limit", "How many of them are let in at once, as this process can keep up")
+THREAD_LAG = Gauge("gateway_thread_lag_seconds", "How long work waits for a thread")
+DRAINING = Gauge("gateway_draining", "1 while this process finishes what it has and takes nothing new")
+
+
+def exposed() -> bytes:
+    """Everything, in Prometheus' text format."""
+    return generate_latest(REGISTRY)

@@ -1,0 +1,65 @@
+"""Traces, for OpenTelemetry: request, plan, step, call. Without an exporter every request still has an identifier for the logs."""
+
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanKind
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+TRACER = trace.get_tracer("gateway")
+HEADER = "traceparent"
+_propagator = TraceContextTextMapPropagator()
+_exporting = False
+
+
+def set_up_tracing(endpoint: str, version: str) -> None:
+    """Send spans to this OTLP/HTTP endpoint from now on, in batches, by a thread of its own. Once a process."""
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    global _exporting
+    if _exporting:
+        return
+    provider = TracerProvider(resource=Resource({"service.name": "minzhifa-gateway", "service.version": version}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces")))
+    trace.set_tracer_provider(provider)
+    _exporting = True
+
+
+def flush_traces() -> None:
+    """Send what is still here; at the end of a process."""
+    provider = trace.get_tracer_provider()
+    if _exporting and hasattr(provider, "force_flush"):
+        provider.force_flush(2000)
+
+
+@contextmanager
+def request_span(traceparent: str | None) -> Iterator[tuple[str, trace.Span]]:
+    """The trace identifier of a request, and its span: the child of who sent `traceparent`, where that is well-formed.
+
+    Neither `tracestate` nor baggage is taken: they are words of others.
+    """
+    parent = _propagator.extract({HEADER: traceparent}, Context()) if traceparent else Context()
+    if not _exporting:
+        told = trace.get_current_span(parent).get_span_context()
+        yield (f"{told.trace_id:032x}" if told.is_valid else secrets.token_hex(16)), trace.INVALID_SPAN
+        return
+    with TRACER.start_as_current_span(
+        "graphql.request", parent, SpanKind.SERVER, record_exception=False, set_status_on_exception=False
+    ) as span:
+        yield f"{span.get_span_context().trace_id:032x}", span
+
+
+@contextmanager
+def span(name: str, attributes: Mapping[str, str | int]) -> Iterator[None]:
+    """A span of what is done meanwhile; costs nothing when nobody is told."""
+    if not _exporting:
+        yield
+        return
+    with TRACER.start_as_current_span(name, attributes=attributes, record_exception=False):
+        yield

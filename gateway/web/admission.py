@@ -1,0 +1,128 @@
+"""How much is let in: as many requests at once as the process can answer in time, and no more before any work is done.
+
+The limit follows what this process itself is late with, never what sources are late with: a gateway that waits for slow
+sources has room, one that cannot keep up with its own work has none. Late are callbacks of the event loop and work handed
+to threads; as long as both come soon the limit grows while it is used, when they come late it shrinks.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gateway import metrics
+from gateway.limits import Overloaded
+
+EVERY = 0.025
+"""Seconds between two looks at how late we are."""
+LEAST = 8.0
+FIRST = 64.0
+GROWTH = 1.05
+SHRINKING = 0.85
+RETRY_AFTER = 1
+RESERVE = 1.25
+"""What is marked as critical may go this much over the limit of the rest."""
+HEAVY_SHARE = 0.25
+"""The share of the limit that heavy operations may take together."""
+
+
+REFUSAL = json.dumps(Overloaded().body(), ensure_ascii=False).encode()
+REFUSAL_HEAD = (
+    b"content-type: application/json; charset=utf-8\r\ncache-control: no-store\r\nretry-after: %d\r\n"
+    b"content-length: %d\r\n" % (RETRY_AFTER, len(REFUSAL))
+)
+
+
+class Admission:
+    """Who is in, and how many may be. One for the process."""
+
+    def __init__(self, most: int, latest: float, critical: str = "") -> None:
+        self.most, self.latest = float(most), latest
+        self.critical = critical.encode()
+        """The header, as `name: value`, of requests that go before the rest."""
+        self.limit = min(FIRST, self.most)
+        self.in_flight = self.heavy = 0
+        self.lag = self.thread_lag = 0.0
+        self.is_draining = False
+        self._watching: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._sent: float | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next ordinary request is one too many."""
+        return self.in_flight >= self.limit
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether even what is critical, or came in while its body was on the way, is too much."""
+        return self.in_flight >= self.limit * RESERVE + 1
+
+    @property
+    def is_late(self) -> bool:
+        """Whether this process cannot keep up with its own work."""
+        return max(self.lag, self.thread_lag) > self.latest
+
+    def enter(self) -> None:
+        """One more is in."""
+        self.in_flight += 1
+
+    def leave(self, count: int = 1) -> None:
+        """They are over."""
+        self.in_flight -= count
+
+    @contextmanager
+    def heavily(self) -> Iterator[bool]:
+        """A place among the heavy ones, for as long as this is open; whether there is one."""
+        is_free = self.heavy < max(1.0, self.limit * HEAVY_SHARE)
+        self.heavy += is_free
+        try:
+            yield is_free
+        finally:
+            self.heavy -= is_free
+
+    def watch(self) -> None:
+        """Begin to look at how late we are; needs the running loop."""
+        self._due = time.monotonic() + EVERY
+        self._watching = asyncio.get_running_loop().call_later(EVERY, self._look)
+
+    def stop(self) -> None:
+        """Look no longer."""
+        if self._watching:
+            self._watching.cancel()
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        self.lag = max(now - self._due, 0.0)
+        if self._sent is not None:
+            self.thread_lag = max(self.thread_lag, now - self._sent)
+        elif self.in_flight:
+            self._sent = now
+            asyncio.get_running_loop().run_in_executor(None, self._came)
+        else:
+            self.thread_lag = 0.0
+        self.adapt()
+        metrics.LOOP_LAG.observe(self.lag)
+        self.watch()
+
+    def _came(self) -> None:
+        """In a thread: so long it took until somebody had time for us."""
+        if self._sent is not None:
+            self.thread_lag = time.monotonic() - self._sent
+            self._sent = None
+
+    def adapt(self) -> None:
+        """Move the limit by what was seen last. Shrinks only while the limit is what holds, so that its effect is awaited."""
+        if self.is_late:
+            if self.in_flight <= self.limit * RESERVE:
+                self.limit = min(self.most, max(LEAST, min(self.limit, float(self.in_flight)) * SHRINKING))
+        elif self.in_flight >= self.limit * 0.8 and max(self.lag, self.thread_lag) < self.latest / 2:
+            self.limit = min(self.most, self.limit * GROWTH + 1)
+
+
+async def refuse(scope: object, receive: object, send: object) -> None:  # noqa: ARG001 - an ASGI application
+    """Answer what was pipelined behind something that is still going on."""
+    headers = [(line.partition(b": ")[0], line.partition(b": ")[2]) for line in REFUSAL_HEAD.split(b"\r\n") if line]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})  # type: ignore[operator]
+    await send({"type": "http.response.body", "body": REFUSAL})  # type: ignore[operator]
