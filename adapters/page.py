@@ -33,7 +33,8 @@ def told_by(mapping: SourceMapping, call: Call) -> Iterator[None]:
 def operation_of(mapping: SourceMapping, call: Call) -> OperationMapping:
     """The operation that is called. Raises SourceRejected when there is none of this name, or a key is no text."""
     try:
-        "".join((*call.keys, call.since or "", call.until or "")).encode()
+        texts = (text for given in call.filters.values() for text in given)
+        "".join((*call.keys, *texts, call.since or "", call.until or "", call.cursor or "")).encode()
     except UnicodeEncodeError:
         raise SourceRejected("键中含有不成对的代理字符") from None
     try:
@@ -60,11 +61,13 @@ def page_of(
     now = datetime.now(CHINA_TIME)
     notes = dict(notes or {})
     if verdict.kind == "empty":
-        return Page([], raw, media_type, now, None, notes)
+        return Page([], raw, media_type, now, None, notes=notes)
     records = _records(operation, tree)
     if operation.lookup:
         records = latest(records, operation.latest_of, operation.latest_by)
-    return Page(records, raw, media_type, now, _total(operation, tree, notes), notes)
+    written = operation.written.page
+    following = text_at(tree, parse_path(written.next)) if written and written.next else None
+    return Page(records, raw, media_type, now, _total(operation, tree, notes), following or None, notes)
 
 
 def _records(operation: OperationMapping, tree: Any) -> list[Any]:

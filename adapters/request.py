@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 
 from adapters.decode import encode_text
 from adapters.errors import SourceRejected
-from adapters.mapping.written import PLACEHOLDERS
+from adapters.mapping.placeholders import is_placeholder
 from adapters.secrets import Secrets, is_named, resolve
 from adapters.source import Call
 from adapters.xml_tree import plain_text
@@ -42,15 +42,20 @@ def _bindings(call: Call) -> dict[str, Any]:
         "$until": call.until,
         "$page": call.page,
         "$size": call.size,
+        "$offset": call.offset,
+        "$cursor": call.cursor,
+        "$order": call.order,
+        **{f"${name}": list(texts) if name.endswith(".in") else texts[0] for name, texts in call.filters.items()},
     }
 
 
 def _fill(template: Any, bindings: Mapping[str, Any], secrets: Secrets) -> Any:
     match template:
-        case str() if template in PLACEHOLDERS:
+        case str() if is_placeholder(template):
             if template == "$key" and bindings["$keys"] and bindings["$key"] is None:
                 _reject("$key 每次只能带一个键")
-            return DROPPED if bindings[template] is None else bindings[template]
+            value = bindings.get(template)
+            return DROPPED if value is None else value
         case str() if is_named(template):
             return resolve(template, secrets)
         case {"join": inner, "with": str() as separator, **others} if not others:

@@ -15,6 +15,8 @@ class Call:
 
     Lookups fill `keys` (texts, as the source writes them, at most the operation's batch). Changes fill `since` (as the
     source writes its cursor, None from the beginning), `until`, `page` (counted as the mapping says) and `size`.
+    Searches fill `filters` (`filed_date.gte` -> texts), `order` as the mapping writes it, `size` and, as the source counts
+    its pages, `page`, `offset` (records before it; what databases are asked by) or `cursor` (the last page's `next`).
     """
 
     operation: str
@@ -24,11 +26,17 @@ class Call:
     until: str | None = None
     page: int | None = None
     size: int | None = None
+    filters: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    order: str | None = None
+    offset: int | None = None
+    cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """What a source answered: its records, and the payload they were read from, byte for byte (for landing).
+
+    `next` is what to ask for the page after it, where pages are not counted.
 
     Adapters leave the last three alone. A page `is_cached` when it was received before it was asked for; it then has no
     payload. `keys` are those it answers, all that were asked for when empty. A page put together from several answers
@@ -40,6 +48,7 @@ class Page:
     media_type: str
     received_at: datetime
     total: int | None = None
+    next: str | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
     is_cached: bool = False
     keys: Sequence[str] = ()

@@ -126,9 +126,9 @@ class SqlSource:
         if len(rows) > MOST_ROWS:
             raise SourceContractBroken(f"表 {statement.name} 一次查询超过 {MOST_ROWS} 行")
         raw = canonical_json(rows)
-        records = latest(rows, operation.latest_of, operation.latest_by) if operation.lookup else rows
+        records = latest(rows, operation.latest_of, operation.latest_by) if operation.changes is None else rows
         notes = drift.notes(statement.name)
-        return Page(records, raw, "application/json", datetime.now(CHINA_TIME), None, notes)
+        return Page(records, raw, "application/json", datetime.now(CHINA_TIME), notes=notes)
 
     def _rows(self, statement: Statement, drift: Drift, call: Call, watch: Watch) -> list[dict[str, Any]]:
         """The rows; those columns that are gone are left out of them, as long as the question can be asked at all."""

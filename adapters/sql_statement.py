@@ -1,4 +1,4 @@
-"""The two queries a mapped table is asked: which rows have these keys, and which moved since a cursor.
+"""The queries a mapped table is asked: which rows have these keys, which moved since a cursor, which pass filters.
 
 Names come from the mapping and are quoted; values are bound, without a type, so that the database reads a text as what
 its column holds. SQLAlchemy writes a query once for each shape it can take; after that its text is only looked up.
@@ -15,6 +15,7 @@ from sqlalchemy.types import NullType
 from adapters.mapping.model import EntityMapping, Field, OperationMapping, SourceMapping
 from adapters.mapping.paths import RecordPath
 from adapters.source import Call
+from adapters.sql_search import Searching, search_query, searching
 from schema.problems import Problem, Problems
 
 MOST_ROWS = 50_000
@@ -47,6 +48,7 @@ class Statement:
     order: tuple[str, ...]
     page_size: int
     first_page: int
+    search: Searching | None = None
     texts: dict[Any, tuple[str, Sequence[str] | None, dict[str, Any]]] = field(default_factory=dict)
 
     @property
@@ -56,6 +58,9 @@ class Statement:
 
     def asked(self, call: Call) -> list[Asked]:
         """What to ask for a call: one query, or several that each take some of its keys."""
+        if self.search is not None:
+            size = call.size or self.page_size
+            return [self._written(*search_query(self.table, self._selected(), self.latest_of, self.search, call, size))]
         if self.key is None:
             return [self._changes(call)]
         keys = list(dict.fromkeys(call.keys))
@@ -158,21 +163,27 @@ def statement_for(mapping: SourceMapping, operation: OperationMapping, dialect: 
         schema=quoted_name(schema, True) if schema else None,
     )
     versions = _first_steps([operation.latest_of, *operation.latest_by])
-    role = operation.lookup or operation.changes
-    deleted = _first_steps([role.deleted.path if role and role.deleted else None])
+    deleted = _first_steps([operation.role.deleted.path if operation.role.deleted else None])
+    search: Searching | None = None
     paging = operation.written.page
     size = paging.size if paging else 0
     first = paging.first if paging and "first" in paging.model_fields_set else 0
     if operation.lookup:
         key: str | None = _key_column(mapping, operation, operation.lookup.field, operation.lookup.relation)
         order: tuple[str, ...] = ()
+    elif operation.search:
+        search = searching(mapping, operation, operation.search)
+        key, order = None, search.ties
+        deleted += search.columns.values()
     else:
         assert operation.changes is not None
         key = None
         cursor = _key_column(mapping, operation, operation.changes.cursor, None)
         order = _order(cursor, mapping, operation)
     essential = frozenset([*([key] if key else []), *order, *versions, *deleted])
-    return Statement(table, columns, essential, dialect, key, versions[0] if versions else None, order, size, first)
+    return Statement(
+        table, columns, essential, dialect, key, versions[0] if versions else None, order, size, first, search
+    )
 
 
 def _order(cursor: str, mapping: SourceMapping, operation: OperationMapping) -> tuple[str, ...]:
@@ -190,8 +201,7 @@ def _columns(mapping: SourceMapping, operation: OperationMapping) -> Iterator[st
     """Every column that is mapped or needed to tell what holds; never `*`."""
     yield from _entity_columns(mapping, mapping.entities[operation.entity], frozenset())
     yield from _first_steps([operation.latest_of, *operation.latest_by])
-    role = operation.lookup or operation.changes
-    yield from _first_steps([role.deleted.path if role and role.deleted else None])
+    yield from _first_steps([operation.role.deleted.path if operation.role.deleted else None])
 
 
 def _entity_columns(mapping: SourceMapping, entity: EntityMapping, outer: frozenset[str]) -> Iterator[str]:

@@ -9,9 +9,9 @@ from typing import Any
 
 from aiohttp import web
 
+from adapters.mapping.limits import Breaker, Budget, Cache, Hedge, Retry
 from adapters.mapping.load import load_mappings
 from adapters.mapping.model import SourceMapping
-from adapters.mapping.written import Breaker, Budget, Cache, Hedge, Retry
 from adapters.open import open_source
 from adapters.source import Page
 from contract_tests.stores import REGISTRY

@@ -31,7 +31,7 @@ def test_a_misspelt_word_is_named_with_file_line_column_and_suggestion(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mappings = copy_mappings(tmp_path)
-    line, column = spoil(mappings / "binhai_market" / "mapping.yaml", "case_name: ", "case_nmae: ")
+    line, column = spoil(mappings / "binhai_market" / "mapping.yaml", "case_name:     ", "case_nmae:     ")
     status, told = check(mappings, capsys, monkeypatch)
     assert status == 1
     assert told[0].startswith(
@@ -134,7 +134,7 @@ def test_a_bare_environment_does_not_hide_the_mistakes_of_a_mapping(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mappings = copy_mappings(tmp_path)
-    spoil(mappings / "binhai_market" / "mapping.yaml", "case_name: ", "case_nmae: ")
+    spoil(mappings / "binhai_market" / "mapping.yaml", "case_name:     ", "case_nmae:     ")
     monkeypatch.setenv("GATEWAY_MAPPINGS", str(mappings))
     monkeypatch.delenv("GATEWAY_PARTY_KEY_SECRET", raising=False)
     assert main(["check"]) == 1
@@ -145,7 +145,7 @@ def test_a_bare_environment_does_not_hide_the_mistakes_of_a_mapping(
 
 def test_the_gateway_does_not_start_on_a_broken_mapping(tmp_path: Path) -> None:
     mappings = copy_mappings(tmp_path)
-    spoil(mappings / "binhai_market" / "mapping.yaml", "case_name: ", "case_nmae: ")
+    spoil(mappings / "binhai_market" / "mapping.yaml", "case_name:     ", "case_nmae:     ")
     environment = {**os.environ, "GATEWAY_MAPPINGS": str(mappings), "GATEWAY_PARTY_KEY_SECRET": "tests-only"}  # noqa: TID251
     served = subprocess.run(
         [sys.executable, "-m", "gateway.cli", "serve", "--port", "0"],

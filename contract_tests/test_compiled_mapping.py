@@ -22,6 +22,7 @@ from adapters.mapping.wants import NOTHING, Want
 from adapters.source import Record
 from contract_tests.expectations import hash_id, samples_of
 from contract_tests.federation import copy_mappings
+from schema.identifiers import uscc_check_digit
 from schema.load import load_registry
 
 REGISTRY = load_registry()
@@ -278,7 +279,7 @@ def test_memory_of_values_is_bounded() -> None:
 
 def quick_fields() -> list[Field]:
     """Fields of every kind that is converted faster than `convert` does it."""
-    kinds = ("date", "datetime", "money", "integer", "boolean")
+    kinds = ("date", "datetime", "money", "integer", "boolean", "uscc")
     forms = [e for m in load_mappings(REGISTRY).values() for e in m.entities.values()]
     fields = [f for e in forms for f in (*e.fields.values(), *e.provenance.values())]
     fields = [replace(f, path=parse_path("x"), split=()) for f in fields if f.path and not f.element.format.many]
@@ -296,6 +297,8 @@ TEXTS = st.one_of(
     st.tuples(MOMENTS, st.integers(0, 18), st.sampled_from("0129 -/:T٣x")).map(
         lambda drawn: drawn[0][: drawn[1]] + drawn[2] + drawn[0][drawn[1] + 1 :]
     ),
+    st.integers(0, 10**15 - 1).map(lambda n: (body := f"91{n:015d}") + uscc_check_digit(body)),
+    st.text("0123456789ABCDEFGHJKLMNPQRTUWXY", min_size=17, max_size=17).map(lambda b: b + uscc_check_digit(b)),
     st.tuples(DIGITS, st.sampled_from(["", ".", ",", "．"]), DIGITS).map("".join),
 )
 
@@ -318,4 +321,4 @@ QUICK = quick_fields()
 
 
 def test_there_are_quick_ways_to_be_tested() -> None:
-    assert {f.form.as_ for f in QUICK if f.form} == {"date", "datetime", "money", "integer", "boolean"}
+    assert {f.form.as_ for f in QUICK if f.form} == {"date", "datetime", "money", "integer", "boolean", "uscc"}

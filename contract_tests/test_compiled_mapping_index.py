@@ -30,14 +30,14 @@ TELLINGS = st.one_of(
 
 
 class Learner:
-    """Every element by itself: the best informed source counts, among equals the first name in order; null never does."""
+    """Every element by itself: the first source in order counts, and of its words the best informed; null never does."""
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.values, self.ranks = dict(values), dict[str, tuple[int, str]]()
 
     def learn(self, name: str, value: Any, rank: int, source: str) -> None:
         known = self.ranks.get(name)
-        is_better = known is None or (-rank, source) < (-known[0], known[1])
+        is_better = known is None or (source, -rank) < (known[1], -known[0])
         is_new = value is not None and (is_better or self.values.get(name) is None)
         if is_new or known is None:
             self.values[name] = value if value is not None else self.values.get(name)
@@ -60,7 +60,7 @@ def test_taking_a_record_over_is_learning_each_of_its_elements(tellings: list[An
                 learner.learn(name, value, rank, source)
                 row.learn(name, value, rank, source)
             case ("name", source):
-                for name in list(learner.values):
+                for name in learner.values.keys() - learner.ranks.keys():
                     learner.learn(name, learner.values[name], NAMED, source)
                 row.be_named(source)
         assert {n: row.values.get(n) for n in NAMES} == {n: learner.values.get(n) for n in NAMES}

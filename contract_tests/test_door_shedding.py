@@ -17,7 +17,7 @@ from contract_tests.hostile import CASE, gateway, nobody_is_called_and_life_goes
 from contract_tests.serving import PATIENCE, Reply, Served, head, read_reply, served
 from gateway.context import Deadline
 from gateway.limits import Overloaded
-from gateway.web.admission import LEAST, Admission
+from gateway.web.admission import LEAST, LOOKS, Admission
 from gateway.web.learning import Learning
 
 __all__ = ["gateway", "nobody_is_called_and_life_goes_on", "sources"]
@@ -152,28 +152,29 @@ def test_heavy_operations_have_a_quarter_of_the_places(sources: Federation) -> N
 
 def test_the_limit_shrinks_while_late_and_grows_while_used() -> None:
     admission = Admission(most=200, latest=0.01)
+    first = admission.limit
     admission.in_flight = 60
-    admission.lag = 0.02
-    admission.adapt()
-    shrunk = admission.limit
-    assert LEAST <= shrunk < 60
-    admission.adapt()
-    assert admission.limit == pytest.approx(shrunk * 0.85) or admission.in_flight > shrunk * 1.25
+    for _ in range(LOOKS - 1):
+        admission.adapt(0.5)
+    admission.adapt(0.001)
+    assert (admission.limit >= first, admission.is_late) == (True, False)  # a pause that passes is no queue
+
     for _ in range(100):
         admission.in_flight = int(admission.limit)
-        admission.adapt()
-    assert admission.limit == LEAST
-    admission.lag = 0.001
+        admission.adapt(0.02)
+    assert (admission.limit, admission.is_late) == (LEAST, True)
+    admission.in_flight = 100
+    admission.limit = 50.0
+    admission.adapt(0.02)
+    assert admission.limit == 50.0  # those above it have to leave first
+
     admission.in_flight = 0
-    admission.adapt()
-    assert admission.limit == LEAST
+    admission.adapt(0.001)
+    assert admission.limit == 50.0  # nobody needs more
     for _ in range(200):
         admission.in_flight = int(admission.limit)
-        admission.adapt()
-    assert admission.limit == 200
-    assert admission.is_full
-    admission.thread_lag = 0.02
-    assert admission.is_late
+        admission.adapt(0.001)
+    assert (admission.limit, admission.is_full, admission.is_crowded) == (200, True, False)
 
 
 @pytest.mark.anyio

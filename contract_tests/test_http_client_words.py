@@ -45,7 +45,7 @@ def declared(folder: Path, *words: str, **more: str) -> Wire:
 
 
 def test_without_words_the_wire_is_the_safe_one(tmp_path: Path) -> None:
-    assert declared(tmp_path) == Wire("127.0.0.1", connections=4, max_bytes=16 * 1024 * 1024)
+    assert declared(tmp_path) == Wire("127.0.0.1", connections=4, max_bytes=16 * 1024 * 1024, connecting=5.0)
 
 
 def test_every_word_arrives_at_the_client(tmp_path: Path) -> None:
@@ -54,12 +54,15 @@ def test_every_word_arrives_at_the_client(tmp_path: Path) -> None:
     words = (
         "tls: {ca: env:CA, certificate: env:CERTIFICATE, key: env:KEY, minimum: '1.3'}",
         "max_bytes: 512KB",
+        "read_timeout: 3s",
         "addresses: [127.0.0.0/8, 'fd12::/16']",
     )
     assert declared(
         tmp_path, *words, CA=str(authority.file), CERTIFICATE=str(certificate), KEY=str(key)
     ) == Wire(
         "127.0.0.1",
+        connecting=5.0,
+        reading=3.0,
         max_bytes=512 * 1024,
         networks=(ip_network("127.0.0.0/8"), ip_network("fd12::/16")),
         tls=Tls(authority.file, certificate, key, "1.3"),

@@ -6,17 +6,20 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import strawberry
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from adapters.mapping.compiled import Compiler
 from adapters.mapping.load import load_mappings
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.record import HashId
+from adapters.mapping.truth import NOTHING_SAID, Truth, load_truth
 from adapters.open import open_source
 from adapters.secrets import names_in
 from adapters.source import Source
@@ -26,8 +29,10 @@ from gateway.engine.calls.shared import Shared
 from gateway.engine.demand import Limits
 from gateway.engine.engine import Engine
 from gateway.engine.executor import Services
+from gateway.engine.listening import Feed
 from gateway.engine.preparation import Preparation
 from gateway.engine.storage import Storage
+from gateway.engine.subscriptions import Subscriptions
 from gateway.engine.writeback import StoreWriteBack
 from gateway.log import logger
 from gateway.settings import PROJECT, Settings, look_at_settings
@@ -35,9 +40,13 @@ from gateway.store.identity import make_hash_id
 from gateway.store.store import Store
 from gateway.tracing import flush_traces, set_up_tracing
 from gateway.web.admission import Admission
+from gateway.web.answering import Answering
+from gateway.web.documents import Documents
 from gateway.web.endpoint import Endpoint
+from gateway.web.live import Live
 from gateway.web.operations import Operations
 from gateway.web.origin import cross_origin
+from gateway.web.websocket import Sockets
 from schema.build import build_schema
 from schema.load import load_registry
 from schema.problems import Problem, Problems
@@ -51,18 +60,20 @@ STATIC = Path(__file__).parent / "console" / "static"
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """What is known without opening anything: the specification, the mappings, the schema."""
+    """What is known without opening anything: the specification, the mappings, the schema, whose word counts."""
 
     registry: Registry
     mappings: dict[str, SourceMapping]
     schema: strawberry.Schema
+    truth: Truth = NOTHING_SAID
 
 
 def load_definitions(settings: Settings) -> Definitions:
     """Read and check everything that is written down. Raises Problems with every mistake at once."""
     registry = load_registry(settings.specification)
     mappings = load_mappings(registry, settings.mappings)
-    return Definitions(registry, mappings, build_schema(registry))
+    truth = load_truth(registry, mappings, settings.mappings)
+    return Definitions(registry, mappings, build_schema(registry), truth)
 
 
 def prove(environment: Mapping[str, str] | None = None, with_secrets: bool = True) -> tuple[Settings, Definitions]:
@@ -104,6 +115,7 @@ def make_preparation(definitions: Definitions, settings: Settings) -> Preparatio
         aliases=settings.most_aliases,
         directives=settings.most_directives,
         cost=settings.most_cost,
+        role_costs=settings.role_costs,
     )
     return Preparation(
         definitions.schema,
@@ -112,6 +124,7 @@ def make_preparation(definitions: Definitions, settings: Settings) -> Preparatio
         limits,
         settings.plans_kept,
         settings.introspection,
+        definitions.truth,
     )
 
 
@@ -134,7 +147,7 @@ class Gateway:
     def __init__(self, definitions: Definitions, settings: Settings) -> None:
         self.definitions, self.settings = definitions, settings
         self.hash_id: HashId = make_hash_id(str(settings.party_key_secret))
-        self.store = Store(settings.database_url, definitions.registry)
+        self.store = Store(settings.database_url, definitions.registry, truth=definitions.truth)
         self.store.create()
         compiler = Compiler(self.hash_id)
         self.write_back = StoreWriteBack(self.store, compiler)
@@ -150,8 +163,11 @@ class Gateway:
             self.write_back,
             self.hash_id,
             compiler,
+            definitions.truth,
         )
         self.engine = Engine(definitions.schema, services, make_preparation(definitions, settings))
+        feed = Feed(self.store, settings.feed_interval, settings.subscription_queue)
+        self.subscriptions = Subscriptions(self.engine, feed, settings.most_subscriptions)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Gateway"]:
@@ -160,6 +176,7 @@ class Gateway:
         try:
             yield self
         finally:
+            self.subscriptions.close()
             try:
                 async with asyncio.timeout(SETTLING):
                     await self.write_back.settle()
@@ -179,12 +196,17 @@ class Application:
         self.settings, self.definitions = settings, definitions
         self.admission = admission
         examples = read_examples(EXAMPLES)
-        endpoint = Endpoint(self._engine, settings, lambda: console_page(examples, STATIC), admission)
-        self.operations = Operations(admission, self._reach_store, self._health)
+        documents = Documents(settings.persisted_kept, settings.trusted_documents, settings.only_trusted)
+        answering = Answering(self._engine, settings, documents, admission)
+        live = Live(lambda: self.running[0].subscriptions, answering, documents, settings, admission)
+        self.sockets = Sockets(live)
+        endpoint = Endpoint(settings, lambda: console_page(examples, STATIC), admission, documents, answering, live)
+        self.operations = Operations(admission, self._reach_store, self._health, self._counted)
         self.routed = Starlette(
             routes=[
                 Route("/", _home),
                 Route("/graphql", endpoint),
+                WebSocketRoute("/graphql", self.sockets),
                 *self.operations.routes(with_metrics=settings.metrics_port is None),
                 static_routes(STATIC),
             ],
@@ -199,6 +221,12 @@ class Application:
             await self.direct(scope, receive, send)
         else:
             await self.routed(scope, receive, send)
+
+    async def leave(self, seconds: float) -> None:
+        """Send those who are connected for long elsewhere: subscriptions end, WebSockets close once their queries are answered,
+        which they have so many seconds for. To be called before the server ends, which waits for all of them."""
+        if self.running:
+            await self.sockets.leave(seconds)
 
     def observed(self) -> Starlette:
         """The application of the port for metrics."""
@@ -220,7 +248,10 @@ class Application:
         return self.running[0].store.is_reachable()
 
     def _health(self) -> Mapping[str, object]:
-        return {name: {} for name in sorted(self.running[0].calls.sources)}
+        return {name: msgspec.to_builtins(told) for name, told in sorted(self.running[0].calls.health().items())}
+
+    def _counted(self) -> CollectorRegistry:
+        return self.running[0].calls.metrics.registry
 
 
 async def _home(_request: Request) -> Response:

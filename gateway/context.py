@@ -23,15 +23,17 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who asks. `scope` says what part of the province they may see, `masking` which elements they see masked.
+    """Who asks. `scope` says what part of the province they may see, `masking` which elements they see masked, `role` by what
+    name the settings limit what they may ask.
 
-    Both are opaque names here; they are part of every key under which an answer may be shared between requests. Until
-    access control is built everybody is EVERYBODY, but every step can already see who asks.
+    Scope and masking are opaque names here; they are part of every key under which an answer may be shared between requests.
+    Until access control is built everybody is EVERYBODY, but every step can already see who asks.
     """
 
     name: str
     scope: str
     masking: str
+    role: str = "everybody"
 
 
 EVERYBODY = Viewer("everybody", "province", "none")

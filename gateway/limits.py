@@ -18,6 +18,8 @@ STATUS: Mapping[str, int] = {
     "BATCHING_NOT_SUPPORTED": 400,
     "WEBSOCKET_NOT_SUPPORTED": 400,
     "PERSISTED_QUERY_INVALID": 400,
+    "TOO_MANY_CONNECTIONS": 503,
+    "INTERNAL": 500,
     "PERSISTED_QUERY_NOT_FOUND": 400,
     "DOCUMENT_NOT_TRUSTED": 403,
     "CROSS_SITE_REFUSED": 403,
@@ -129,7 +131,7 @@ def parse_request(body: bytes) -> GraphQLRequest:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise BadRequest("BAD_REQUEST", "请求体必须是 UTF-8 编码") from None
-    tree = _parsed("请求体", text)
+    tree = parse_json("请求体", text)
     if isinstance(tree, list):
         raise BadRequest("BATCHING_NOT_SUPPORTED", "不支持批量请求（JSON 数组），请逐个发送")
     if not isinstance(tree, dict):
@@ -152,7 +154,7 @@ def parse_query_string(query_string: bytes) -> GraphQLRequest:
         raise BadRequest("BAD_REQUEST", "URL 参数中有 NUL 字符")
     for name in ("variables", "extensions"):
         if tree.get(name):
-            tree[name] = _parsed(name, tree[name])
+            tree[name] = parse_json(name, tree[name])
         else:
             tree.pop(name, None)
     return request_of(tree)
@@ -206,16 +208,10 @@ class _NotTaken(ValueError):
     """JSON that we do not take, and why."""
 
 
-def _parsed(what: str, text: str) -> Any:
+def parse_json(what: str, text: str) -> Any:
     """JSON as RFC 8259 has it and I-JSON recommends: unique keys, real numbers, whole characters, within reason. Raises BadRequest."""
     try:
-        tree = json.loads(
-            text,
-            object_pairs_hook=_distinct,
-            parse_constant=_no_constant,
-            parse_int=_whole,
-            parse_float=_finite,
-        )
+        tree = _DECODER.decode(text)
         _check_values(tree, DEEPEST_JSON, "\\u" in text)
     except _NotTaken as error:
         raise BadRequest("BAD_REQUEST", f"{what}：{error}") from None
@@ -269,3 +265,8 @@ def _finite(text: str) -> float:
     if number in (float("inf"), float("-inf")):
         raise _NotTaken("数字超出范围")
     return number
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_distinct, parse_constant=_no_constant, parse_int=_whole, parse_float=_finite
+)

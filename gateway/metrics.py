@@ -1,6 +1,6 @@
 """What is counted and timed, for Prometheus. Labels come from what we know, never from what a client wrote."""
 
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 __all__ = ["CONTENT_TYPE_LATEST", "exposed"]
@@ -12,6 +12,7 @@ REQUESTS = Histogram(
     buckets=SECONDS,
 )  # fmt: skip
 REFUSED = Counter("gateway_refused_total", "GraphQL requests refused before any work was done for them", ["reason"])
+BUSY = REFUSED.labels("busy")
 STEPS = Histogram("gateway_step_seconds", "A step of a plan", ["kind"], buckets=SECONDS)
 PREPARING = Histogram(
     "gateway_preparing_seconds", "An operation never seen before: parse, validate, plan", buckets=SECONDS
@@ -26,6 +27,6 @@ THREAD_LAG = Gauge("gateway_thread_lag_seconds", "How long work waits for a thre
 DRAINING = Gauge("gateway_draining", "1 while this process finishes what it has and takes nothing new")
 
 
-def exposed() -> bytes:
-    """Everything, in Prometheus' text format."""
-    return generate_latest(REGISTRY)
+def exposed(*others: CollectorRegistry) -> bytes:
+    """Everything, and what `others` have, in Prometheus' text format."""
+    return b"".join(map(generate_latest, (REGISTRY, *others)))

@@ -48,7 +48,7 @@ def return_data(
 async def _return(
     settings: Settings, definitions: Definitions, mappings: list[SourceMapping], only: str | None, report: Report
 ) -> bool:
-    store = Store(settings.database_url, definitions.registry)
+    store = Store(settings.database_url, definitions.registry, truth=definitions.truth)
     hash_id = make_hash_id(str(settings.party_key_secret))
     succeeded = True
     try:

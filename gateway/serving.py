@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from gateway.app import Application
 from gateway.web.accepting import Listener
 from gateway.web.protocol import GuardedProtocol, Patience
+from gateway.web.websocket_protocol import GuardedWebSocket
 
 BACKLOG = 2048
 TURN = 0.0005
@@ -89,9 +90,10 @@ class Server(uvicorn.Server):
         await asyncio.sleep(self.settings.drain_notice)
         for listener in self.listeners:
             listener.close()
+        until = time.monotonic() + self.settings.drain_timeout
+        await self.app.leave(self.settings.drain_timeout)
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        until = time.monotonic() + self.settings.drain_timeout
         while (self.server_state.connections or self.server_state.tasks) and time.monotonic() < until:
             if self.force_exit:
                 break
@@ -124,7 +126,9 @@ def serve(
 
 
 def configured(app: Application, served: ASGIApp) -> uvicorn.Config:
-    """How an application is served: our limits on the wire, no WebSocket, no names of programs in headers.
+    """How an application is served: our limits on the wire, no names of programs in headers.
+
+    WebSockets are not compressed: what one message may unpack to, and the memory each connection would hold, are not worth it.
 
     uvicorn's own access log stays off: ours has counts only.
     """
@@ -137,7 +141,11 @@ def configured(app: Application, served: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         served,
         http=protocol,  # type: ignore[arg-type]
-        ws="none",
+        ws=functools.partial(GuardedWebSocket, stall=settings.stall_timeout),  # type: ignore[arg-type]
+        ws_max_size=settings.largest_body,
+        ws_ping_interval=settings.heartbeat,
+        ws_ping_timeout=settings.heartbeat,
+        ws_per_message_deflate=False,
         loop="asyncio",
         access_log=False,
         log_level="error",

@@ -79,6 +79,8 @@ class Settings:
     """GATEWAY_MOST_DIRECTIVES: directives of an operation, fragments expanded."""
     most_cost: int
     """GATEWAY_MOST_COST: what an operation may cost: entities it may reach, each weighed by the kind of its source."""
+    role_costs: Mapping[str, int]
+    """GATEWAY_ROLE_COSTS: what an operation of a role may cost, where that is not GATEWAY_MOST_COST: `partner=2000,…`."""
     largest_answer: int
     """GATEWAY_LARGEST_ANSWER: bytes of an answer before compression."""
     introspection: bool
@@ -93,6 +95,20 @@ class Settings:
     """GATEWAY_ALLOWED_HOSTS: names this service is asked under, with commas; any when empty."""
     allowed_origins: tuple[str, ...]
     """GATEWAY_ALLOWED_ORIGINS: origins of other sites whose pages may ask (CORS), with commas; none when empty."""
+    feed_interval: float
+    """GATEWAY_FEED_INTERVAL: how often the store is asked what changed, while somebody subscribes to it."""
+    most_subscriptions: int
+    """GATEWAY_MOST_SUBSCRIPTIONS: subscriptions at once, over WebSocket and SSE together."""
+    subscription_queue: int
+    """GATEWAY_SUBSCRIPTION_QUEUE: events that may wait for one subscriber; one who is slower is cut off."""
+    most_sockets: int
+    """GATEWAY_MOST_SOCKETS: WebSocket connections at once."""
+    most_socket_operations: int
+    """GATEWAY_MOST_SOCKET_OPERATIONS: operations at once on one WebSocket connection."""
+    socket_init_timeout: float
+    """GATEWAY_SOCKET_INIT_TIMEOUT: how long a new WebSocket connection may take to send `connection_init`."""
+    heartbeat: float
+    """GATEWAY_HEARTBEAT: how often a WebSocket is pinged, and a comment sent to readers of SSE."""
     redis_url: Secret
     """GATEWAY_REDIS_URL: the Redis that replicas share budgets and short answers over; each for itself when empty."""
     cache_entries: int
@@ -151,6 +167,16 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
     def several(name: str) -> tuple[str, ...]:
         return tuple(entry.strip().lower() for entry in str(read(name, str, "")).split(",") if entry.strip())
 
+    def costs(name: str) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for entry in several(name):
+            role, _, cost = entry.partition("=")
+            if not (role and cost.isascii() and cost.isdigit() and int(cost) > 0):
+                problems.append(Problem("environment", 1, 1, name, f"“{entry}” 应写成 角色=代价（正整数）"))
+                continue
+            found[role.strip()] = int(cost)
+        return found
+
     trusted = str(read("GATEWAY_TRUSTED_DOCUMENTS", str, ""))
     settings = Settings(
         database_url=str(read("GATEWAY_DATABASE_URL", str, f"sqlite:///{PROJECT / 'var' / 'gateway.db'}")),
@@ -184,6 +210,7 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
         most_aliases=count("GATEWAY_MOST_ALIASES", 100),
         most_directives=count("GATEWAY_MOST_DIRECTIVES", 50),
         most_cost=count("GATEWAY_MOST_COST", 20_000),
+        role_costs=costs("GATEWAY_ROLE_COSTS"),
         largest_answer=count("GATEWAY_LARGEST_ANSWER", 8 * 1024 * 1024),
         introspection=bool(read("GATEWAY_INTROSPECTION", bool, False)),
         persisted_kept=count("GATEWAY_PERSISTED_KEPT", 1000),
@@ -191,6 +218,13 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
         only_trusted=bool(read("GATEWAY_ONLY_TRUSTED", bool, False)),
         allowed_hosts=several("GATEWAY_ALLOWED_HOSTS"),
         allowed_origins=several("GATEWAY_ALLOWED_ORIGINS"),
+        feed_interval=seconds("GATEWAY_FEED_INTERVAL", 0.5, least=0.01),
+        most_subscriptions=count("GATEWAY_MOST_SUBSCRIPTIONS", 1000),
+        subscription_queue=count("GATEWAY_SUBSCRIPTION_QUEUE", 1000),
+        most_sockets=count("GATEWAY_MOST_SOCKETS", 1000),
+        most_socket_operations=count("GATEWAY_MOST_SOCKET_OPERATIONS", 50),
+        socket_init_timeout=seconds("GATEWAY_SOCKET_INIT_TIMEOUT", 10.0),
+        heartbeat=seconds("GATEWAY_HEARTBEAT", 15.0, least=0.01),
         redis_url=Secret(str(read("GATEWAY_REDIS_URL", str, ""))),
         cache_entries=count("GATEWAY_CACHE_ENTRIES", 10_000, least=0),
         cache_bytes=count("GATEWAY_CACHE_BYTES", 64 * 1024 * 1024),

@@ -11,6 +11,8 @@ GLOBAL_ID = "id"
 NODE_FIELD, NODES_FIELD, ENTITIES_FIELD = "node", "nodes", "_entities"
 """The roots that may ask for any entity."""
 SERVICE_FIELD = "_service"
+FROM, LIVE = "from", "LIVE"
+"""The argument of a list that says where it is wanted from, and its value for the sources."""
 
 
 @cache

@@ -1,5 +1,6 @@
 """The roots: every entity by key, as a list with relay cursors, counted in groups; `node`, and what a federated graph asks."""
 
+import enum
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,6 +27,25 @@ from schema.types import Node, element_type
 
 LARGEST_PAGE = 200
 DEFAULT_PAGE = 20
+
+
+@strawberry.enum(
+    description=(
+        "列表从哪里取。筛选、排序、翻页和计数的含义相同；每个节点的 provenance 说明实际从哪里取得，"
+        "想要实时而取自本地存储时 extensions.sourceErrors 说明原因"
+    )
+)
+class ListSource(enum.Enum):
+    """Where a list is wanted from."""
+
+    STORE = strawberry.enum_value("STORE", description="取自本地存储（数据回流）")
+    LIVE = strawberry.enum_value(
+        "LIVE",
+        description=(
+            "筛选条件能确定只有一个来源持有（例如 agencyCode 等于该机关）且该来源能按条件列出时，实时问它；"
+            "否则，或它没有答复（STALE），或符合条件的过多时，取自本地存储"
+        ),
+    )
 
 
 def make_query(
@@ -81,8 +101,9 @@ def _list(entity: Entity, connection: Any, where: Any, order: Any) -> Strawberry
         argument("after", Cursor, "从哪条之后开始（上一页的 endCursor）"),
         argument("last", int, f"从后数的条数，1 至 {LARGEST_PAGE}；与 first 只写一个"),
         argument("before", Cursor, "到哪条之前为止（下一页的 startCursor）"),
+        argument("from_", ListSource, "从哪里取，不写为 STORE"),
     ]
-    description = f"{entity.title}列表，取自本地存储（数据回流）"
+    description = f"{entity.title}列表，取自本地存储（数据回流）；from: LIVE 时能由一个来源独自答复的即实时答复"
     return answered_field(list_field(entity), connection, description, arguments)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.mapping.model import SourceMapping
+from adapters.mapping.placeholders import is_placeholder
 from adapters.mapping.wire import check_wire
 from adapters.mapping.written import PLACEHOLDERS, MappingForm, Request
 from schema.problems import Path as ProblemPath
@@ -33,6 +34,7 @@ DECODERS = {
 }
 """What each word of `answer` takes and gives; an `answer` starts with text and ends with a record."""
 
+SEARCHING = ("$offset", "$cursor", "$order")
 PAIRS = {"join": "with", "text": "of"}
 
 
@@ -84,7 +86,7 @@ def _check_placeholders(document: Document, path: ProblemPath, form: MappingForm
             _check_special(document, (*path, *where), value)
         elif isinstance(value, str) and value.startswith("$"):
             used.add(value)
-            if value not in PLACEHOLDERS:
+            if not is_placeholder(value):
                 document.unknown((*path, *where), value, "不认识的占位符", PLACEHOLDERS)
         elif isinstance(value, str) and value.startswith("env:") and not re.fullmatch(r"env:[A-Z][A-Z0-9_]*", value):
             document.problem((*path, *where), "密钥写成 env:NAME（大写环境变量名）")
@@ -94,13 +96,19 @@ def _check_placeholders(document: Document, path: ProblemPath, form: MappingForm
             document.problem(path, "lookup 的请求里没有 $keys（或 $key）")
         if "$key" in keys and operation.lookup.batch > 1:
             document.problem(path, "$key 每次只带一个键，batch 须为 1；批量请用 $keys")
-        for word in used & {"$since", "$until", "$page", "$size"}:
-            document.problem(path, f"{word} 只用于 changes")
+        for word in sorted(used - {"$keys", "$key"}):
+            if is_placeholder(word):
+                document.problem(path, f"{word} 只用于 {'search' if word in SEARCHING or '.' in word else 'changes'}")
     elif operation.changes:
         if "$since" not in used:
             document.problem(path, "changes 的请求里没有 $since")
         for word in used & {"$keys", "$key"}:
             document.problem(path, f"{word} 只用于 lookup")
+        for word in sorted(word for word in used if is_placeholder(word) and (word in SEARCHING or "." in word)):
+            document.problem(path, f"{word} 只用于 search")
+    else:
+        for word in sorted(used & {"$keys", "$key", "$since", "$until"}):
+            document.problem(path, f"{word} 不用于 search")
 
 
 def _check_special(document: Document, path: ProblemPath, value: Mapping[str, Any]) -> None:

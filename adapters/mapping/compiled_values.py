@@ -12,6 +12,7 @@ from adapters.mapping.convert import FEN
 from adapters.mapping.model import Field, Reference
 from adapters.mapping.record import split_text
 from schema.formats import CHINA_TIME
+from schema.identifiers import check_uscc, doubt_uscc
 from schema.identity import HashId, key_value, refer
 from schema.registry import Entity, Relation
 
@@ -69,7 +70,7 @@ def is_plain_text(f: Field) -> bool:
 
 def reader(f: Field) -> Read:
     """What turns the thing at the field's place into its value, None when there is none. Raises Irregular."""
-    convert = _careful(f, _quick(f))
+    convert, quick = _careful(f), None if f.blank else _quick(f)
     blank = f.blank
 
     def read(given: Any) -> Any:
@@ -80,12 +81,20 @@ def reader(f: Field) -> Read:
         text = given.strip()
         return None if not text or text in blank else convert(text)
 
-    return read
+    if quick is None:
+        return read
+    known = quick
+
+    def read_quickly(given: Any) -> Any:
+        found = known(given) if type(given) is str else None
+        return read(given) if found is None else found
+
+    return read_quickly
 
 
 def splitter(f: Field) -> Read:
     """The same for a field whose text holds several values: all of them, as a tuple."""
-    convert = _careful(f, _quick(f))
+    convert = _careful(f)
     blank, separators = f.blank, f.split
 
     def read(given: Any) -> tuple[Any, ...]:
@@ -127,8 +136,9 @@ def remembered(f: Field, read: Read) -> Read | Memo:
     return read if f.element.is_sensitive else Memo(read)
 
 
-def _careful(f: Field, convert: Convert) -> Convert:
+def _careful(f: Field) -> Convert:
     """Doubtful values are for the careful reader, since doubts have to be told."""
+    convert = f.convert
     if (doubt := f.doubt) is None:
         return convert
 
@@ -147,31 +157,32 @@ def _is_free(f: Field) -> bool:
     return not is_coded and f.element.check is None and f.element.normal is None and f.doubt is None
 
 
-def _quick(f: Field) -> Convert:
-    form = f.form
-    if form is None or not _is_free(f):
-        return f.convert
+def _quick(f: Field) -> Callable[[str], Any] | None:
+    """What knows the value of most texts, and says None of the others; None where nothing is faster than `convert`."""
+    form, element = f.form, f.element
+    if form is not None and form.as_ == element.check == "uscc" and form.codes is None and element.codes is None:
+        is_whole = element.format.kind == "text" and 18 in element.format.lengths and element.normal is None
+        return _quick_uscc if is_whole else None
+    if form is None or not _is_free(f) or element.format.kind != form.as_:
+        return None
     match form.as_:
-        case "date" if f.element.format.kind == "date":
-            return _first(f.convert, _quick_date(form.format or "%Y-%m-%d"))
-        case "datetime" if f.element.format.kind == "datetime" and form.format and form.zone == "Asia/Shanghai":
-            return _first(f.convert, _quick_moment(form.format))
-        case "money" if f.element.format.kind == "money":
-            return _first(f.convert, _quick_fen(FEN[form.unit or "元"]))
+        case "date":
+            return _quick_date(form.format or "%Y-%m-%d")
+        case "datetime" if form.format and form.zone == "Asia/Shanghai":
+            return _quick_moment(form.format)
+        case "money":
+            return _quick_fen(FEN[form.unit or "元"])
         case _:
-            return f.convert
+            return None
 
 
-def _first(convert: Convert, quick: Convert | None) -> Convert:
-    """`quick` where it knows the answer, else `convert`."""
-    if quick is None:
-        return convert
-
-    def converted(text: str) -> Any:
-        found = quick(text)
-        return convert(text) if found is None else found
-
-    return converted
+def _quick_uscc(text: str) -> str | None:
+    """A code without a doubt, checked once where mapping and specification each ask for it."""
+    try:
+        code = check_uscc(text)
+    except ValueError:
+        return None
+    return None if doubt_uscc(code) else code
 
 
 def _shape(form: str) -> tuple[str, bool] | None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from adapters.mapping.check import check_operations, check_request_words
@@ -16,15 +17,17 @@ from adapters.mapping.model import (
     LookupRole,
     OperationMapping,
     Reference,
+    SearchRole,
     SourceMapping,
     Tombstone,
 )
 from adapters.mapping.paths import RecordPath, parse_path
+from adapters.mapping.searches import SearchReader
 from adapters.mapping.written import EntityForm, Is, MappingForm
 from adapters.mapping.written import Operation as WrittenOperation
 from schema.problems import Path as ProblemPath
 from schema.problems import Problem, Problems
-from schema.registry import Registry
+from schema.registry import Entity, Registry
 from schema.written import Document, check_shape, read_yaml
 
 MAPPINGS_FOLDER = Path(__file__).parents[2] / "mappings"
@@ -64,6 +67,7 @@ class _Loader:
     def __init__(self, document: Document, form: MappingForm, registry: Registry, folder: Path) -> None:
         self.document, self.form, self.registry, self.folder = document, form, registry, folder
         self.maker = FieldMaker(document, form, registry)
+        self.searches = SearchReader(document, form, registry)
 
     def load(self) -> SourceMapping:
         form, document = self.form, self.document
@@ -135,7 +139,17 @@ class _Loader:
             conditional_checks(entity, fields),
             dated_codes(fields, self.registry, self._reachable(written)),
             tuple(name for name in entity.fact_date if name in fields),
+            self.searches.holds(path, written, entity, fields | self._named(entity, references)),
+            written.holds == "all",
         )
+
+    def _named(self, entity: Entity, references: Mapping[str, Reference]) -> dict[str, Field]:
+        """The elements that references fill with the value they name the other entity by."""
+        return {
+            by: replace(reference.field, name=by, element=entity.elements[by])
+            for name, reference in references.items()
+            if (by := entity.relations[name].by) and reference.to.identity[0] == (reference.field.element.name,)
+        }
 
     def _reachable(self, written: EntityForm) -> dict[str, set[str]]:
         """The members each field's code map leads to."""
@@ -146,12 +160,13 @@ class _Loader:
         self, name: str, written: WrittenOperation, entities: Mapping[str, EntityMapping]
     ) -> OperationMapping | None:
         path: ProblemPath = ("operations", name)
-        if (written.lookup is None) == (written.changes is None):
-            self.document.problem(path, "lookup 与 changes 必须且只能写一个")
+        if sum(role is not None for role in (written.lookup, written.changes, written.search)) != 1:
+            self.document.problem(path, "lookup、changes、search 必须且只能写一个")
             return None
         lookup = self._lookup((*path, "lookup"), written, entities) if written.lookup else None
         changes = self._changes((*path, "changes"), written, entities) if written.changes else None
-        if lookup is None and changes is None:
+        search = self._search((*path, "search"), written, entities) if written.search else None
+        if lookup is None and changes is None and search is None:
             return None
         latest = written.latest
         return OperationMapping(
@@ -163,6 +178,7 @@ class _Loader:
             lookup,
             changes,
             needs_container=getattr(self.form.connect, "answer", [])[-1:] == ["json"],
+            search=search,
         )
 
     def _lookup(
@@ -220,6 +236,16 @@ class _Loader:
             self.document.problem(path, "changes 需要同级的 page（每次取多少条）")
         deleted = self._tombstone((*path, "deleted"), role.deleted)
         return ChangesRole(role.entity, cursor, role.overlap, deleted)
+
+    def _search(
+        self, path: ProblemPath, written: WrittenOperation, entities: Mapping[str, EntityMapping]
+    ) -> SearchRole | None:
+        role = written.search
+        assert role is not None
+        mapping = self._mapped_entity(path, role.entity, entities)
+        if mapping is None:
+            return None
+        return self.searches.read(path, written, mapping, self._tombstone((*path, "deleted"), role.deleted))
 
     def _mapped_entity(
         self, path: ProblemPath, name: str, entities: Mapping[str, EntityMapping]

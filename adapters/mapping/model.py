@@ -84,6 +84,7 @@ class EntityMapping:
     """How records of one source become one entity.
 
     `conditional` and `dated` hold only what can fail in records of this source; `fact_date` are the fields that date them.
+    `holds` are the only values that entities of this source have in some elements; `has_all`: it has every one there is.
     """
 
     entity: Entity
@@ -95,6 +96,8 @@ class EntityMapping:
     conditional: tuple[Conditional, ...] = ()
     dated: tuple[Dated, ...] = ()
     fact_date: tuple[str, ...] = ()
+    holds: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    has_all: bool = False
 
     @property
     def provides(self) -> frozenset[str]:
@@ -135,6 +138,35 @@ class ChangesRole:
 
 
 @dataclass(frozen=True, slots=True)
+class Filter:
+    """Comparisons of one element that the source takes.
+
+    `write` gives the texts for an operator and a value of ours: several where several of its codes mean the value, none
+    where no record of the source can have it, None where it cannot be said. A text with `separator` in it cannot be sent.
+    `read` is how the source reads such a text, where that is not how its records are read.
+    """
+
+    element: str
+    operators: tuple[str, ...]
+    field: Field
+    write: Callable[[str, Any], tuple[str, ...] | None]
+    separator: str | None = None
+    read: Callable[[str], object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRole:
+    """Filters in, pages out, at most `pages` of them. `order`: (element, backwards) -> how the source is told."""
+
+    entity: str
+    filters: Mapping[str, Filter]
+    requires: tuple[str, ...]
+    order: Mapping[tuple[str, bool], str]
+    pages: int
+    deleted: Tombstone | None
+
+
+@dataclass(frozen=True, slots=True)
 class OperationMapping:
     """Something the source can do. `written` keeps request and paging words for its adapter and its simulator.
 
@@ -150,13 +182,19 @@ class OperationMapping:
     lookup: LookupRole | None
     changes: ChangesRole | None
     needs_container: bool = False
+    search: SearchRole | None = None
+
+    @property
+    def role(self) -> LookupRole | ChangesRole | SearchRole:
+        """What it is for."""
+        role = self.lookup or self.changes or self.search
+        assert role is not None
+        return role
 
     @property
     def entity(self) -> str:
         """The entity its records become."""
-        role = self.lookup or self.changes
-        assert role is not None
-        return role.entity
+        return self.role.entity
 
 
 @dataclass(frozen=True)

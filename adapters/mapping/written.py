@@ -7,23 +7,15 @@ import re
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from adapters.mapping.limits import Breaker, Budget, Cache, Duration, Hedge, Retry, Written
 from schema.identifiers import check_uscc
 
-PLACEHOLDERS = ("$keys", "$key", "$since", "$until", "$page", "$size")
-DURATION = re.compile(r"(\d+)(ms|s|m|h)")
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+PLACEHOLDERS = ("$keys", "$key", "$since", "$until", "$page", "$size", "$offset", "$cursor", "$order")
+Operator = Literal["eq", "in", "gte", "lte", "prefix", "contains"]
 SIZE = re.compile(r"(\d+)(KB|MB)")
 SIZES = {"KB": 1024, "MB": 1024 * 1024}
-
-
-def seconds(text: object) -> float:
-    """A duration such as `8s`, `200ms`, `10m` or `1h`, in seconds."""
-    match = DURATION.fullmatch(str(text))
-    if not match:
-        raise ValueError(f"“{text}” 不是时长（例：200ms、8s、10m、1h）")
-    return int(match[1]) * UNITS[match[2]]
 
 
 def size(text: object) -> object:
@@ -52,11 +44,14 @@ def _listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
+def _filter_form(value: object) -> object:
+    return value if isinstance(value, dict) else {"operators": value}
+
+
 def _path_form(value: object) -> object:
     return {"path": value} if isinstance(value, str) else value
 
 
-Duration = Annotated[float, BeforeValidator(seconds)]
 Size = Annotated[int, BeforeValidator(size), Field(ge=1024, le=64 * 1024 * 1024)]
 FromEnv = Annotated[str, AfterValidator(_env)]
 Uscc = Annotated[str, AfterValidator(check_uscc)]
@@ -66,12 +61,6 @@ Networks = Annotated[list[Annotated[str, AfterValidator(_network)]], BeforeValid
 Waived = Annotated[list[Literal["cancellation"]], BeforeValidator(_listed)]
 Words = Literal["percent_decode", "base64", "gunzip", "utf8", "gb18030", "xml_unescape", "xml", "json"]
 Encodings = Literal["xml", "json", "percent_encode", "base64"]
-
-
-class Written(BaseModel):
-    """What may be written; any other word is a mistake."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class Outcome(Written):
@@ -160,44 +149,13 @@ SoapAuth = Annotated[NoAuth | BasicAuth | WsseAuth, Field(discriminator="kind")]
 Signing = Annotated[NationalSigning | ZhejiangSigning, Field(discriminator="scheme")]
 
 
-class Budget(Written):
-    """How many calls all users and syncs may make in a second, a minute and a day (of China's calendar).
-
-    `otherwise` says what holds while the count that replicas share is out of reach: each counts for itself (`local`), or
-    nobody calls (`closed`, for quotas that must not be exceeded).
-    """
-
-    per_second: int | None = Field(default=None, ge=1, le=100_000)
-    per_minute: int | None = Field(default=None, ge=1, le=1_000_000)
-    per_day: int | None = Field(default=None, ge=1, le=100_000_000)
-    otherwise: Literal["local", "closed"] = "local"
-
-
-class Retry(Written):
-    """Failed calls that may succeed later are made again: up to `times`, after a random pause of at most `pause`, which
-    doubles up to `longest`. Second calls, hedges included, are never more than `share` percent of all calls."""
-
-    times: int = Field(default=0, ge=0, le=5)
-    pause: Duration = 0.1
-    longest: Duration = 2.0
-    share: int = Field(default=10, ge=0, le=100)
-
-
-class Breaker(Written):
-    """After `failures` in a row an operation is left alone for `pause`, then tried with one call.
-
-    `slow`: calls that are still unanswered after it count as failures before they end.
-    """
-
-    failures: int = Field(default=5, ge=1, le=1000)
-    pause: Duration = 2.0
-    slow: Duration | None = None
-
-
 class Connect(Written):
     """What every kind of source has: `timeout` bounds one call, `concurrency` all users' calls in flight together, `queue`
     those that wait for a place. Of `timeout`, `connect_timeout` may go by without a connection and `read_timeout`
-    without a byte (HTTP only)."""
+    without a byte (HTTP only).
+
+    `weight` is what asking it for one entity costs, in the cost of a query; by its kind when it is not said.
+    """
 
     timeout: Duration = 10.0
     connect_timeout: Duration | None = None
@@ -207,6 +165,7 @@ class Connect(Written):
     budget: Budget | None = None
     retry: Retry = Retry()
     breaker: Breaker = Breaker()
+    weight: int | None = Field(default=None, ge=1, le=1000)
 
 
 class TlsWords(Written):
@@ -284,7 +243,8 @@ class SqlConnect(Connect):
 class Request(Written):
     """How to ask; which words apply depends on the kind (`mapping.load` checks it).
 
-    `query`, `json`, `form` and `message` may hold the placeholders `$keys $key $since $until $page $size`, `env:NAME`,
+    `query`, `json`, `form` and `message` may hold the placeholders `$keys $key $since $until $page $size $offset $cursor
+    $order`, those of filters (`$filed_date.gte`), `env:NAME`,
     `{join: $keys, with: ","}`, and `{text: [xml, percent_encode], of: …}` for a document carried as text.
     `sid` is the service code of the national platform.
     """
@@ -326,12 +286,45 @@ class Changes(Written):
     deleted: Is | None = None
 
 
+class Filtered(Written):
+    """Which comparisons of one element the source takes; `format` when it wants dates written differently than it has them."""
+
+    operators: Annotated[list[Operator], BeforeValidator(_listed)]
+    format: str | None = None
+
+
+class Ordered(Written):
+    """How the source is told to order by an element, forwards and backwards; a database needs no words for it."""
+
+    asc: str | None = None
+    desc: str | None = None
+
+
+class Search(Written):
+    """Filters in, pages of records out. What the source does not filter is filtered by the gateway.
+
+    `requires` are elements that a list must be narrowed by before the source may be asked; `pages` is how many pages one
+    list may walk.
+    """
+
+    entity: str
+    filters: dict[Name, Annotated[Filtered, BeforeValidator(_filter_form)]] = {}
+    requires: Texts = []
+    order: dict[Name, Ordered] = {}
+    pages: int = Field(default=20, ge=1, le=1000)
+    deleted: Is | None = None
+
+
 class Paging(Written):
-    """Pages of `size` records, counted from `first`; without `total` a short page is the last."""
+    """Pages of `size` records, counted from `first`; without `total` a short page is the last.
+
+    `next` is where an answer says what to ask for next (`$cursor`), when pages are not counted.
+    """
 
     size: int = Field(ge=1, le=10000)
     first: int = Field(default=1, ge=0, le=1)
     total: str | None = None
+    next: str | None = None
 
 
 class Latest(Written):
@@ -341,24 +334,8 @@ class Latest(Written):
     by: Texts
 
 
-class Cache(Written):
-    """How long an answer may be given again: `fresh` as it is, then for `stale` while it is asked for anew behind the
-    answer; that there is no such record, for `negative`."""
-
-    fresh: Duration
-    negative: Duration = 0.0
-    stale: Duration = 0.0
-
-
-class Hedge(Written):
-    """A look-up that is slow is asked a second time `after` so long, or after the 95th percentile of the latest calls
-    (`p95`); whichever answers first counts."""
-
-    after: Duration | Literal["p95"]
-
-
 class Operation(Written):
-    """Something the source can do: a `lookup` or `changes`. No call is sent with less than `at_least` time left."""
+    """Something the source can do: a `lookup`, `changes` or a `search`. No call is sent with less than `at_least` left."""
 
     request: Request
     records: str = ""
@@ -369,6 +346,7 @@ class Operation(Written):
     at_least: Duration | None = None
     cache: Cache | None = None
     hedge: Hedge | None = None
+    search: Search | None = None
 
 
 class FieldForm(Written):
@@ -392,9 +370,13 @@ class FieldForm(Written):
 
 
 class EntityForm(Written):
-    """How records become one entity. `key`: the first of these elements that is present identifies the record."""
+    """How records become one entity. `key`: the first of these elements that is present identifies the record.
+
+    `holds`: the source has only entities with one of these values in these elements, or, `all`, every one there is.
+    """
 
     key: Texts
+    holds: Literal["all"] | dict[Name, Texts] = {}
     fields: dict[Name, Annotated[FieldForm, BeforeValidator(_path_form)]]
 
 

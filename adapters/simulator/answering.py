@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.mapping.model import ChangesRole, LookupRole, OperationMapping, SourceMapping
+from adapters.mapping.model import ChangesRole, Field, Filter, LookupRole, OperationMapping, SearchRole, SourceMapping
 from adapters.mapping.record import key_texts
 from adapters.simulator.binding import Asked, Rejected
 from adapters.simulator.samples import Dataset
@@ -15,11 +15,12 @@ View = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Samples in the order they are sent; `total` counts all pages."""
+    """Samples in the order they are sent; `total` counts all pages, `following` is what the next one is asked for by."""
 
     records: Sequence[Any]
     total: int
     size: int = 0
+    following: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,36 @@ class Answering:
         operation = asked.operation
         if operation.lookup:
             return self._lookup(operation, operation.lookup, asked)
+        if operation.search:
+            return self._search(operation, operation.search, asked)
         assert operation.changes is not None
         return self._changes(operation, operation.changes, asked)
+
+    def _search(self, operation: OperationMapping, role: SearchRole, asked: Asked) -> Answer:
+        """Records that pass every filter, in the order of their key, or in the order asked for."""
+        tests = [_test(role.filters[name.rpartition(".")[0]], name, texts) for name, texts in asked.filters.items()]
+        key_fields = [
+            self.mapping.entities[role.entity].fields[name] for name in self.mapping.entities[role.entity].key
+        ]
+        trees = [(self.view(record), record) for record in self.dataset.records(role.entity)]
+        meant = [(tree, record) for tree, record in trees if all(test(tree) for test in tests)]
+        meant.sort(key=lambda found: [key_texts(found[0], field) for field in key_fields])
+        for (name, is_backwards), text in role.order.items():
+            if text == asked.order:
+                by = self._ordering(role, name)
+                present = sorted((m for m in meant if by(m[0])), key=lambda m: by(m[0]), reverse=is_backwards)
+                meant = present + [m for m in meant if not by(m[0])]
+        paging = operation.written.page
+        size = asked.size or (paging.size if paging else len(meant)) or 1
+        start = asked.offset or 0
+        if asked.page is not None and paging is not None:
+            start = (asked.page - paging.first) * size
+        following = str(start + size) if start + size < len(meant) else None
+        return Answer([record for _, record in meant[start : start + size]], len(meant), size, following)
+
+    def _ordering(self, role: SearchRole, name: str) -> Callable[[Any], tuple[Any, ...]]:
+        field = self.mapping.entities[role.entity].fields[name]
+        return lambda tree: tuple(_values(field, tree)[:1])
 
     def _lookup(self, operation: OperationMapping, role: LookupRole, asked: Asked) -> Answer:
         version, index = self._indexes.get(operation.name, (-1, {}))
@@ -92,6 +121,51 @@ class Answering:
             key = next((texts for field in key_fields if (texts := tuple(key_texts(tree, field)))), ())
             moved.append(_Moved(at, key, record))
         return sorted(moved, key=lambda m: (m.at, m.key))
+
+
+def _values(field: Field, tree: Any) -> list[Any]:
+    found = []
+    for text in key_texts(tree, field):
+        try:
+            found.append(field.convert(text))
+        except ValueError:
+            continue
+    return found
+
+
+def _test(asked: Filter, name: str, texts: Sequence[str]) -> Callable[[Any], bool]:
+    """What a filter means to the source itself: its own codes as they are, moments and amounts by what they say."""
+    operator, field = name.rpartition(".")[2], asked.field
+    match operator:
+        case "prefix":
+            return lambda tree: any(text.startswith(texts[0]) for text in key_texts(tree, field))
+        case "contains":
+            return lambda tree: any(texts[0] in text for text in key_texts(tree, field))
+        case "gte" | "lte":
+            bound = _bound(asked, texts[0])
+            return lambda tree: any(v >= bound if operator == "gte" else v <= bound for v in _values(field, tree))
+    wanted = set(texts)
+    values = [value for text in texts for value in _converted(field, text)]
+    is_text = field.element.format.kind in ("text", "boolean")
+    return lambda tree: (
+        not wanted.isdisjoint(key_texts(tree, field))
+        or (not is_text and any(v in values for v in _values(field, tree)))
+    )
+
+
+def _converted(field: Field, text: str) -> list[Any]:
+    try:
+        return [field.convert(text)]
+    except ValueError:
+        return []
+
+
+def _bound(asked: Filter, text: str) -> Any:
+    read = asked.read or asked.field.convert
+    try:
+        return read(text)
+    except ValueError as error:
+        raise Rejected(f"{asked.element} “{text}”：{error}") from None
 
 
 def _moment(role: ChangesRole, text: str | None) -> tuple[Any, ...] | None:

@@ -9,13 +9,13 @@ from typing import Any
 
 from adapters.mapping.model import OperationMapping, SourceMapping
 from adapters.mapping.paths import plain
-from adapters.mapping.written import PLACEHOLDERS
+from adapters.mapping.placeholders import FILTER, is_placeholder
 from adapters.secrets import resolve
 from adapters.simulator.json_text import Number
 from adapters.simulator.trees import decode_text
 
 ABSENT = object()
-OPTIONAL = ("$since", "$until")
+OPTIONAL = ("$since", "$until", "$cursor", "$order")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked of one operation. `since` and `until` are None when left open."""
+    """What is asked of one operation. `since` and `until` are None when left open; `filters` as a search sends them."""
 
     operation: OperationMapping
     keys: tuple[str, ...] = ()
@@ -42,6 +42,9 @@ class Asked:
     until: str | None = None
     page: int | None = None
     size: int | None = None
+    filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    order: str | None = None
+    offset: int | None = None
 
 
 class UnknownOperation(Exception):
@@ -99,6 +102,9 @@ def _asked(operation: OperationMapping, sent: Sent, secrets: Mapping[str, str]) 
         found.get("$until"),
         _whole(found.get("$page"), operation.written.page.first if operation.written.page else 0, "页码"),
         _whole(found.get("$size"), 1, "每页条数"),
+        {name.removeprefix("$"): _listed(value) for name, value in found.items() if FILTER.fullmatch(name)},
+        found.get("$order"),
+        _whole(found.get("$offset") or found.get("$cursor"), 0, "起始位置"),
     )
     if operation.lookup and not 1 <= len(asked.keys) <= operation.lookup.batch:
         raise Rejected(f"一次应查 1 至 {operation.lookup.batch} 个键，实有 {len(asked.keys)} 个")
@@ -116,10 +122,11 @@ class _Match:
 
 def _match(template: Any, actual: Any, matching: _Match, where: str) -> None:
     match template:
-        case str() if template in PLACEHOLDERS:
+        case str() if is_placeholder(template):
             _take(template, actual, matching, where)
-        case {"join": "$keys", "with": str() as separator}:
-            matching.found["$keys"] = _keys(_required(actual, where).split(separator), where)
+        case {"join": str() as joined, "with": str() as separator}:
+            if actual is not ABSENT or joined == "$keys":
+                matching.found[joined] = _keys(_required(actual, where).split(separator), where)
         case {"text": list() as words, "of": inner}:
             try:
                 tree = decode_text(words, _required(actual, where))
@@ -165,10 +172,16 @@ def _take(placeholder: str, actual: Any, matching: _Match, where: str) -> None:
             raise Rejected(f"{where} 应为{'列表' if placeholder == '$keys' else '一个值'}")
         matching.found["$keys"] = _keys(actual if is_list else [actual], where)
     elif actual is ABSENT or plain(actual) in (None, ""):
-        if placeholder not in OPTIONAL:
+        if placeholder not in OPTIONAL and not FILTER.fullmatch(placeholder):
             raise Rejected(f"缺少 {where}")
+    elif isinstance(actual, list) and placeholder.endswith(".in"):
+        matching.found[placeholder] = _keys(actual, where)
     else:
         matching.found[placeholder] = _text(actual, where)
+
+
+def _listed(value: Any) -> tuple[str, ...]:
+    return tuple(value) if isinstance(value, list) else (value,)
 
 
 def _keys(values: list[Any], where: str) -> list[str]:

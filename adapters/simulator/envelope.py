@@ -78,6 +78,8 @@ def _tree(
     if total := _total_path(mapping, asked):
         is_xml = mapping.connect.kind == "soap"
         places.append((parse_path(total), str(answer.total) if is_xml else answer.total))
+    if (page := asked.operation.written.page) and page.next and answer.following:
+        places.append((parse_path(page.next), answer.following))
     places.append((asked.operation.records, list(answer.records)))
     return assemble(places)
 

@@ -165,6 +165,9 @@ class _Session(Session):  # type: ignore[misc]
 def _operation(mapping: SourceMapping, expression: exp.Expr, names: set[str]) -> str:
     """The operation that a SELECT is: on its table, a lookup when its column is compared with keys, else changes."""
     on_table = [op for op in mapping.operations.values() if op.written.request.table in names]
+    searches = [op.name for op in on_table if op.search]
+    if searches and (expression.find(exp.Group) or expression.find(exp.Like)):
+        return searches[0]  # pages of whole records are grouped by them; nothing else we send is
     compared = {column.name for found in expression.find_all(exp.In, exp.EQ) for column in found.find_all(exp.Column)}
     for operation in on_table:
         if operation.lookup and _column(operation) in compared:

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphql import GraphQLError
+from graphql import FieldNode, GraphQLError
 
+from adapters.mapping.model import SourceMapping
+from gateway.engine.live_lists import NotPinned, Pinned, pin
 from gateway.engine.selection import Kind, Root
 from gateway.store.groups import Grouped
 from gateway.store.search import Search
@@ -16,7 +18,17 @@ from schema.cursors import read_cursor
 from schema.doc_numbers import normal_doc_no
 from schema.formats import CHECKS, UNSTORABLE
 from schema.identity import HashId, check_key, key_of
-from schema.names import GLOBAL_ID, NODE_FIELD, NODES_FIELD, argument_names, camel, describe_lookups
+from schema.names import (
+    FROM,
+    GLOBAL_ID,
+    LIVE,
+    NODE_FIELD,
+    NODES_FIELD,
+    argument_names,
+    camel,
+    describe_lookups,
+    list_field,
+)
 from schema.query import DEFAULT_PAGE, LARGEST_PAGE
 from schema.registry import OWNER, Entity, Registry
 
@@ -70,6 +82,18 @@ def references_of(name: str, given: Mapping[str, Any], registry: Registry, hash_
     if name == NODES_FIELD:
         return tuple(read_global_id(registry, str(text)) for text in asked)
     return tuple(_represented(registry, representation, hash_id) for representation in asked)
+
+
+def live_of(
+    node: FieldNode, given: Mapping[str, Any], registry: Registry, mappings: Mapping[str, SourceMapping]
+) -> Pinned | NotPinned | None:
+    """Who answers a list live, None when it is not wanted live. Raises ValueError for a condition that cannot be read."""
+    wanted = given.get(FROM)
+    if getattr(wanted, "value", wanted) != LIVE:
+        return None
+    entity = next(e for e in registry.entities.values() if list_field(e) == node.name.value)
+    where = _where(entity, {name: value for name, value in given.items() if value is not None}, registry)
+    return pin(mappings, entity, where, read_order(given.get("orderBy")))
 
 
 def kinds_of(references: Sequence[Reference]) -> tuple[Kind, ...]:

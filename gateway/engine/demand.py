@@ -7,7 +7,7 @@ seconds for 748 bytes of fragments that spread each other twice.
 
 from collections import Counter
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from graphql import (
@@ -34,12 +34,16 @@ from graphql import (
 
 from adapters.mapping.model import SourceMapping
 from gateway.engine.tokens import too_large
+from schema.names import FROM, LIVE
 from schema.query import DEFAULT_PAGE, LARGEST_PAGE
 
 FAN_OUT = 5
 """How many entities a relation to several is taken to lead to, and any other list to hold."""
 WEIGHTS: Mapping[str, int] = {"sql": 1, "rest": 2, "platform": 3, "soap": 5}
-"""What asking for one entity weighs, by the kind of source; 1 where only the store answers."""
+"""What asking for one entity weighs, by the kind of source, where its mapping says no `weight`; 1 where only the store
+answers."""
+RECORDS_A_POINT = 10
+"""Records that a live list may walk weigh less than entities asked for: so many of them are one."""
 DEEPEST_SPREAD = 50
 MOST_REPEATS, MOST_OBJECT_REPEATS = 100, 20
 """How often one name may be asked for in one place; the rules of validation compare each with each."""
@@ -67,6 +71,11 @@ class Limits:
     aliases: int
     directives: int
     cost: int
+    role_costs: Mapping[str, int] = field(default_factory=dict)
+
+    def cost_for(self, role: str) -> int:
+        """What an operation of somebody in this role may cost."""
+        return self.role_costs.get(role, self.cost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +112,14 @@ class Measure:
         self.weights: dict[str, int] = {}
         for mapping in mappings.values():
             for entity in mapping.entities:
-                weight = WEIGHTS.get(mapping.connect.kind, 1)
-                self.weights[entity] = max(weight, self.weights.get(entity, 1))
+                self.weights[entity] = max(weight_of(mapping), self.weights.get(entity, 1))
+        self.walks: dict[str, int] = {}
+        for mapping in mappings.values():
+            for operation in mapping.operations.values():
+                if operation.search and operation.written.page:
+                    walked = operation.search.pages * -(-operation.written.page.size // RECORDS_A_POINT)
+                    known = self.walks.get(operation.entity, 0)
+                    self.walks[operation.entity] = max(walked * weight_of(mapping), known)
         for name, kind in schema.type_map.items():
             if is_abstract_type(kind):  # `Node` and `_Entity`: as much as the heaviest of what they may be
                 members = (self.weights.get(member.name, 0) for member in schema.get_possible_types(kind))
@@ -126,10 +141,16 @@ class Measure:
         return walk.sizes
 
     def cost(self, document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> int:
-        """What the operation costs with these variables. Raises GraphQLError when that is too much."""
+        """What the operation costs with these variables. Raises GraphQLError when that is too much for anybody."""
         found = _Walk(self, document, variables).operation(operation)
         self._check(found, operation)
         return found.cost
+
+    def check_role(self, cost: int, role: str) -> None:
+        """That somebody in this role may ask for so much. Raises GraphQLError."""
+        most = self.limits.cost_for(role)
+        if cost > most:
+            raise _beyond("cost", f"估算代价超过上限 {most}（片段展开后）", most, None)
 
     def _check(self, found: Demand, node: OperationDefinitionNode) -> None:
         limits = self.limits
@@ -140,7 +161,7 @@ class Measure:
             ("aliases", "别名", found.aliases, limits.aliases),
             ("directives", "指令", found.directives, limits.directives),
             ("introspection", "内省的规模", found.told, self.most_told),
-            ("cost", "估算代价", found.cost, limits.cost),
+            ("cost", "估算代价", found.cost, max((limits.cost, *limits.role_costs.values()))),
         ):
             if number > most:
                 raise _beyond(limit, f"{what}超过上限 {most}（片段展开后）", most, node)
@@ -231,6 +252,7 @@ class _Walk:
         else:
             weight = self.measure.weights.get(target.name, 0)
             total.cost = min(total.cost + self._size(node, field, on) * (weight + inner.cost), FULL)
+            total.cost = min(total.cost + self._walk(node, target), FULL)
             total.told = min(total.told + inner.told, FULL)
 
     def _introspected(self, name: str) -> int:
@@ -254,6 +276,13 @@ class _Walk:
                 lengths.append(len(told) if isinstance(told, list) else 1)
         return max(lengths, default=FAN_OUT)
 
+    def _walk(self, node: FieldNode, target: GraphQLNamedType) -> int:
+        """What walking a source for a live list may cost; a variable that may say so is taken to say so."""
+        wanted = next((a.value for a in node.arguments or () if a.name.value == FROM), None)
+        is_live = isinstance(wanted, VariableNode) or getattr(wanted, "value", None) == LIVE
+        nodes = getattr(target, "fields", {}).get("nodes")
+        return self.measure.walks.get(get_named_type(nodes.type).name, 0) if is_live and nodes else 0
+
     def _largest(self, field: GraphQLField) -> int | None:
         """The longest page of a list of entities; other lists have bounds of their own, which their resolvers know."""
         nodes = getattr(get_named_type(field.type), "fields", {}).get("nodes")
@@ -276,6 +305,11 @@ class _Walk:
         if largest is not None and not 1 <= size <= largest:
             raise _out_of_bounds(name, str(size), largest, value)
         return max(size, 1)
+
+
+def weight_of(mapping: SourceMapping) -> int:
+    """What asking this source for one entity weighs."""
+    return mapping.connect.weight or WEIGHTS.get(mapping.connect.kind, 1)
 
 
 def check_page_sizes(sizes: Mapping[str, Size], variables: Mapping[str, Any]) -> None:

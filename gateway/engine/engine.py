@@ -116,7 +116,8 @@ class Engine:
         began = Began(time.time_ns(), time.perf_counter_ns())
         try:
             with tracing.span("plan", {}):
-                prepared = self.preparation.prepare(text, variables or {}, operation_name, in_parts)
+                role = context.viewer.role
+                prepared = self.preparation.prepare(text, variables or {}, operation_name, in_parts, role)
             arguments = [self._arguments(root, prepared) for root in prepared.plan.roots]
         except Refused as refused:
             return Result(None, tidy(refused.errors), {}, executed=False)
@@ -204,6 +205,7 @@ class Engine:
             extensions["sourceErrors"] = [
                 {**describe(failure), "answeredFrom": store} for failure, store in distinct.values()
             ]
+        execution.index.find_conflicts()
         if execution.index.issues:
             extensions["dataIssues"] = [
                 {

@@ -13,14 +13,29 @@ from adapters.errors import SourceContractBroken, SourceError
 from adapters.mapping.compiled import Compiler
 from adapters.mapping.model import LookupRole, SourceMapping
 from adapters.mapping.record import HashId, Mapped
+from adapters.mapping.truth import NOTHING_SAID, Truth
 from adapters.source import Page
 from gateway import metrics, tracing
 from gateway.context import RequestContext
 from gateway.engine.arguments import RootArguments
 from gateway.engine.calls import Calls
 from gateway.engine.index import ASKED, NAMED, RELATED, Failure, Index, Mode, Origin, Row
-from gateway.engine.plan import Identify, Lookup, Plan, Span, Step, StoreCount, StoreLookup, StoreSearch, Use
+from gateway.engine.plan import (
+    Identify,
+    Lookup,
+    Plan,
+    SourceSearch,
+    Span,
+    Step,
+    StoreCount,
+    StoreLookup,
+    StoreRoute,
+    StoreSearch,
+    Use,
+)
 from gateway.engine.planner import route_of
+from gateway.engine.routing import is_asked, run_store_route
+from gateway.engine.search_steps import run_source_search
 from gateway.engine.storage import Storage, StoreUnavailable
 from gateway.engine.store_steps import fail_store_step, run_store_step
 from gateway.engine.taking import Adopter, Answered, Taker, name_as_asked
@@ -57,6 +72,7 @@ class Services:
     write_back: WriteBack
     hash_id: HashId
     compiler: Compiler
+    truth: Truth = NOTHING_SAID
 
 
 @dataclass(slots=True)
@@ -72,6 +88,7 @@ class Execution:
     pages: dict[int, Found] = field(default_factory=dict)
     counted: dict[int, Groups] = field(default_factory=dict)
     asked: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    routes: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     stale: dict[tuple[str, str], Failure] = field(default_factory=dict)
     root_failures: dict[int, Failure] = field(default_factory=dict)
@@ -86,6 +103,7 @@ class Execution:
 
     def begin(self) -> None:
         """Take up what the arguments tell; before the first step."""
+        self.index.truth = self.services.truth
         self.keys = [[reference.key for reference in root.references] for root in self.roots]
 
     async def run_steps(self, steps: Sequence[Step]) -> None:
@@ -101,6 +119,10 @@ class Execution:
                 match step:
                     case Lookup():
                         await self._lookup(step)
+                    case StoreRoute():
+                        await run_store_route(self, step)
+                    case SourceSearch():
+                        await run_source_search(self, step)
                     case StoreLookup() | StoreSearch() | StoreCount() | Identify():
                         async with asyncio.timeout(self.context.deadline.left):
                             await run_store_step(self, step)
@@ -144,7 +166,7 @@ class Execution:
         is_routed = route_of(role, self.services.registry) is not None
         for use in step.uses:
             for row in self.asked_from(use):
-                if (text := self._key_text(mapping, role, use, row, is_routed)) is not None:
+                if (text := self._key_text(mapping, step.operation, role, use, row, is_routed)) is not None:
                     row.was_asked |= use.purpose == "complete"
                     wanted.setdefault(text, []).append((use, row))
         asked = self.asked.setdefault((step.source, step.operation), set())
@@ -153,12 +175,17 @@ class Execution:
         batches = [fresh[start : start + role.batch] for start in range(0, len(fresh), role.batch)]
         await together([self._call(step, mapping, role, {text: wanted[text] for text in texts}) for texts in batches])
 
-    def _key_text(self, mapping: SourceMapping, role: LookupRole, use: Use, row: Row, is_routed: bool) -> str | None:
+    def _key_text(
+        self, mapping: SourceMapping, operation: str, role: LookupRole, use: Use, row: Row, is_routed: bool
+    ) -> str | None:
         """The row's key as the source writes it, or None when this source is not to be asked for it."""
         if use.purpose == "complete":
-            if use.elements and not any(row.lacks(name) for name in use.elements):
+            is_known = use.elements and not any(row.lacks(name) for name in use.elements)
+            if is_known and all(row.is_told_by(name, mapping.name) for name in use.trusted):
                 return None
             if not use.elements and row.contributions:
+                return None
+            if not is_asked(self, mapping.name, operation, use, row):
                 return None
         if is_routed:
             owner = row.values.get("agency_code") or row.values.get(OWNER)

@@ -3,7 +3,18 @@
 from collections.abc import Mapping
 
 from adapters.mapping.model import OperationMapping, SourceMapping
-from gateway.engine.plan import Identify, Lookup, Plan, Step, StoreCount, StoreLookup, StoreSearch, Use
+from gateway.engine.plan import (
+    Identify,
+    Lookup,
+    Plan,
+    SourceSearch,
+    Step,
+    StoreCount,
+    StoreLookup,
+    StoreRoute,
+    StoreSearch,
+    Use,
+)
 from gateway.engine.planner import route_of
 from schema.names import camel
 from schema.registry import Registry
@@ -11,7 +22,7 @@ from schema.registry import Registry
 
 def explain(plan: Plan, registry: Registry, mappings: Mapping[str, SourceMapping]) -> str:
     """The plan as text; the same for everybody who sends this operation."""
-    sources = sorted({step.source for step in plan.steps if isinstance(step, Lookup)})
+    sources = sorted({step.source for step in plan.steps if isinstance(step, Lookup | SourceSearch)})
     lines = [f"{len(plan.waves)} waves, {len(plan.steps)} steps, {len(sources)} sources: {', '.join(sources) or '-'}"]
     for number, wave in enumerate(plan.waves, 1):
         lines += ["", f"wave {number}"]
@@ -31,10 +42,18 @@ def _step(step: Step, plan: Plan, registry: Registry, mappings: Mapping[str, Sou
             operation = mapping.operations[step.operation]
             head = f"{front}{step.source}.{step.operation} -> {step.entity}"
             return [head, *_limits(mapping, operation), *_uses(step.uses, plan, registry, operation, mapping)]
+        case StoreRoute():
+            parts = (plan.parts[part].path for part in step.parts)
+            return [f"{front}store who told of -> {step.entity}", f"      for  {', '.join(parts)}"]
         case StoreLookup():
             return [f"{front}store -> {step.entity}", *_uses(step.uses, plan, registry, None, None)]
+        case SourceSearch():
+            mapping = mappings[step.source]
+            head = f"{front}{step.source}.{step.operation} page -> {step.entity}"
+            return [head, *_searched(mapping, mapping.operations[step.operation], step, _path(plan, step.root))]
         case StoreSearch():
-            return [f"{front}store page -> {step.entity}", f"      for  {_path(plan, step.root)}"]
+            why = [f"           not live: {step.because}"] if step.because else []
+            return [f"{front}store page -> {step.entity}", f"      for  {_path(plan, step.root)}", *why]
         case StoreCount():
             return [f"{front}store groups -> {step.entity}", f"      for  {_path(plan, step.root)}"]
         case Identify():
@@ -48,6 +67,26 @@ def _step(step: Step, plan: Plan, registry: Registry, mappings: Mapping[str, Sou
                 plan.parts[part].path + (f".{camel(relation)}" if relation else "") for part, relation in step.parts
             )
             return [f"{front}store identity {step.entity} -> {allotted}", f"      for  {', '.join(places)}"]
+
+
+def _searched(mapping: SourceMapping, operation: OperationMapping, step: SourceSearch, path: str) -> list[str]:
+    assert operation.search is not None
+    connect, paging = mapping.connect, operation.written.page
+    pages = f"<= {operation.search.pages} pages of {paging.size if paging else 0}"
+    asked = (f"{camel(name.rpartition('.')[0])} {name.rpartition('.')[2]}" for name in step.pushed)
+    return [
+        f"      {connect.kind}, {pages}, timeout {connect.timeout:g}s, concurrency {connect.concurrency}",
+        f"      for  {path}  filtered there: {', '.join(asked) or '-'}; here: the whole condition",
+    ]
+
+
+def _route(use: Use, mapping: SourceMapping, limited: str | None, entity: str) -> str:
+    """How it is decided whether this source is asked for a key, when others may have it as well."""
+    if use.route is not None:
+        return f"  route: by store, else fan-out <= {min(use.route.most, len(use.route.sources))}"
+    found = mapping.entities.get(entity)
+    by_rule = limited or (use.purpose == "complete" and found and (found.has_all or found.holds))
+    return "  route: by rule" if by_rule else ""
 
 
 def _path(plan: Plan, number: int) -> str:
@@ -105,9 +144,12 @@ def _uses(
             limited = route_of(operation.lookup, registry)
             where = f" where agencyCode = {mapping.agency}" if limited else ""
             line += f"  keys: {camel(operation.lookup.element)} of {origin}{where}"
+            line += _route(use, mapping, limited, part.entity.name)
         else:
             line += f"  keys: of {origin}"
         lines.append(line)
         if use.elements:
             lines.append(f"           {', '.join(camel(name) for name in sorted(use.elements))}")
+        if use.trusted:
+            lines.append(f"           source of truth for: {', '.join(camel(name) for name in sorted(use.trusted))}")
     return lines

@@ -23,7 +23,18 @@ from graphql.language import BooleanValueNode
 from gateway.engine.answer import Answers, View
 from gateway.engine.executor import Execution
 from gateway.engine.index import Row
-from gateway.engine.plan import Identify, Lookup, Plan, Step, StoreCount, StoreLookup, StoreSearch, Use
+from gateway.engine.plan import (
+    Identify,
+    Lookup,
+    Plan,
+    SourceSearch,
+    Step,
+    StoreCount,
+    StoreLookup,
+    StoreRoute,
+    StoreSearch,
+    Use,
+)
 from gateway.engine.selection import Part, Selection, asked
 
 INCREMENTAL = ("defer", "stream")
@@ -98,7 +109,9 @@ def phases_of(plan: Plan, whole: Selection, first: Selection) -> Phases:
                 rest = [use for use in step.uses if not needed.is_use(use)]
                 now += [replace(step, uses=tuple(uses))] if uses else []
                 later += [replace(step, uses=tuple(rest))] if rest else []
-            case StoreSearch() | StoreCount():
+            case StoreRoute():
+                (now if any(part in needed.parts for part in step.parts) else later).append(step)
+            case StoreSearch() | SourceSearch() | StoreCount():
                 (now if step.root in needed.roots else later).append(step)
             case Identify():
                 is_needed = step.root in needed.roots or any(part in needed.parts for part, _ in step.parts)
@@ -205,6 +218,8 @@ def _filled(plan: Plan, step: Step) -> set[int]:
     match step:
         case Lookup() | StoreLookup():
             return {use.part for use in step.uses}
+        case StoreRoute():
+            return set(step.parts)
         case Identify() if step.root is None:
             return {number for number, _ in step.parts}
     assert step.root is not None
@@ -233,7 +248,7 @@ def _told_by(plan: Plan, step: Step) -> Iterable[Place]:
                 if use.parent is not None and use.relation is not None:
                     yield plan.parts[use.parent].entity.name, use.relation
                 numbers |= {number for number, root in enumerate(plan.roots) if part in root.parts.values()}
-        case StoreSearch() | StoreCount():
+        case StoreSearch() | SourceSearch() | StoreCount():
             numbers = {step.root}
         case Identify():
             numbers = set() if step.root is None else {step.root}

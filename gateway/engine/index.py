@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from adapters.errors import SourceError
 from adapters.mapping.record import Issue, Mapped
+from adapters.mapping.truth import NOTHING_SAID, Truth, conflicts
 from schema.identity import global_id, values_in_key
 from schema.names import camel
 from schema.registry import Entity, Registry
@@ -96,13 +97,27 @@ class Row:
         return self.ranks.get(name) or (self.teller if name in self.told else None)
 
     def learn(self, name: str, value: Any, rank: int, source: str) -> None:
-        """Take a value unless a better informed source already gave one; among equals the first name in order decides."""
+        """Take a value unless a source whose word counts more already gave one; of one source the better informed counts."""
         known = self.rank_of(name)
-        is_better = known is None or (-rank, source) < (-known[0], known[1])
-        is_new = value is not None and (is_better or self.values.get(name) is None)
+        is_better = known is None or self._counts_more(name, (rank, source), known)
+        before = self.values.get(name)
+        if value is not None and before is not None and known is not None and known[1] != source and value != before:
+            self.index.dispute(self, name, {known[1]: before, source: value})
+        is_new = value is not None and (is_better or before is None)
         if is_new or known is None:
-            self.values[name] = value if value is not None else self.values.get(name)
+            self.values[name] = value if value is not None else before
             self.ranks[name] = (rank, source)
+
+    def is_told_by(self, name: str, source: str) -> bool:
+        """Whether this source's word is what is known of the element."""
+        known = self.rank_of(name)
+        return known is not None and known[1] == source
+
+    def _counts_more(self, name: str, new: Rank, known: Rank) -> bool:
+        """Whether the new word counts more than the one that is known: by whose it is, then by how well informed it is."""
+        place = self.index.truth.place
+        mine, other = place(self.entity.name, name, new[1]), place(self.entity.name, name, known[1])
+        return (mine, -new[0]) < (other, -known[0])
 
     def adopt(self, values: dict[str, Any], names: frozenset[str], rank: int, source: str) -> None:
         """Learn all of `names`, None for those that `values` lacks; `values` holds nothing else, and is given away.
@@ -120,8 +135,10 @@ class Row:
         for name in told:
             assert teller is not None
             value, before = values.get(name), known.get(name)
-            is_better = (-rank, source) < (-teller[0], teller[1])
-            if name not in names or value is None or not (is_better or before is None):
+            if value is not None and before is not None and teller[1] != source and value != before:
+                self.index.dispute(self, name, {teller[1]: before, source: value})
+            is_better = before is None or self._counts_more(name, (rank, source), teller)
+            if name not in names or value is None or not is_better:
                 self.ranks[name] = teller
                 if before is not None:
                     values[name] = before
@@ -135,21 +152,21 @@ class Row:
             if not self.told.issuperset(self.values):
                 self.told = self.told.union(self.values)
             return
-        is_better = teller is None or (-NAMED, source) < (-teller[0], teller[1])
-        if is_better or self.ranks or not self.told.issuperset(self.values):
-            for name in self.values:
+        for name in self.values:
+            if self.lacks(name):  # whoever told it knows it better than who only names the entity
                 self.learn(name, self.values[name], NAMED, source)
 
 
 class Index:
     """The rows of one request by (entity, key), and the relations found by look-ups the other way."""
 
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
+    def __init__(self, registry: Registry, truth: Truth = NOTHING_SAID) -> None:
+        self.registry, self.truth = registry, truth
         self.rows: dict[tuple[str, str], Row] = {}
         self.related: dict[tuple[str, str, str], dict[int, dict[str, None]]] = {}
         self.related_failures: dict[tuple[str, str, str], Failure] = {}
         self.issues: dict[Issue, None] = {}
+        self.disputes: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.named: dict[tuple[tuple[str, Mode], tuple[str, ...]], Contributions] = {}
 
     def row(self, entity: str, key: str) -> Row:
@@ -198,6 +215,20 @@ class Index:
         if mapped.issues:
             self.issues.update(dict.fromkeys(mapped.issues))
         return row
+
+    def dispute(self, row: Row, name: str, words: Mapping[str, Any]) -> None:
+        """Remember that sources tell different values of an element."""
+        if name in row.entity.elements:
+            self.disputes.setdefault((row.entity.name, row.key, name), {}).update(words)
+
+    def find_conflicts(self) -> None:
+        """Add an issue for every value that another source's word was taken over."""
+        for (entity, key, name), words in self.disputes.items():
+            row = self.rows[entity, key]
+            known = row.rank_of(name)
+            told = {**words, known[1]: row.values.get(name)} if known else words
+            tellings = {source: {name: value} for source, value in told.items()}
+            self.issues.update(dict.fromkeys(conflicts(self.truth, row.entity, key, tellings)))
 
     def relate(self, entity: str, key: str, relation: str, targets: Iterable[str], step: int) -> None:
         """Remember that `relation` of this entity leads to these, as a step found; steps are ordered by their number."""

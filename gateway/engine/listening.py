@@ -1,6 +1,6 @@
 """Who listens to the store: one reader for the process, at work only while somebody does, and a bounded queue for each listener.
 
-A listener that does not keep up is told so and ends; it never holds up the others for longer than PATIENCE, nor loses anything
+A listener that does not keep up is told so and ends; it never holds up the others for longer than PATIENCE allows, nor loses anything
 in silence.
 """
 
@@ -25,8 +25,8 @@ State = TypeVar("State")
 
 AT_ONCE = 500
 """Changes read in one piece."""
-PATIENCE = 2.0
-"""Seconds that a listener whose queue is full may hold up the others, to take what it has."""
+PATIENCE = 4
+"""Rounds of reading that a listener whose queue is full may hold up the others, to take what it has."""
 MOST_NUDGED = 0.05
 """Seconds between two readings at least, however often the store is written to."""
 SLOWEST_RETRY = 5.0
@@ -104,12 +104,15 @@ class Listener(Generic[Event]):
 
 class Channel(Generic[Event, State]):
     """The listeners to one kind of event. `begin` tells where reading starts, `read` what is new since, where that ends, and
-    whether there is more; both wait for the store."""
+    whether there is more; both wait for the store. `patience`: seconds that somebody without room is waited for."""
 
     def __init__(
-        self, begin: Callable[[], State], read: Callable[[State], tuple[Sequence[Event], State, bool]]
+        self,
+        begin: Callable[[], State],
+        read: Callable[[State], tuple[Sequence[Event], State, bool]],
+        patience: float,
     ) -> None:
-        self.begin, self.read = begin, read
+        self.begin, self.read, self.patience = begin, read, patience
         self.listeners: list[Listener[Event]] = []
         self.state: State | None = None
 
@@ -123,7 +126,7 @@ class Channel(Generic[Event, State]):
             events, self.state, has_more = await asyncio.to_thread(self.read, self.state)
             wanted = [(one, [event for event in events if one.wants(event)]) for one in self.listeners]
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(self.patience):
                     for one, some in wanted:
                         await one.make_room(some)
             for one, some in wanted:
@@ -135,8 +138,10 @@ class Feed:
 
     def __init__(self, store: Store, interval: float, most_waiting: int) -> None:
         self.store, self.interval, self.most_waiting = store, interval, most_waiting
-        self.changes: Channel[Change, Position] = Channel(store.end_of_changes, self._read_changes)
-        self.run_updates: Channel[RunState, Sequence[RunState]] = Channel(store.run_states, self._read_runs)
+        self.changes: Channel[Change, Position] = Channel(store.end_of_changes, self._read_changes, PATIENCE * interval)
+        self.run_updates: Channel[RunState, Sequence[RunState]] = Channel(
+            store.run_states, self._read_runs, PATIENCE * interval
+        )
         self.is_closed = False
         self._reader: asyncio.Task[None] | None = None
         self._nudged = asyncio.Event()

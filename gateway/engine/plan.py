@@ -7,15 +7,26 @@ from typing import Literal, NamedTuple
 from adapters.mapping.wants import Want
 from gateway.engine.selection import Part, Root
 
-Purpose = Literal["complete", "expand", "recall"]
+Purpose = Literal["complete", "expand", "recall", "route"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Several sources may have a key: which, the first counting most; what is wanted of it; how many may be asked for one
+    that nobody is known to have."""
+
+    sources: tuple[str, ...]
+    wanted: frozenset[str]
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
     """What a step is for; `elements` are those it was chosen for, relations among them.
 
-    `complete`: elements of entities already known at `part`. `expand`: which entities stand at `part`, found from those of
-    `parent` along `relation`. `recall`: both, for what no source could be asked for by the keys that are known.
+    `complete`: elements of entities already known at `part`; for those `trusted` this source is asked even if another told
+    them. `expand`: which entities stand at `part`, found from those of `parent` along `relation`. `recall`: both, for what
+    no source could be asked for by the keys that are known. `route`: who is known to have them.
     """
 
     purpose: Purpose
@@ -23,6 +34,8 @@ class Use:
     elements: frozenset[str]
     parent: int | None = None
     relation: str | None = None
+    trusted: frozenset[str] = frozenset()
+    route: Route | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +61,37 @@ class StoreLookup:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreRoute:
+    """Which sources told of the keys at these parts, so that only they are asked."""
+
+    number: int
+    wave: int
+    entity: str
+    parts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StoreSearch:
-    """A page of a list, from the store."""
+    """A page of a list, from the store; `because` is why, when it was wanted live."""
 
     number: int
     wave: int
     entity: str
     root: int
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSearch:
+    """A page of a list, live from the one source that has all of it; `pushed` is what the source filters (`filed_date.gte`)."""
+
+    number: int
+    wave: int
+    source: str
+    operation: str
+    entity: str
+    root: int
+    pushed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +118,7 @@ class Identify:
     root: int | None = None
 
 
-Step = Lookup | StoreLookup | StoreSearch | StoreCount | Identify
+Step = Lookup | SourceSearch | StoreLookup | StoreRoute | StoreSearch | StoreCount | Identify
 
 
 class Span(NamedTuple):

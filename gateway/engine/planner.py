@@ -6,19 +6,27 @@ way. A step waits only for the steps its keys come from: a key that an argument 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 from adapters.mapping.model import LookupRole, SourceMapping
-from gateway.engine.plan import Identify, Lookup, Plan, Step, StoreCount, StoreLookup, StoreSearch, Use
+from adapters.mapping.truth import NOTHING_SAID, Truth
+from gateway.engine.live_lists import Pinned
+from gateway.engine.plan import (
+    Plan,
+    Route,
+    Use,
+)
+from gateway.engine.routing import in_order_of, offers_of, smallest_cover
 from gateway.engine.selection import Part, Root, Selection
 from gateway.engine.wants import wants_of
+from gateway.engine.waves import ROUTE, STORE, Draft, Planning, steps_of
 from gateway.errors import QueryError, QueryTooLarge
 from schema.names import argument_names, complete_lookup, describe_lookups, root_field
 from schema.registry import OWNER, Entity, Registry
 
 MOST_STEPS = 200
-STORE = ""
-"""In place of a source's name: the store."""
+_Candidate = tuple[str, str, frozenset[str]]
+"""A source, its look-up, and what a record of it tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,45 +59,27 @@ class _Way:
         return bool(self.recalled) or self.is_asked
 
 
-@dataclass(slots=True)
-class _Draft:
-    """A step before waves are known."""
-
-    source: str
-    operation: str
-    entity: str
-    use: Use
-    after: frozenset[int]
-
-
-@dataclass(slots=True)
-class _Planning:
-    """The state of planning one selection."""
-
-    drafts: list[_Draft] = field(default_factory=list)
-    identify: dict[str, list[tuple[int, str | None, frozenset[int]]]] = field(default_factory=dict)
-    resolve: list[tuple[int, str]] = field(default_factory=list)
-    searches: list[tuple[int, str]] = field(default_factory=list)
-    counts: list[tuple[int, str]] = field(default_factory=list)
-    unsourced: list[tuple[int, str]] = field(default_factory=list)
-
-
 class Planner:
     """Plans selections over one set of mappings; keeps nothing between them."""
 
-    def __init__(self, registry: Registry, mappings: Mapping[str, SourceMapping]) -> None:
-        self.registry, self.mappings = registry, mappings
+    def __init__(self, registry: Registry, mappings: Mapping[str, SourceMapping], truth: Truth = NOTHING_SAID) -> None:
+        self.registry, self.mappings, self.truth = registry, mappings, truth
 
     def plan(self, selection: Selection) -> Plan:
         """The plan. Raises QueryError for a root whose arguments name no entity, QueryTooLarge for too many steps."""
-        planning = _Planning()
+        planning = Planning()
         for index, root in enumerate(selection.roots):
             match root.kind:
                 case "list":
                     (part,) = root.parts.values()
-                    planning.searches.append((index, part.entity.name))
+                    planning.searches.append((index, part.entity.name, root.live))
                     after = frozenset({-1 - index})
-                    self._plan_part(planning, part, [_Arrival(STORE, self._stored(part.entity), after)], after)
+                    arrival = _Arrival(STORE, self._stored(part.entity), after)
+                    if isinstance(root.live, Pinned):
+                        arrival = _Arrival(
+                            root.live.source, offers_of(self.mappings[root.live.source], part.entity.name), after
+                        )
+                    self._plan_part(planning, part, [arrival], after)
                 case "groups":
                     planning.counts.append((index, str(root.entity and root.entity.name)))
                 case "one":
@@ -97,14 +87,14 @@ class Planner:
                 case "any":
                     for kind in root.kinds:
                         self._plan_known(planning, index, root.parts[kind.entity], kind.is_allotted)
-        steps = _steps(planning)
+        steps = steps_of(planning)
         if len(steps) > MOST_STEPS:
             raise QueryTooLarge(f"查询需要 {len(steps)} 步，多于 {MOST_STEPS} 步，请拆分")
         unsourced = tuple(dict.fromkeys(planning.unsourced))
         wants = wants_of(selection.parts, steps, self.registry, self.mappings)
         return Plan(tuple(selection.roots), tuple(selection.parts), steps, unsourced, selection.places, wants)
 
-    def _plan_root(self, planning: _Planning, index: int, root: Root) -> None:
+    def _plan_root(self, planning: Planning, index: int, root: Root) -> None:
         (part,) = root.parts.values()
         entity, names = part.entity, argument_names(part.entity)
         combination = complete_lookup(entity, {names[given] for given in root.given})
@@ -112,7 +102,7 @@ class Planner:
             raise QueryError(f"{root_field(entity)} 的参数应为：{describe_lookups(entity)}")
         self._plan_known(planning, index, part, entity.allotted is not None and combination == (entity.allotted,))
 
-    def _plan_known(self, planning: _Planning, index: int, part: Part, is_allotted: bool) -> None:
+    def _plan_known(self, planning: Planning, index: int, part: Part, is_allotted: bool) -> None:
         """Entities whose keys the arguments tell, or the store's identity table when they are asked for by what was allotted."""
         after: frozenset[int] = frozenset()
         if is_allotted:
@@ -122,7 +112,7 @@ class Planner:
 
     def _plan_part(
         self,
-        planning: _Planning,
+        planning: Planning,
         part: Part,
         arrivals: Sequence[_Arrival],
         known_after: frozenset[int],
@@ -147,7 +137,7 @@ class Planner:
 
     def _recall(
         self,
-        planning: _Planning,
+        planning: Planning,
         part: Part,
         way: _Way | None,
         wanted: frozenset[str],
@@ -164,7 +154,7 @@ class Planner:
         before = known_after.union(*(arrival.after for arrival in arrivals))
         before |= way.recalled if way else frozenset()
         use = Use("recall", part.number, wanted, way.parent if way else None, way.relation if way else None)
-        planning.drafts.append(_Draft(STORE, "", part.entity.name, use, before))
+        planning.drafts.append(Draft(STORE, "", part.entity.name, use, before))
         return frozenset({len(planning.drafts) - 1})
 
     def _wanted(self, part: Part) -> frozenset[str]:
@@ -177,7 +167,7 @@ class Planner:
         return frozenset(own | references)
 
     def _identify_references(
-        self, planning: _Planning, part: Part, arrivals: Sequence[_Arrival], recalled: frozenset[int]
+        self, planning: Planning, part: Part, arrivals: Sequence[_Arrival], recalled: frozenset[int]
     ) -> None:
         """`PenaltyDecision.caseCode` is allotted to the case it refers to."""
         for relation in part.entity.relations.values():
@@ -190,7 +180,7 @@ class Planner:
 
     def _complete(
         self,
-        planning: _Planning,
+        planning: Planning,
         part: Part,
         arrivals: Sequence[_Arrival],
         wanted: frozenset[str],
@@ -198,42 +188,96 @@ class Planner:
     ) -> list[_Arrival]:
         """Look-ups by own key for what some arrival does not bring: per owner agency, as few as cover it.
 
-        With no arrival at all (a root) at least one look-up is made even if nothing is wanted: does it exist?
+        With no arrival at all (a root) at least one look-up is made even if nothing is wanted: does it exist? An element
+        that names its sources is asked of the first of them, even when a copy was brought along.
         """
         missing = frozenset().union(*(wanted - a.offers for a in arrivals)) if arrivals else wanted
+        own = self._own_lookups(part.entity)
+        trusted = self._trusted(part.entity.name, wanted, arrivals, own)
+        missing |= frozenset(trusted)
         if not missing and arrivals:
             return []
         completed: list[_Arrival] = []
-        own = self._own_lookups(part.entity)
         for candidates in own.values():
-            left, is_chosen = missing, bool(arrivals)
-            while left or not is_chosen:
-                source, operation, offers = min(candidates, key=lambda c: (-len(c[2] & left), c[0], c[1]))
-                if is_chosen and not offers & left:
-                    break
-                use = Use("complete", part.number, offers & (left or wanted))
-                completed.append(self._draft(planning, source, operation, part.entity.name, use, after, offers))
-                left, is_chosen = left - offers, True
+            chosen, route = self._choose(part.entity.name, missing or wanted, not arrivals, trusted, candidates)
+            if route is not None:
+                planning.drafts.append(
+                    Draft(STORE, ROUTE, part.entity.name, Use("route", part.number, frozenset()), after)
+                )
+            behind = after if route is None else frozenset({len(planning.drafts) - 1})
+            left = missing or wanted
+            for source, operation, offers in chosen:
+                word = frozenset(name for name in offers if trusted.get(name) == source)
+                use = Use("complete", part.number, offers & left, trusted=word, route=route)
+                completed.append(self._draft(planning, source, operation, part.entity.name, use, behind, offers))
+                left = left if route else (left - offers or missing)
         if not own:
             offers = self._stored(part.entity)
             use = Use("complete", part.number, missing)
             completed.append(self._draft(planning, STORE, "", part.entity.name, use, after, offers))
         return completed
 
-    def _own_lookups(self, entity: Entity) -> dict[str, list[tuple[str, str, frozenset[str]]]]:
+    def _trusted(
+        self,
+        entity: str,
+        wanted: frozenset[str],
+        arrivals: Sequence[_Arrival],
+        own: Mapping[str, Sequence[_Candidate]],
+    ) -> dict[str, str]:
+        """Wanted elements whose authority can be asked, and is to be: it brings not every one of them by itself."""
+        sources = {candidate[0]: candidate[2] for candidates in own.values() for candidate in candidates}
+        found: dict[str, str] = {}
+        for name in wanted:
+            able = [s for s in self.truth.authorities(entity, name) if name in sources.get(s, frozenset())]
+            if able and (not arrivals or any(arrival.source not in (STORE, able[0]) for arrival in arrivals)):
+                found[name] = able[0]
+        return found
+
+    def _choose(
+        self,
+        entity: str,
+        wanted: frozenset[str],
+        is_root: bool,
+        trusted: Mapping[str, str],
+        candidates: Sequence[_Candidate],
+    ) -> tuple[list[_Candidate], Route | None]:
+        """Whom of these to ask for what is wanted. Where some have every entity, or there is but one, the fewest that tell
+        it; else any of them may have a key, and who does is found out when the keys are known."""
+        by_source: dict[str, _Candidate] = {}
+        for candidate in sorted(candidates):
+            by_source.setdefault(candidate[0], candidate)
+        listed = self.truth.entities[entity].order if entity in self.truth.entities else ()
+        ordered = {name: by_source[name][2] for name in in_order_of(by_source, listed)}
+        sure = {name: offers for name, offers in ordered.items() if self.mappings[name].entities[entity].has_all}
+        reachable = frozenset().union(*ordered.values()) & wanted
+        is_split = len(ordered) > 1 and not (sure and reachable <= frozenset().union(*sure.values()))
+        if is_split:
+            asked = [name for name, offers in ordered.items() if offers & wanted or is_root]
+            if len(asked) > 1:
+                return [by_source[name] for name in asked], Route(tuple(asked), wanted, self.truth.fan_out(entity))
+            return [by_source[name] for name in asked], None
+        offers = sure or ordered
+        must = [name for name in offers if any(trusted.get(element) == name for element in wanted & offers[name])]
+        left = wanted.difference(*(offers[name] for name in must))
+        chosen = must + [name for name in smallest_cover(left, offers) if name not in must]
+        if not chosen and is_root:
+            chosen = list(offers)[:1]
+        return [by_source[name] for name in chosen], None
+
+    def _own_lookups(self, entity: Entity) -> dict[str, list[_Candidate]]:
         """Operations that find this entity by a part of its own key, by the agency they are limited to ("" for none)."""
-        found: dict[str, list[tuple[str, str, frozenset[str]]]] = {}
+        found: dict[str, list[_Candidate]] = {}
         for mapping in self.mappings.values():
             for operation in mapping.operations.values():
                 role = operation.lookup
                 if role and role.entity == entity.name and role.relation is None and not role.many:
                     owner = mapping.agency if is_limited(entity, role.element) else ""
-                    found.setdefault(owner, []).append((mapping.name, operation.name, _offers(mapping, entity.name)))
+                    found.setdefault(owner, []).append((mapping.name, operation.name, offers_of(mapping, entity.name)))
         return found
 
     def _plan_relation(
         self,
-        planning: _Planning,
+        planning: Planning,
         part: Part,
         name: str,
         inner: Part,
@@ -268,12 +312,12 @@ class Planner:
             return
         mapping = self.mappings[arrival.source].entities[part.entity.name]
         if name in mapping.embedded:
-            yield _Arrival(arrival.source, _offers(self.mappings[arrival.source], inner.entity.name), arrival.after)
+            yield _Arrival(arrival.source, offers_of(self.mappings[arrival.source], inner.entity.name), arrival.after)
         elif name in mapping.references:
             yield _Arrival(None, _in_key(inner.entity), arrival.after)
 
     def _expanded(
-        self, planning: _Planning, part: Part, name: str, inner: Part, known_after: frozenset[int]
+        self, planning: Planning, part: Part, name: str, inner: Part, known_after: frozenset[int]
     ) -> Iterable[_Arrival]:
         """Look-ups the other way: every source that finds `inner` by the relation that leads back to us."""
         back = part.entity.relations[name].inverse
@@ -282,14 +326,14 @@ class Planner:
                 role = operation.lookup
                 if role and role.entity == inner.entity.name and role.relation == back:
                     use = Use("expand", inner.number, frozenset(inner.elements), part.number, name)
-                    offers = _offers(mapping, inner.entity.name)
+                    offers = offers_of(mapping, inner.entity.name)
                     yield self._draft(
                         planning, mapping.name, operation.name, inner.entity.name, use, known_after, offers
                     )
 
     def _draft(
         self,
-        planning: _Planning,
+        planning: Planning,
         source: str,
         operation: str,
         entity: str,
@@ -297,7 +341,7 @@ class Planner:
         after: frozenset[int],
         offers: frozenset[str],
     ) -> _Arrival:
-        planning.drafts.append(_Draft(source, operation, entity, use, after))
+        planning.drafts.append(Draft(source, operation, entity, use, after))
         return _Arrival(source, offers, frozenset({len(planning.drafts) - 1}))
 
     def _stored(self, entity: Entity) -> frozenset[str]:
@@ -320,36 +364,3 @@ def route_of(role: LookupRole, registry: Registry) -> str | None:
 def _in_key(entity: Entity) -> frozenset[str]:
     """The elements that a key tells by itself."""
     return frozenset(entity.identity[0]) - {OWNER}
-
-
-def _offers(mapping: SourceMapping, entity: str) -> frozenset[str]:
-    found = mapping.entities.get(entity)
-    return frozenset() if found is None else found.provides | frozenset(found.references) | frozenset(found.embedded)
-
-
-def _steps(planning: _Planning) -> tuple[Step, ...]:
-    """Waves for the drafts; drafts of one operation in one wave become one step. Negative numbers stand for roots."""
-    resolved = {-1 - index: 1 for index, _ in (*planning.resolve, *planning.searches)}
-    waves: dict[int, int] = dict(resolved)
-    for number, draft in enumerate(planning.drafts):
-        waves[number] = 1 + max((waves[before] for before in draft.after), default=0)
-    steps: list[Step] = [StoreSearch(0, 1, entity, index) for index, entity in planning.searches]
-    steps += [StoreCount(0, 1, entity, index) for index, entity in planning.counts]
-    steps += [Identify(0, 1, entity, root=index) for index, entity in planning.resolve]
-    grouped: dict[tuple[int, str, str, str], list[Use]] = {}
-    for number, draft in enumerate(planning.drafts):
-        grouped.setdefault((waves[number], draft.source, draft.operation, draft.entity), []).append(draft.use)
-    for (wave, source, operation, entity), uses in grouped.items():
-        distinct = tuple(dict.fromkeys(uses))
-        if source == STORE:
-            steps.append(StoreLookup(0, wave, entity, distinct))
-        else:
-            steps.append(Lookup(0, wave, source, operation, entity, distinct))
-    for entity, parts in planning.identify.items():
-        by_wave: dict[int, list[tuple[int, str | None]]] = {}
-        for part, relation, after in parts:
-            wave = 1 + max((waves[before] for before in after), default=0)
-            by_wave.setdefault(wave, []).append((part, relation))
-        steps += [Identify(0, wave, entity, tuple(dict.fromkeys(named))) for wave, named in by_wave.items()]
-    ordered = sorted(steps, key=lambda step: step.wave)
-    return tuple(replace(step, number=number) for number, step in enumerate(ordered, 1))

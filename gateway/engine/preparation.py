@@ -20,16 +20,26 @@ from graphql import (
 from graphql.execution.values import VariableValues, get_variable_values
 
 from adapters.mapping.model import SourceMapping
-from gateway.engine.arguments import kinds_of, references_of
+from adapters.mapping.truth import NOTHING_SAID, Truth
+from gateway.engine.arguments import kinds_of, live_of, references_of
 from gateway.engine.demand import Limits, Measure, Size, check_page_sizes
 from gateway.engine.incremental import Phases, delivered_at_once, has_incremental, phases_of, without_deferred
+from gateway.engine.live_lists import NotPinned, Pinned
 from gateway.engine.offer import check_offered
 from gateway.engine.plan import Plan
 from gateway.engine.planner import Planner
 from gateway.engine.projection.compiled import Projection, compile_projection
-from gateway.engine.selection import Kind, Selection, any_entity_nodes, boolean_variables, read_selection
+from gateway.engine.selection import (
+    ANY_ENTITY,
+    Kind,
+    Selection,
+    any_entity_nodes,
+    boolean_variables,
+    read_selection,
+)
 from gateway.engine.tokens import check_tokens
 from gateway.errors import QueryError
+from schema.names import FROM
 from schema.registry import Registry
 
 MOST_ERRORS = 100
@@ -79,7 +89,7 @@ class Known:
 @dataclass(frozen=True, slots=True)
 class _Text:
     """A text that parsed and validated. Its plan depends on the variables `booleans` and on what the roots `any_entity`
-    ask for, its cost on the variables `sizes`, each with the argument it is given to. `in_parts` is the document as it was
+    ask of whom, its cost on the variables `sizes`, each with the argument it is given to. `in_parts` is the document as it was
     written, where something of it is deferred or streamed, which nothing of `document` is."""
 
     document: DocumentNode
@@ -104,9 +114,10 @@ class Preparation:
         limits: Limits,
         plans_kept: int,
         is_open: bool,
+        truth: Truth = NOTHING_SAID,
     ) -> None:
         self.schema, self.registry = schema._schema, registry
-        self.planner = Planner(registry, mappings)
+        self.planner = Planner(registry, mappings, truth)
         self.limits, self.measure = limits, Measure(self.schema, registry.entities, mappings, limits)
         self.plans_kept, self.is_open = plans_kept, is_open
         self.texts: OrderedDict[tuple[str, str | None], _Text] = OrderedDict()
@@ -115,14 +126,21 @@ class Preparation:
         self.known: OrderedDict[tuple[str, str | None], Known] = OrderedDict()
 
     def prepare(
-        self, text: str, variables: Mapping[str, Any], operation_name: str | None, in_parts: bool = False
+        self,
+        text: str,
+        variables: Mapping[str, Any],
+        operation_name: str | None,
+        in_parts: bool = False,
+        role: str = "",
     ) -> Prepared:
-        """The plan of the operation and its coerced variables. Raises Refused; a subscription is not prepared here.
+        """The plan of the operation and its coerced variables, within what somebody in this role may ask. Raises Refused; a
+        subscription is not prepared here.
 
         `in_parts`: the client takes what is deferred or streamed later; others get everything at once.
         """
         known, values = self._coerced(text, variables, operation_name, OTHERWISE)
         cost = self._cost(text, operation_name, known, values)
+        self._check_role(cost, role)
         plan, projection = self._plan(text, operation_name, known, values)
         self._know(text, operation_name, known.operation, cost)
         if in_parts and known.in_parts is not None:
@@ -131,11 +149,13 @@ class Preparation:
         return Prepared(plan, projection, None, values, cost, known.document, known.operation)
 
     def prepare_subscription(
-        self, text: str, variables: Mapping[str, Any], operation_name: str | None
+        self, text: str, variables: Mapping[str, Any], operation_name: str | None, role: str = ""
     ) -> tuple[DocumentNode, OperationDefinitionNode, VariableValues]:
-        """A subscription within the limits, and its coerced variables. Raises Refused."""
+        """A subscription within what somebody in this role may ask, and its coerced variables. Raises Refused."""
         known, values = self._coerced(text, variables, operation_name, (OperationType.SUBSCRIPTION,))
-        self._know(text, operation_name, known.operation, self._cost(text, operation_name, known, values))
+        cost = self._cost(text, operation_name, known, values)
+        self._check_role(cost, role)
+        self._know(text, operation_name, known.operation, cost)
         return known.document, known.operation, values
 
     def _coerced(
@@ -239,21 +259,25 @@ class Preparation:
             _remember(self.costs, key, cost, self.plans_kept)
         return cost
 
+    def _check_role(self, cost: int, role: str) -> None:
+        try:
+            self.measure.check_role(cost, role)
+        except GraphQLError as error:
+            raise Refused([error], "QUERY_TOO_LARGE") from None
+
     def _plan(
         self, text: str, name: str | None, known: _Text, values: VariableValues
     ) -> tuple[Plan, Projection | None]:
         try:
-            kinds = {id(node): self._kinds(node, values) for node in known.any_entity}
+            asked = {id(node): self._asked(node, values) for node in known.any_entity}
         except GraphQLError as error:
             raise Refused([error], "BAD_USER_INPUT") from None
-        key = (text, name, *(values.coerced.get(variable) for variable in known.booleans), *kinds.values())
+        key = (text, name, *(values.coerced.get(variable) for variable in known.booleans), *asked.values())
         if found := self.plans.get(key):
             self.plans.move_to_end(key)
             return found
         try:
-            selection = read_selection(
-                known.document, known.operation, values.coerced, self.registry, lambda node: kinds[id(node)]
-            )
+            selection = self._selected(known.document, known.operation, values, lambda node: asked[id(node)])
             plan = self.planner.plan(selection)
         except QueryError as error:
             raise Refused([GraphQLError(str(error))], error.code) from None
@@ -261,12 +285,21 @@ class Preparation:
         _remember(self.plans, key, (plan, projection), self.plans_kept)
         return plan, projection
 
+    def _selected(
+        self, document: DocumentNode, operation: OperationDefinitionNode, values: VariableValues, asked: Any
+    ) -> Selection:
+        """The selection; `asked` says of a root whose arguments matter what it asks of whom."""
+
+        def live_of_list(node: FieldNode) -> Pinned | NotPinned | None:
+            is_said = any(argument.name.value == FROM for argument in node.arguments or ())
+            return asked(node) if is_said else None
+
+        return read_selection(document, operation, values.coerced, self.registry, asked, live_of_list)
+
     def _phases(self, plan: Plan, known: _Text, in_parts: DocumentNode, values: VariableValues) -> Phases:
         def read(document: DocumentNode) -> Selection:
             operation = self._operation(document, known.operation.name.value if known.operation.name else None)
-            return read_selection(
-                document, operation, values.coerced, self.registry, lambda node: self._kinds(node, values)
-            )
+            return self._selected(document, operation, values, lambda node: self._asked(node, values))
 
         return phases_of(plan, read(known.document), read(without_deferred(in_parts, values.coerced)))
 
@@ -277,10 +310,12 @@ class Preparation:
             said = operation.name.value if operation.name else None
             _remember(self.known, (text, name), Known(said, tuple(dict.fromkeys(fields)), cost), self.plans_kept)
 
-    def _kinds(self, node: FieldNode, values: VariableValues) -> tuple[Kind, ...]:
-        """Which entities a root that may ask for any entity asks for: part of what its plan depends on."""
+    def _asked(self, node: FieldNode, values: VariableValues) -> tuple[Kind, ...] | Pinned | NotPinned | None:
+        """Which entities a root that may ask for any entity asks for, or who answers a list: what its plan depends on."""
         try:
             given = self.arguments(node, values)
+            if node.name.value not in ANY_ENTITY:
+                return live_of(node, given, self.registry, self.planner.mappings)
             return kinds_of(references_of(node.name.value, given, self.registry, hash_id=str))
         except ValueError as error:
             raise GraphQLError(f"{node.name.value}：{error}", node) from None

@@ -22,10 +22,12 @@ from graphql import (
 )
 from graphql.language import BooleanValueNode, print_ast
 
+from gateway.engine.live_lists import NotPinned, Pinned
 from gateway.errors import QueryTooLarge
 from schema.aggregates import FUNCTIONS, Function
 from schema.names import (
     ENTITIES_FIELD,
+    FROM,
     NODE_FIELD,
     NODES_FIELD,
     PROVENANCE,
@@ -67,7 +69,8 @@ class Root:
     """A root field with one set of arguments. All response keys that ask the same are one root.
 
     `any` may ask for any entity: `node`, `nodes` and `_entities`; it has a part for each of its kinds, the others have
-    one, `groups` none. `totals`: whether the list is to be counted; `measures`: (function, element) of groups.
+    one, `groups` none. `totals`: whether the list is to be counted; `live`: who answers it when it is wanted live;
+    `measures`: (function, element) of groups.
     """
 
     kind: Literal["one", "list", "groups", "any"]
@@ -77,6 +80,7 @@ class Root:
     given: frozenset[str] = frozenset()
     kinds: tuple[Kind, ...] = ()
     totals: bool = False
+    live: Pinned | NotPinned | None = None
     measures: dict[tuple[Function, str], None] = field(default_factory=dict)
 
 
@@ -91,6 +95,8 @@ class Selection:
 
 KindsOf = Callable[[FieldNode], tuple[Kind, ...]]
 """Which entities a root that may ask for any entity asks for, by its arguments."""
+LiveOf = Callable[[FieldNode], Pinned | NotPinned | None]
+"""Who answers a list live, by its arguments; None when it is not wanted live."""
 ANY_ENTITY = (NODE_FIELD, NODES_FIELD, ENTITIES_FIELD)
 
 
@@ -112,7 +118,8 @@ def boolean_variables(document: DocumentNode) -> tuple[str, ...]:
 
 
 def any_entity_nodes(document: DocumentNode, operation: OperationDefinitionNode) -> tuple[FieldNode, ...]:
-    """The roots that may ask for any entity, skipped ones among them."""
+    """The roots whose arguments tell what is asked of whom: those that may ask for any entity, and lists that may be
+    wanted live; skipped ones among them."""
     fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
     found: dict[int, FieldNode] = {}
     waiting: list[SelectionNode] = list(operation.selection_set.selections)
@@ -120,7 +127,7 @@ def any_entity_nodes(document: DocumentNode, operation: OperationDefinitionNode)
     while waiting:
         node = waiting.pop(0)
         if isinstance(node, FieldNode):
-            if node.name.value in ANY_ENTITY:
+            if node.name.value in ANY_ENTITY or any(a.name.value == FROM for a in node.arguments or ()):
                 found[id(node)] = node
         elif isinstance(node, InlineFragmentNode):
             waiting += node.selection_set.selections
@@ -137,9 +144,10 @@ def read_selection(
     variables: Mapping[str, Any],
     registry: Registry,
     kinds_of: KindsOf = lambda _: (),
+    live_of: LiveOf = lambda _: None,
 ) -> Selection:
     """The selection of a *validated* document within the limits of `demand`. Raises QueryTooLarge for too many parts."""
-    return _Reader(document, variables, registry, kinds_of).read(operation)
+    return _Reader(document, variables, registry, kinds_of, live_of).read(operation)
 
 
 def asked(node: FieldNode) -> str:
@@ -150,14 +158,19 @@ def asked(node: FieldNode) -> str:
 
 class _Reader:
     def __init__(
-        self, document: DocumentNode, variables: Mapping[str, Any], registry: Registry, kinds_of: KindsOf
+        self,
+        document: DocumentNode,
+        variables: Mapping[str, Any],
+        registry: Registry,
+        kinds_of: KindsOf,
+        live_of: LiveOf,
     ) -> None:
         self.fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
         self.variables = variables
         self.singles = {root_field(e): e for e in registry.entities.values()}
         self.lists = {list_field(e): e for e in registry.entities.values()}
         self.groups = {groups_field(e): e for e in registry.entities.values()}
-        self.registry, self.kinds_of = registry, kinds_of
+        self.registry, self.kinds_of, self.live_of = registry, kinds_of, live_of
         self.selection = Selection()
         self.roots: dict[str, Root] = {}
 
@@ -218,6 +231,7 @@ class _Reader:
                             root.measures[group.name.value, elements[measured.name.value]] = None  # type: ignore[index]
 
     def _read_list(self, root: Root, part: Part, node: FieldNode) -> None:
+        root.live = self.live_of(root.node)
         for inner in self._fields(node.selection_set):
             if inner.name.value == "totalCount":
                 root.totals = True

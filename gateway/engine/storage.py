@@ -54,6 +54,10 @@ class Storage:
         """Every source's copy of these entities. Raises StoreUnavailable."""
         return await self._ask(self.store.by_keys, entity, keys) if keys else []
 
+    async def sources_of(self, entity: str, keys: Sequence[str]) -> dict[str, frozenset[str]]:
+        """Which sources told of each key; absent: nobody. Raises StoreUnavailable."""
+        return await self._ask(self.store.sources_of, entity, keys) if keys else {}
+
     async def related(self, entity: str, relation: str, targets: Sequence[str]) -> dict[str, list[str]]:
         """The keys of the entities that refer to each target, one more than MOST_RELATED when there are too many.
 

@@ -1,14 +1,19 @@
 """The steps of a plan that the store answers: entities by key or relation, pages, groups, and what the gateway allotted."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from gateway.engine.index import ASKED, NAMED, RELATED, REMEMBERED, Failure, Origin, Row
+from adapters.errors import SourceError
+from gateway.engine.index import ASKED, NAMED, RELATED, REMEMBERED, Failure, Mode, Origin, Row
 from gateway.engine.plan import Identify, Step, StoreCount, StoreLookup, StoreSearch, Use
 from gateway.engine.storage import MOST_RELATED, TooManyRelated
 
 if TYPE_CHECKING:
     from gateway.engine.executor import Execution
+
+
+class ListNotLive(SourceError):
+    """列表不能由来源实时答复"""
 
 
 async def run_store_step(execution: "Execution", step: StoreLookup | StoreSearch | StoreCount | Identify) -> None:
@@ -98,7 +103,14 @@ async def _search(execution: "Execution", step: StoreSearch) -> None:
     assert search is not None
     page = await execution.services.storage.search(search)
     execution.pages[step.root] = page
-    await _load(execution, step.entity, page.keys, RELATED)
+    await load_page(execution, step.entity, page.keys)
+    if step.because:
+        execution.stale[("store", "search")] = Failure("store", "search", ListNotLive(step.because))
+
+
+async def load_page(execution: "Execution", entity: str, keys: Sequence[str], failed: Collection[str] = ()) -> None:
+    """The stored copies of the entities of a page; those of sources that `failed` to answer are marked STALE."""
+    await _load(execution, entity, keys, RELATED, failed)
 
 
 async def _count(execution: "Execution", step: StoreCount) -> None:
@@ -107,10 +119,13 @@ async def _count(execution: "Execution", step: StoreCount) -> None:
     execution.counted[step.root] = await execution.services.storage.count(grouped)
 
 
-async def _load(execution: "Execution", entity: str, keys: Sequence[str], rank: int) -> None:
+async def _load(
+    execution: "Execution", entity: str, keys: Sequence[str], rank: int, failed: Collection[str] = ()
+) -> None:
     for stored in await execution.services.storage.by_keys(entity, keys):
         version = execution.services.registry.version
-        origin = Origin(stored.source, "", "STORE", stored.as_of, stored.fetched_at, version)
+        mode: Mode = "STALE" if stored.source in failed else "STORE"
+        origin = Origin(stored.source, "", mode, stored.as_of, stored.fetched_at, version)
         mapping = execution.services.mappings.get(stored.source)
         told = mapping.entities.get(entity) if mapping else None
         provides = told.provides if told else frozenset(stored.mapped.values)

@@ -60,7 +60,7 @@ class Subscriptions:
         Raises Refused.
         """
         viewer = context().viewer
-        asked = self._read(text, variables or {}, operation_name)
+        asked = self._read(text, variables or {}, operation_name, viewer.role)
         if self.feed.is_closed:
             raise Refused([GraphQLError("服务正在停止，请重新连接")], "SHUTTING_DOWN")
         if self.count >= self.most:
@@ -76,9 +76,9 @@ class Subscriptions:
         """End every subscription as if there were nothing more to tell; from now on there are none."""
         self.feed.close()
 
-    def _read(self, text: str, variables: Mapping[str, Any], operation_name: str | None) -> Asked:
+    def _read(self, text: str, variables: Mapping[str, Any], operation_name: str | None, role: str) -> Asked:
         preparation = self.engine.preparation
-        document, operation, values = preparation.prepare_subscription(text, variables, operation_name)
+        document, operation, values = preparation.prepare_subscription(text, variables, operation_name, role)
         try:
             asked = read_subscription(preparation.schema, document, operation, values, variables)
         except GraphQLError as error:
@@ -87,7 +87,7 @@ class Subscriptions:
             entities = self.engine.services.registry.entities
             entity = str(asked.arguments.get("entity"))
             example = global_id(entity if entity in entities else next(iter(entities)), "?")
-            preparation.prepare(asked.query.text, _variables(asked.query, example), None)
+            preparation.prepare(asked.query.text, _variables(asked.query, example), None, role=role)
         return asked
 
     def _listen(self, asked: Asked, viewer: Viewer) -> AbstractAsyncContextManager[Listener[Any]]:
@@ -135,7 +135,7 @@ class Subscription:
         await self.opened.aclose()
 
     async def _answer(self, event: Change | RunState) -> Result:
-        told = _change(event) if isinstance(event, Change) else _run(event)
+        told = told_of(event)
         found: dict[str, Any] = {}
         errors: Sequence[GraphQLError] = ()
         extensions: dict[str, Any] = {}
@@ -154,6 +154,11 @@ class Subscription:
         """The error with its path within the event; where the text was derived from another, its lines tell nobody anything."""
         path = [self.asked.answered_as, *error.path] if error.path else [self.asked.answered_as]
         return GraphQLError(error.message, path=path, extensions=error.extensions)
+
+
+def told_of(event: Change | RunState) -> dict[str, Any]:
+    """The fields of an event as they stand in an answer, by their GraphQL names; without the entity it is about."""
+    return _change(event) if isinstance(event, Change) else _run(event)
 
 
 def changes_wanted(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from adapters.mapping.model import LookupRole, SourceMapping
+from adapters.mapping.model import LookupRole, SourceMapping, Tombstone
 from adapters.mapping.record import Mapped, is_gone, key_texts, rename
 from adapters.mapping.wants import NOTHING, Wants
 from adapters.source import Page, Record
@@ -15,12 +15,13 @@ Asked = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One live answer on its way into the store, and what was asked."""
+    """One live answer on its way into the store, and what was asked; `about` tells questions apart that have no keys."""
 
     mapping: SourceMapping
     operation: str
     page: Page
     asked: Asked
+    about: tuple[object, ...] = ()
 
 
 def name_as_asked(
@@ -41,6 +42,17 @@ def name_as_asked(
                 if given in asked and asked[given][0] != entity.key:
                     rename(mapping, entity, asked[given][0])
         (gone if role.deleted and is_gone(record, role.deleted) else there).append(entity)
+    return there, gone
+
+
+def there_and_gone(
+    deleted: Tombstone | None, records: Sequence[Record], mapped: Sequence[Mapped]
+) -> tuple[list[Mapped], list[Mapped]]:
+    """The entities that are there, and those that are gone."""
+    there: list[Mapped] = []
+    gone: list[Mapped] = []
+    for record, entity in zip(records, mapped, strict=True):
+        (gone if deleted and is_gone(record, deleted) else there).append(entity)
     return there, gone
 
 

@@ -24,7 +24,7 @@ from graphql import (
     is_object_type,
 )
 
-from gateway.engine.plan import Identify, Lookup, Plan, Span, StoreCount, StoreLookup, StoreSearch
+from gateway.engine.plan import Identify, Lookup, Plan, SourceSearch, Span, StoreCount, StoreLookup, StoreSearch
 from gateway.engine.preparation import Prepared
 from gateway.engine.selection import Part
 from schema.names import element_names, relation_names
@@ -199,7 +199,7 @@ def _spans_of_fields(plan: Plan, steps: Mapping[int, Span]) -> dict[tuple[str, i
                         add(fields[use.parent][use.relation], use.parent, step.number)
                     if use.part in roots:
                         add("", roots[use.part], step.number)
-            case StoreSearch(root=root) | StoreCount(root=root):
+            case StoreSearch(root=root) | SourceSearch(root=root) | StoreCount(root=root):
                 add("", root, step.number)
             case Identify(parts=parts, root=asked):
                 if asked is not None:

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapters.mapping.compiled import Compiler
+from adapters.mapping.model import LookupRole
 from adapters.mapping.record import Mapped
-from gateway.engine.taking import Answered, name_as_asked
+from gateway.engine.taking import Answered, name_as_asked, there_and_gone
 from gateway.log import logger
 from gateway.store.store import Landing, Store
 from schema.formats import CHINA_TIME
 
-Question = tuple[str, str, tuple[str, ...]]
+Question = tuple[str, str, tuple[object, ...]]
 """Source, operation and the texts it was asked for."""
 
 
@@ -187,11 +188,15 @@ class StoreWriteBack:
     def _map_and_land(self, answered: Answered) -> bool:
         """In a thread. Whether it told the store something new."""
         mapping, page = answered.mapping, answered.page
-        role = mapping.operations[answered.operation].lookup
-        assert role is not None
+        role = mapping.operations[answered.operation].role
         compiled = self.compiler.compiled(mapping, role.entity, None)
         mapped = compiled.page(page.records, page.received_at.astimezone(CHINA_TIME).date())
-        there, gone = name_as_asked(mapping, role, page.records, mapped, answered.asked)
+        if isinstance(role, LookupRole):
+            there, gone = name_as_asked(mapping, role, page.records, mapped, answered.asked)
+            answers = _answers(answered, role.relation, there)
+        else:
+            there, gone = there_and_gone(role.deleted, page.records, mapped)
+            answers = {}
         landing = Landing(
             source=mapping.name,
             operation=answered.operation,
@@ -200,7 +205,7 @@ class StoreWriteBack:
             received_at=page.received_at,
             mapped=there,
             deleted=[(entity.entity, entity.key) for entity in gone],
-            answered=_answers(answered, role.relation, there),
+            answered=answers,
             mapping_version=mapping.version,
         )
         landed = self.store.land(landing)
@@ -208,7 +213,7 @@ class StoreWriteBack:
 
 
 def _question(answered: Answered) -> Question:
-    return answered.mapping.name, answered.operation, tuple(answered.asked)
+    return answered.mapping.name, answered.operation, (*answered.asked, *answered.about)
 
 
 def _answers(answered: Answered, relation: str | None, there: list[Mapped]) -> dict[str, list[str]]:

@@ -1,20 +1,33 @@
 """What holds now: for every entity one row put together from what all sources tell, and where its relations lead.
 
-An element's value is that of the first source, by name, that tells one: the rule by which answers are put together too. So
-lists are filtered, ordered and counted by exactly the values they show.
+An element's value is that of the source whose word counts most of those that tell one (`adapters.mapping.truth`): the rule by
+which answers are put together too. So lists are filtered, ordered and counted by exactly the values they show. Values that
+another source's word was taken over are issues.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select, update
 
+from adapters.mapping.record import Issue
+from adapters.mapping.truth import NOTHING_SAID, Truth, conflicts
 from gateway.store.database import key_chunks, lock
+from gateway.store.issues import record_conflicts
 from gateway.store.tables import Tables, element_column
 from schema.registry import Registry
 
 
-def refresh(connection: Connection, tables: Tables, registry: Registry, entity: str, keys: Iterable[str]) -> None:
+def refresh(
+    connection: Connection,
+    tables: Tables,
+    registry: Registry,
+    truth: Truth,
+    entity: str,
+    keys: Iterable[str],
+    moment: datetime,
+) -> None:
     """Make these rows and their links say what all sources together tell now; within the transaction that changed it."""
     lock(connection, "current", entity)
     table, link = tables.current[entity], tables.current_link
@@ -25,16 +38,35 @@ def refresh(connection: Connection, tables: Tables, registry: Registry, entity: 
         count = select(told.c.key, func.count()).where(told.c.key.in_(some), told.c.deleted_at.is_(None))
         sources: dict[str, int] = {row[0]: row[1] for row in connection.execute(count.group_by(told.c.key))}
         _copy(connection, tables, registry, entity, [key for key, number in sources.items() if number == 1])
-        _merge(connection, tables, registry, entity, [key for key, number in sources.items() if number > 1])
+        several = [key for key, number in sources.items() if number > 1]
+        found = _merge(connection, tables, registry, truth, entity, several)
+        record_conflicts(connection, tables, entity, some, found, moment)
         _fill_allotted(connection, tables, registry, entity, some)
 
 
-def renew(connection: Connection, tables: Tables, registry: Registry, entities: Iterable[str]) -> None:
-    """Make all rows of these entities anew, from what the sources told."""
-    for entity in sorted(entities):
-        keys = connection.execute(select(tables.entities[entity].c.key).distinct()).scalars().all()
+def renew(
+    connection: Connection,
+    tables: Tables,
+    registry: Registry,
+    truth: Truth | None,
+    entities: Iterable[str],
+    moment: datetime,
+) -> None:
+    """Make all rows of these entities anew, from what the sources told; and of those whose word counts differently than when
+    they were made, the rows that several tell of."""
+    made, entities = tables.made_by, set(entities)
+    before = {row[0]: row[1] for row in connection.execute(select(made.c.entity, made.c.truth))}
+    for entity in sorted(registry.entities):
+        old, told = before.get(entity, ""), tables.entities[entity]
+        digest = old if truth is None else truth.digest(entity)
+        if entity not in entities and old == digest:
+            continue
+        query = select(told.c.key).group_by(told.c.key)
+        keys = connection.execute(query if entity in entities else query.having(func.count() > 1)).scalars().all()
         if keys:
-            refresh(connection, tables, registry, entity, keys)
+            refresh(connection, tables, registry, truth or NOTHING_SAID, entity, keys, moment)
+        connection.execute(delete(made).where(made.c.entity == entity))
+        connection.execute(insert(made).values(entity=entity, truth=digest))
 
 
 def _copy(connection: Connection, tables: Tables, registry: Registry, entity: str, keys: Sequence[str]) -> None:
@@ -55,18 +87,29 @@ def _copy(connection: Connection, tables: Tables, registry: Registry, entity: st
     )
 
 
-def _merge(connection: Connection, tables: Tables, registry: Registry, entity: str, keys: Sequence[str]) -> None:
+def _merge(
+    connection: Connection, tables: Tables, registry: Registry, truth: Truth, entity: str, keys: Sequence[str]
+) -> list[Issue]:
+    """Put together what several sources tell; returns what they do not agree on."""
     if not keys:
-        return
+        return []
     table, told = tables.current[entity], tables.entities[entity]
     query = select(told).where(told.c.key.in_(keys), told.c.deleted_at.is_(None)).order_by(told.c.key, told.c.source)
-    rows: dict[str, dict[str, Any]] = {}
-    refs: dict[str, dict[str, Sequence[str]]] = {}
+    by_key: dict[str, dict[str, RowMapping]] = {}
     for telling in connection.execute(query).mappings():
-        row = rows.setdefault(telling["key"], dict.fromkeys(column.name for column in table.columns))
-        row.update((name, telling[name]) for name, value in row.items() if value is None)
-        refs[telling["key"]] = {**telling["refs"], **refs.get(telling["key"], {})}
-    connection.execute(insert(table), list(rows.values()))
+        by_key.setdefault(telling["key"], {})[telling["source"]] = telling
+    spec = registry.entities[entity]
+    names = {element_column(name): name for name in spec.elements}
+    rows: list[dict[str, Any]] = []
+    refs: dict[str, dict[str, Sequence[str]]] = {}
+    disputed: list[Issue] = []
+    for key, told_by in by_key.items():
+        rows.append({c.name: _first(truth, entity, names.get(c.name, c.name), c.name, told_by) for c in table.columns})
+        ways = dict.fromkeys(relation for telling in told_by.values() for relation in telling["refs"])
+        refs[key] = {relation: _first_refs(truth, entity, relation, told_by) for relation in ways}
+        values = {source: {name: row[column] for column, name in names.items()} for source, row in told_by.items()}
+        disputed += conflicts(truth, spec, key, values)
+    connection.execute(insert(table), rows)
     relations = _told(registry, entity)
     links = [
         {"entity": entity, "key": key, "relation": relation, "target": target}
@@ -77,6 +120,21 @@ def _merge(connection: Connection, tables: Tables, registry: Registry, entity: s
     ]
     if links:
         connection.execute(insert(tables.current_link), links)
+    return disputed
+
+
+def _first(truth: Truth, entity: str, name: str, column: str, told_by: Mapping[str, RowMapping]) -> Any:
+    """The value of the source whose word counts most of those that have one."""
+    able = [source for source, row in told_by.items() if row[column] is not None]
+    return told_by[min(able, key=lambda source: truth.place(entity, name, source))][column] if able else None
+
+
+def _first_refs(truth: Truth, entity: str, relation: str, told_by: Mapping[str, RowMapping]) -> Sequence[str]:
+    able = [source for source, row in told_by.items() if relation in row["refs"]]
+    chosen: Sequence[str] = told_by[min(able, key=lambda source: truth.place(entity, relation, source))]["refs"][
+        relation
+    ]
+    return chosen
 
 
 def _fill_allotted(

@@ -124,6 +124,17 @@ def told_by(
     return told
 
 
+def sources_of(connection: Connection, tables: Tables, entity: str, keys: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Which sources tell of each key now; absent: nobody."""
+    table = tables.entities[entity]
+    found: dict[str, set[str]] = {}
+    for some in key_chunks(keys):
+        query = select(table.c.key, table.c.source).where(table.c.key.in_(some), table.c.deleted_at.is_(None))
+        for key, source in connection.execute(query):
+            found.setdefault(key, set()).add(source)
+    return {key: frozenset(sources) for key, sources in found.items()}
+
+
 def _rows(
     connection: Connection, tables: Tables, entity: str, keys: Iterable[str], source: str | None
 ) -> list[RowMapping]:

@@ -2,14 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, insert, select, update
 
 from adapters.mapping.record import Issue
+from adapters.mapping.truth import CONFLICT
 from gateway.store.database import key_chunks
 from gateway.store.tables import Tables
 from gateway.store.tellings import Place
@@ -52,6 +53,23 @@ def record_issues(
     """Keep what was found, each with the record it was found in; what is open for a record that was `told` and was not
     found in it again is resolved."""
     now = {_digest(issue): (issue, record) for issue, record in found}
+    _keep(connection, tables, now, moment)
+    mine = (tables.issue.c.source == source, tables.issue.c.check_type != CONFLICT)
+    _resolve(connection, tables, _open_digests(connection, tables, mine, told) - now.keys(), moment)
+
+
+def record_conflicts(
+    connection: Connection, tables: Tables, entity: str, keys: Iterable[str], found: Iterable[Issue], moment: datetime
+) -> None:
+    """Keep what sources do not agree on about these entities; what they did not agree on before and do now is resolved."""
+    now = {_digest(issue): (issue, (entity, str(issue.key))) for issue in found}
+    _keep(connection, tables, now, moment)
+    told = [(entity, key) for key in keys]
+    open_before = _open_digests(connection, tables, (tables.issue.c.check_type == CONFLICT,), told)
+    _resolve(connection, tables, open_before - now.keys(), moment)
+
+
+def _keep(connection: Connection, tables: Tables, now: Mapping[str, tuple[Issue, Place]], moment: datetime) -> None:
     table = tables.issue
     known: set[str] = set()
     for some in key_chunks(now):
@@ -63,12 +81,17 @@ def record_issues(
         connection.execute(again, rows)
     if new := [_row(digest, *now[digest], moment) for digest in now if digest not in known]:
         connection.execute(insert(table), new)
-    gone = _open_digests(connection, tables, source, told) - now.keys()
+
+
+def _resolve(connection: Connection, tables: Tables, gone: Collection[str], moment: datetime) -> None:
+    table = tables.issue
     for some in key_chunks(gone):
         connection.execute(update(table).where(table.c.digest.in_(some)).values(resolved_at=moment))
 
 
-def _open_digests(connection: Connection, tables: Tables, source: str, told: Collection[tuple[str, str]]) -> set[str]:
+def _open_digests(
+    connection: Connection, tables: Tables, of: Sequence[ColumnElement[bool]], told: Collection[tuple[str, str]]
+) -> set[str]:
     table = tables.issue
     keys: dict[str, list[str]] = {}
     for entity, key in told:
@@ -77,7 +100,7 @@ def _open_digests(connection: Connection, tables: Tables, source: str, told: Col
     for entity, of_entity in keys.items():
         for some in key_chunks(of_entity):
             query = select(table.c.digest).where(
-                table.c.source == source,
+                *of,
                 table.c.record_entity == entity,
                 table.c.record_key.in_(some),
                 table.c.resolved_at.is_(None),

@@ -13,6 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, select, update
 
 from adapters.mapping.record import Mapped, record_digest
+from adapters.mapping.truth import Truth
 from adapters.source import Record
 from gateway.store.current import refresh
 from gateway.store.database import key_chunks, lock
@@ -61,6 +62,7 @@ def land(
     connection: Connection,
     tables: Tables,
     registry: Registry,
+    truth: Truth,
     landing: Landing,
     progress: Progress | None,
     moment: datetime,
@@ -82,7 +84,8 @@ def land(
         record_progress(connection, tables, progress, len(landing.mapped) + len(landing.deleted), landed, moment)
     _allot(connection, tables, registry, latest, moment)
     for entity in sorted({entity for entity, _ in changed}):
-        refresh(connection, tables, registry, entity, [key for of, key in changed if of == entity])
+        keys = [key for of, key in changed if of == entity]
+        refresh(connection, tables, registry, truth, entity, keys, landing.received_at)
     record_changes(connection, tables, landing.source, changes_of(page, latest, changed), moment)
     return landed
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from adapters.mapping.truth import NOTHING_SAID, Truth
 from gateway.store import entities, identity, runs
 from gateway.store.current import refresh, renew
 from gateway.store.database import Database
@@ -30,10 +31,20 @@ def china_now() -> datetime:
 
 
 class Store:
-    """The store behind one URL, shaped by the specification. May be used from many threads and many processes."""
+    """The store behind one URL, shaped by the specification. May be used from many threads and many processes.
 
-    def __init__(self, url: str, registry: Registry, clock: Callable[[], datetime] = china_now) -> None:
+    `truth` is whose word counts where several sources tell of one entity; who only reads may leave it out.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        registry: Registry,
+        clock: Callable[[], datetime] = china_now,
+        truth: Truth | None = None,
+    ) -> None:
         self.registry, self.clock = registry, clock
+        self.said, self.truth = truth, truth or NOTHING_SAID
         self.tables = make_tables(registry)
         self.database = Database(url)
         self.on_change: list[Callable[[], None]] = []
@@ -42,7 +53,8 @@ class Store:
     def create(self) -> None:
         """Make what is missing; safe to repeat and to race."""
         self.database.create(
-            self.tables, lambda connection, changed: renew(connection, self.tables, self.registry, changed)
+            self.tables,
+            lambda connection, changed: renew(connection, self.tables, self.registry, self.said, changed, self.clock()),
         )
 
     def is_reachable(self) -> bool:
@@ -59,7 +71,7 @@ class Store:
     def land(self, landing: Landing, progress: Progress | None = None) -> Landed:
         """Take one page in, by one transaction; with `progress` the run's cursor and ledger are in it too."""
         landed = self.database.write(
-            lambda connection: land(connection, self.tables, self.registry, landing, progress, self.clock())
+            lambda connection: land(connection, self.tables, self.registry, self.truth, landing, progress, self.clock())
         )
         self._tell()
         return landed
@@ -125,7 +137,7 @@ class Store:
 
         def allot(connection: Connection) -> dict[str, str]:
             given = identity.allot(connection, self.tables, self.registry, what, missing, self.clock())
-            refresh(connection, self.tables, self.registry, entity, missing)
+            refresh(connection, self.tables, self.registry, self.truth, entity, missing, self.clock())
             return given
 
         return known | self.database.write(allot)
@@ -133,6 +145,10 @@ class Store:
     def find_identified(self, entity: str, values: Sequence[str]) -> dict[str, str]:
         """Allotted value -> key."""
         return self.database.read(lambda connection: identity.find_keys(connection, self.tables, entity, values))
+
+    def sources_of(self, entity: str, keys: Iterable[str]) -> dict[str, frozenset[str]]:
+        """Which sources told of each key, and have not said since that it is gone; absent: nobody."""
+        return self.database.read(lambda connection: entities.sources_of(connection, self.tables, entity, keys))
 
     def issues(self, source: str | None = None, limit: int = 100) -> list[OpenIssue]:
         """What is wrong in the data now, latest first."""

@@ -47,6 +47,7 @@ class Tables:
     ledger: Table
     quarantine: Table
     change: Table
+    made_by: Table
 
 
 def make_tables(registry: Registry) -> Tables:
@@ -69,6 +70,7 @@ def make_tables(registry: Registry) -> Tables:
         ledger=_ledger(metadata),
         quarantine=_quarantine(metadata),
         change=_change(metadata),
+        made_by=_made_by(metadata),
     )
 
 
@@ -255,7 +257,18 @@ def _issue(metadata: MetaData) -> Table:
         Column("times", Integer, nullable=False),
         Column("resolved_at", Instant),
         Index("issue_record", "source", "record_entity", "record_key"),
+        Index("issue_of_record", "record_entity", "record_key"),
         Index("issue_last_seen", "last_seen"),
+    )
+
+
+def _made_by(metadata: MetaData) -> Table:
+    """By which rule of whose word counts the rows of what holds now were put together, for each entity."""
+    return Table(
+        "made_by",
+        metadata,
+        Column("entity", KEY, primary_key=True),
+        Column("truth", Text, nullable=False),
     )
 
 

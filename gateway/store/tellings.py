@@ -31,6 +31,9 @@ class Version(NamedTuple):
     change_no: int = LOWEST
 
 
+UNSAID = Version()
+
+
 @dataclass(slots=True, eq=False)
 class Telling:
     """One entity of one record of a page. `parent` is the one it stood in; `verdict` is set by `judge`."""
@@ -85,7 +88,7 @@ class Page:
 
 def tell(mapped: Mapped, position: int, is_gone: bool = False) -> Iterator[Telling]:
     """The telling in a mapped record and those inside it. What is embedded is as recent as the record, unless it says otherwise."""
-    top = Telling(mapped, _version(mapped, Version()), position, is_gone)
+    top = Telling(mapped, version_of(mapped), position, is_gone)
     top.digest = GONE if is_gone else _digest(mapped)
     yield top
     if not is_gone:
@@ -153,13 +156,14 @@ def _buries(telling: Telling, page: Page) -> bool:
 def _inside(parent: Telling) -> Iterator[Telling]:
     for children in parent.mapped.embedded.values():
         for child in children:
-            telling = Telling(child, _version(child, parent.version), parent.position, parent=parent)
+            telling = Telling(child, version_of(child, parent.version), parent.position, parent=parent)
             telling.digest = _digest(child)
             yield telling
             yield from _inside(telling)
 
 
-def _version(mapped: Mapped, otherwise: Version) -> Version:
+def version_of(mapped: Mapped, otherwise: Version = UNSAID) -> Version:
+    """How recent a record says it is; `otherwise` when it says nothing."""
     updated_at, change_no = mapped.provenance.get("source_updated_at"), mapped.provenance.get("change_no")
     if updated_at is None and change_no is None:
         return otherwise

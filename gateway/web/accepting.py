@@ -114,7 +114,7 @@ def _is_whole(said: bytes) -> bool:
 
 
 def _turn_away(connection: socket.socket, size: int) -> None:
-    metrics.REFUSED.labels("busy").inc()
+    metrics.BUSY.inc()
     try:
         connection.recv(size)
         connection.send(TURNED_AWAY)

@@ -8,12 +8,14 @@ to threads; as long as both come soon the limit grows while it is used, when the
 import asyncio
 import json
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gateway import metrics
 from gateway.limits import Overloaded
 
+LOOKS = 4
 EVERY = 0.025
 """Seconds between two looks at how late we are."""
 LEAST = 8.0
@@ -44,6 +46,7 @@ class Admission:
         self.limit = min(FIRST, self.most)
         self.in_flight = self.heavy = 0
         self.lag = self.thread_lag = 0.0
+        self.latenesses: deque[float] = deque(maxlen=LOOKS)
         self.is_draining = False
         self._watching: asyncio.TimerHandle | None = None
         self._due = 0.0
@@ -61,8 +64,9 @@ class Admission:
 
     @property
     def is_late(self) -> bool:
-        """Whether this process cannot keep up with its own work."""
-        return max(self.lag, self.thread_lag) > self.latest
+        """Whether this process cannot keep up with its own work: it was late every time of the last few, so that there is a
+        queue that stays, and not a burst or a pause of the machine that passes by itself."""
+        return len(self.latenesses) == LOOKS and min(self.latenesses) > self.latest
 
     def enter(self) -> None:
         """One more is in."""
@@ -102,7 +106,7 @@ class Admission:
             asyncio.get_running_loop().run_in_executor(None, self._came)
         else:
             self.thread_lag = 0.0
-        self.adapt()
+        self.adapt(max(self.lag, self.thread_lag))
         metrics.LOOP_LAG.observe(self.lag)
         self.watch()
 
@@ -112,12 +116,13 @@ class Admission:
             self.thread_lag = time.monotonic() - self._sent
             self._sent = None
 
-    def adapt(self) -> None:
-        """Move the limit by what was seen last. Shrinks only while the limit is what holds, so that its effect is awaited."""
+    def adapt(self, lateness: float) -> None:
+        """Move the limit by how late we are. Shrinks only while the limit is what holds, so that its effect is awaited."""
+        self.latenesses.append(lateness)
         if self.is_late:
             if self.in_flight <= self.limit * RESERVE:
                 self.limit = min(self.most, max(LEAST, min(self.limit, float(self.in_flight)) * SHRINKING))
-        elif self.in_flight >= self.limit * 0.8 and max(self.lag, self.thread_lag) < self.latest / 2:
+        elif self.in_flight >= self.limit * 0.8 and min(self.latenesses) < self.latest / 2:
             self.limit = min(self.most, self.limit * GROWTH + 1)
 
 

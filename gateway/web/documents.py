@@ -47,6 +47,8 @@ class Documents:
             if found is None:
                 raise BadRequest("PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound", is_operation=True)
             return found
+        if not wanted and not self.is_only_trusted:
+            return asked.query
         own = identifier_of(asked.query)
         if wanted and (found != asked.query if found else wanted != own):
             raise BadRequest(

@@ -13,7 +13,8 @@ from structlog.contextvars import bind_contextvars
 
 from gateway import metrics, tracing
 from gateway.context import Deadline
-from gateway.engine.engine import Engine, Result
+from gateway.engine.engine import Result
+from gateway.engine.subscriptions import Subscription
 from gateway.limits import (
     STATUS,
     BadRequest,
@@ -29,7 +30,9 @@ from gateway.settings import Settings
 from gateway.web.admission import RETRY_AFTER, Admission
 from gateway.web.answering import OTHER, Answering
 from gateway.web.documents import Documents
+from gateway.web.events import EventStream, takes_events, takes_events_only
 from gateway.web.learning import overloaded
+from gateway.web.live import Live
 from gateway.web.negotiation import JSON_TYPE, media_type, wants_html
 from gateway.web.origin import check_host, check_origin
 from gateway.web.parts import PartsResponse, takes_parts
@@ -61,11 +64,16 @@ class Endpoint:
     """The application behind `/graphql`."""
 
     def __init__(
-        self, engine: Callable[[], Engine], settings: Settings, page: Callable[[], str], admission: Admission
+        self,
+        settings: Settings,
+        page: Callable[[], str],
+        admission: Admission,
+        documents: Documents,
+        answering: Answering,
+        live: Live,
     ) -> None:
         self.settings, self.page, self.admission = settings, page, admission
-        self.documents = Documents(settings.persisted_kept, settings.trusted_documents, settings.only_trusted)
-        self.answering = Answering(engine, settings, self.documents, admission)
+        self.documents, self.answering, self.live = documents, answering, live
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. When the client leaves, the server cancels us, and everything that goes on for it."""
@@ -96,7 +104,9 @@ class Endpoint:
     async def _respond(self, request: Request, seen: Observed) -> Response:
         check_host(request.headers.get("host", ""), self.settings.allowed_hosts)
         if request.headers.get("upgrade", "").lower() == "websocket":
-            raise BadRequest("WEBSOCKET_NOT_SUPPORTED", "不支持 WebSocket 与订阅（subscription），请用 POST")
+            raise BadRequest(
+                "WEBSOCKET_NOT_SUPPORTED", "WebSocket 握手应为 HTTP/1.1 的 GET，子协议 graphql-transport-ws"
+            )
         if request.method not in METHODS.split(", "):
             raise BadRequest("METHOD_NOT_ALLOWED", f"{request.method[:20]} 不可用，请用 GET 或 POST")
         is_read = request.method != "POST"
@@ -107,7 +117,8 @@ class Endpoint:
         asked_for = request.headers.get(TIMEOUT_HEADER)
         seconds = parse_timeout(asked_for, self.settings.request_timeout, self.settings.longest_timeout)
         deadline = Deadline.after(seconds)
-        if media_type(request.headers.get("accept")) is None:
+        is_for_events = request.method != "HEAD" and takes_events(request.headers.get("accept"))
+        if media_type(request.headers.get("accept")) is None and not is_for_events:
             raise BadRequest("NOT_ACCEPTABLE", "只能以 application/graphql-response+json 或 application/json 答复")
         if is_read:
             asked = parse_query_string(request.scope["query_string"])
@@ -117,7 +128,25 @@ class Endpoint:
             length = headers_given.get("content-length")
             largest, patience = self.settings.largest_body, self.settings.body_timeout
             asked = parse_request(await read_body(request.stream(), length, largest, patience))
+        if is_for_events and (stream := await self._events(request, asked, is_read, deadline, seen)) is not None:
+            return stream
         return await self._answer(request, asked, is_read, deadline, seen)
+
+    async def _events(
+        self, request: Request, asked: GraphQLRequest, is_read: bool, deadline: Deadline, seen: Observed
+    ) -> EventStream | None:
+        """The answer as events: to a subscription, and to everything where the client reads nothing else."""
+        text = self.documents.text_of(asked)
+        is_choosing = not takes_events_only(request.headers.get("accept"))
+        if is_choosing and not await self.live.is_subscription(text, asked, deadline):
+            return None
+        results = await self.live.open(text, asked, deadline, is_read)
+        seen.operation = self.answering.label(text, asked)
+        if isinstance(results, Subscription) or results.executed:
+            self.documents.remember(asked)
+        else:
+            seen.outcome = "refused"
+        return EventStream(results, self.live, self.settings.heartbeat)
 
     async def _answer(
         self, request: Request, asked: GraphQLRequest, is_read: bool, deadline: Deadline, seen: Observed

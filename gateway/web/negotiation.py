@@ -1,6 +1,7 @@
 """What the client can read: media types, encodings and entity tags, by their headers (RFC 9110)."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 RESPONSE_TYPE = "application/graphql-response+json"
 JSON_TYPE = "application/json"
@@ -8,6 +9,7 @@ ENCODINGS = ("zstd", "br", "gzip")
 """What we can write, the better first among those a client likes equally."""
 
 
+@lru_cache(maxsize=256)
 def media_type(accept: str | None) -> str | None:
     """The type to answer in, None when the client takes neither.
 
@@ -25,6 +27,7 @@ def media_type(accept: str | None) -> str | None:
     return RESPONSE_TYPE if newer > older else JSON_TYPE
 
 
+@lru_cache(maxsize=256)
 def encoding(accept_encoding: str | None) -> str | None:
     """The encoding to answer in, None for plain."""
     weights = _weights(accept_encoding or "")
@@ -46,6 +49,12 @@ def is_unchanged(if_none_match: str | None, tag: str) -> bool:
 def wants_html(accept: str | None) -> bool:
     """Whether this is a browser that a person looks at."""
     return _weights(accept or "").get("text/html", 0) > 0
+
+
+def is_named(accept: str | None, *types: str) -> bool:
+    """Whether one of these types is asked for by its own name."""
+    weights = _weights(accept or "")
+    return any(weights.get(name, 0) > 0 for name in types)
 
 
 def _weights(header: str) -> dict[str, float]:

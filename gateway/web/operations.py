@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -21,11 +22,13 @@ REMEMBERED = 0.5
 
 @dataclass(slots=True)
 class Operations:
-    """The routes. `reach` says whether the store answers, in a thread; `health` says how the sources are."""
+    """The routes. `reach` says whether the store answers, in a thread; `health` says how the sources are, `counted` has the
+    metrics of the calls to them."""
 
     admission: Admission
     reach: Callable[[], bool]
     health: Callable[[], Mapping[str, object]]
+    counted: Callable[[], CollectorRegistry]
     looked: float = field(default=-REMEMBERED)
     is_reachable: bool = False
     looking: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -51,7 +54,9 @@ class Operations:
         metrics.LIMIT.set(self.admission.limit)
         metrics.THREAD_LAG.set(self.admission.thread_lag)
         metrics.DRAINING.set(self.admission.is_draining)
-        return Response(metrics.exposed(), headers=NO_STORE | {"content-type": metrics.CONTENT_TYPE_LATEST})
+        return Response(
+            metrics.exposed(self.counted()), headers=NO_STORE | {"content-type": metrics.CONTENT_TYPE_LATEST}
+        )
 
     async def _store_answers(self) -> bool:
         async with self.looking:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from gateway.limits import BadRequest
 
@@ -33,7 +33,7 @@ def check_host(host: str, allowed: Sequence[str]) -> None:
         raise BadRequest("BAD_REQUEST", "Host 不是本服务的域名")
 
 
-def check_origin(request: Request, allowed: Sequence[str]) -> None:
+def check_origin(request: HTTPConnection, allowed: Sequence[str]) -> None:
     """The request does not come from a page of another site. Raises BadRequest (403)."""
     headers = request.headers
     origin = headers.get("origin")

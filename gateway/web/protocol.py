@@ -1,7 +1,7 @@
 """HTTP/1.1 on the wire with an end to everything: uvicorn's own protocol bounds neither a head, a slow body nor a slow reader.
 
 A head has so many seconds and LARGEST_HEAD bytes, a body so many seconds, and whoever reads an answer must take some of it
-in as many (Patience). Absolute and other odd request targets, and none or several Host, are 400; upgrades are never made.
+in as many (Patience). Absolute and other odd request targets, and none or several Host, are 400; only a GET becomes a WebSocket.
 """
 
 import asyncio
@@ -72,7 +72,9 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         before = self.messages
         super().data_received(data)
-        if not self.is_in_head or self.transport.is_closing():
+        if self.is_refusing:
+            self._start("body", self.patience.body + GRACE, self.transport.close)
+        if self.transport.get_protocol() is not self or not self.is_in_head or self.transport.is_closing():
             return
         self.unread_head = self.unread_head + len(data) if self.messages == before else 0
         if self.unread_head > LARGEST_HEAD:
@@ -107,11 +109,14 @@ class GuardedProtocol(HttpToolsProtocol):
             self._raise(BadRequest("BAD_REQUEST", "请求目标应为以 / 开头的路径"))
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
             self._raise(BadRequest("BAD_REQUEST", "应有且仅有一个 Host 请求头"))
-        self._start("body", self.patience.body + GRACE, self.transport.close)
+        if self.parser.should_upgrade() and self._should_upgrade():
+            super().on_headers_complete()
+            return
         self.is_for_us = self.url == TARGET or self.url.startswith(TARGET + b"?")
         if self.is_for_us and self._is_one_too_many():
             self._turn_away()
             return
+        self._start("body", self.patience.body + GRACE, self.transport.close)
         super().on_headers_complete()
         if self.admission.is_draining:
             self.cycle.keep_alive = False
@@ -126,6 +131,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._stop("body")
         self.is_in_head = True
         self.messages += 1
+        if self.parser.should_upgrade() and self._should_upgrade():
+            return
         if self.is_refusing:
             self.is_refusing = False
             if not self.parser.should_keep_alive() or self.admission.is_draining:
@@ -163,6 +170,19 @@ class GuardedProtocol(HttpToolsProtocol):
         """What uvicorn calls for anything its parser refuses; what we refused is said with its own status."""
         self._refuse(self.refusal or BadRequest("BAD_REQUEST", "不是合法的 HTTP 请求"))
 
+    def handle_websocket_upgrade(self) -> None:
+        """The connection is no longer ours; how many there may be is for the application to say."""
+        for timer in self.timers.values():
+            timer.cancel()
+        self.timers.clear()
+        super().handle_websocket_upgrade()
+
+    def _should_upgrade(self) -> bool:
+        """Only a first request: what is pipelined before a handshake would still be answered on the same connection."""
+        is_first = self.cycle is None or self.cycle.response_complete
+        is_get = self.parser.get_method() == b"GET" and self.parser.get_http_version() == "1.1"
+        return is_first and is_get and super()._should_upgrade()
+
     def _is_one_too_many(self) -> bool:
         if not self.admission.is_full:
             return False
@@ -173,10 +193,11 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _turn_away(self) -> None:
         """Say so at once, in so many bytes known beforehand; what comes of the body is thrown away while it comes."""
-        metrics.REFUSED.labels("busy").inc()
+        metrics.BUSY.inc()
         is_behind = self.cycle is not None and not self.cycle.response_complete
         if is_behind or self.parser.get_method() == b"HEAD":
             self.is_for_us, app, self.app = False, self.app, refuse
+            self._start("body", self.patience.body + GRACE, self.transport.close)
             super().on_headers_complete()
             self.app = app
             return

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from adapters.mapping.written import Budget as WrittenBudget
+from adapters.mapping.limits import Budget as WrittenBudget
 from gateway.engine.calls.shared import Shared, SharedIsDown
 
 DAY = 86_400

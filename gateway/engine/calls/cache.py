@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from adapters.mapping.written import Cache as Limits
+from adapters.mapping.limits import Cache as Limits
 from adapters.source import Record
 
 Age = Literal["fresh", "stale"]

@@ -14,7 +14,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from adapters.mapping.written import Cache as Limits
+from adapters.mapping.limits import Cache as Limits
 from adapters.source import Record
 from gateway.engine.calls.cache import Held
 from gateway.engine.calls.shared import Shared, SharedIsDown

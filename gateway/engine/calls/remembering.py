@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from adapters.mapping.written import Cache as Limits
+from adapters.mapping.limits import Cache as Limits
 from adapters.source import Page
 from gateway.engine.calls.cache import Held, Memory
 from gateway.engine.calls.cache_shared import SharedCache
