@@ -78,16 +78,19 @@ async def test_a_burst_larger_than_the_queue_is_no_fault_of_who_keeps_up(store: 
 async def test_who_takes_nothing_is_told_so_and_the_others_everything(store: Store) -> None:
     feed = Feed(store, 0.02, 4)
     keys = [f"{number:02d}" for number in range(12)]
-    async with feed.listen(feed.changes, everything) as quick, feed.listen(feed.changes, everything) as slow:
-        async with feed.listen(feed.changes, lambda change: change.key == "07") as choosy:
-            await asyncio.to_thread(land, store, *keys)
-            assert await told(quick, 12) == keys
-            assert await told(choosy, 1) == ["07"]
-            with pytest.raises(TooSlow):
-                await until_it_ends(slow)
-            assert len(slow.waiting) == 0
-            await asyncio.to_thread(land, store, "13")
-            assert await told(quick, 1) == ["13"]
+    async with (
+        feed.listen(feed.changes, everything) as quick,
+        feed.listen(feed.changes, everything) as slow,
+        feed.listen(feed.changes, lambda change: change.key == "07") as choosy,
+    ):
+        await asyncio.to_thread(land, store, *keys)
+        assert await told(quick, 12) == keys
+        assert await told(choosy, 1) == ["07"]
+        with pytest.raises(TooSlow):
+            await until_it_ends(slow)
+        assert len(slow.waiting) == 0
+        await asyncio.to_thread(land, store, "13")
+        assert await told(quick, 1) == ["13"]
 
 
 async def test_at_the_end_what_waits_is_told_and_nobody_begins(store: Store) -> None:

@@ -360,6 +360,7 @@ async def test_who_answers_no_ping_is_gone(sources: Federation) -> None:
             client.connection.transport.pause_reading()
             await careful.subscribers(0)
             await careful.until(lambda: not careful.app.sockets.open)
+            client.connection.transport.abort()
 
 
 async def test_when_the_server_leaves_subscriptions_end_and_clients_are_sent_elsewhere(sources: Federation) -> None:
