@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from graphql import get_introspection_query
+from prometheus_client import REGISTRY
 from websockets.exceptions import InvalidStatus
 
 from adapters.simulator.faults import Fault
@@ -272,6 +273,12 @@ async def test_other_protocols_and_other_origins_are_refused(gateway: Live) -> N
 # Limits, and their ends
 
 
+def counted() -> tuple[float, float]:
+    """Subscriptions and connections, as /metrics has them."""
+    found = [REGISTRY.get_sample_value(name) for name in ("gateway_subscriptions", "gateway_sockets")]
+    return found[0] or 0.0, found[1] or 0.0
+
+
 async def test_whoever_does_not_begin_in_time_is_closed(sources: Federation) -> None:
     with live(sources, GATEWAY_SOCKET_INIT_TIMEOUT="0.05") as hasty:
         async with socket(hasty.served, is_begun=False) as client:
@@ -326,13 +333,16 @@ async def test_who_does_not_keep_up_is_told_so_and_nobody_else_is_harmed(sources
 
 
 async def test_a_client_that_leaves_leaves_nothing_behind(gateway: Live) -> None:
+    before = counted()
     async with socket(gateway.served) as client:
         for identifier in "123":
             await client.ask(identifier, CHANGES)
         await gateway.subscribers(3)
+        await gateway.until(lambda: counted() == (before[0] + 3, before[1] + 1))
         client.connection.transport.abort()
     await gateway.subscribers(0)
     await gateway.until(lambda: not gateway.app.sockets.open)
+    await gateway.until(lambda: counted() == before)
     assert gateway.app.admission.in_flight == 0
     assert gateway.app.running[0].subscriptions.feed._reader is None
 
@@ -360,6 +370,7 @@ async def test_who_answers_no_ping_is_gone(sources: Federation) -> None:
             client.connection.transport.pause_reading()
             await careful.subscribers(0)
             await careful.until(lambda: not careful.app.sockets.open)
+            client.connection.transport.abort()
 
 
 async def test_when_the_server_leaves_subscriptions_end_and_clients_are_sent_elsewhere(sources: Federation) -> None:

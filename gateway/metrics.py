@@ -24,6 +24,9 @@ LOOP_LAG = Histogram(
 IN_FLIGHT = Gauge("gateway_requests_in_flight", "GraphQL requests that are being answered")
 LIMIT = Gauge("gateway_requests_limit", "How many of them are let in at once, as this process can keep up")
 THREAD_LAG = Gauge("gateway_thread_lag_seconds", "How long work waits for a thread")
+SUBSCRIPTIONS = Gauge("gateway_subscriptions", "Subscriptions under way, over WebSocket and SSE")
+SUBSCRIPTIONS_CUT = Counter("gateway_subscriptions_cut_total", "Subscriptions that ended with an error", ["reason"])
+SOCKETS = Gauge("gateway_sockets", "WebSocket connections")
 DRAINING = Gauge("gateway_draining", "1 while this process finishes what it has and takes nothing new")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from graphql import GraphQLError
 
+from gateway import metrics
 from gateway.context import EVERYBODY, RequestContext, Viewer
 from gateway.engine.arguments import read_global_id
 from gateway.engine.engine import Engine, Result
@@ -70,6 +71,8 @@ class Subscriptions:
             listener = await opened.enter_async_context(self._listen(asked, viewer))
         except QueryError as error:
             raise Refused([GraphQLError(str(error))], error.code) from None
+        metrics.SUBSCRIPTIONS.inc()
+        opened.callback(metrics.SUBSCRIPTIONS.dec)
         return Subscription(self.engine, asked, listener, context, opened, self.turns)
 
     def close(self) -> None:
@@ -126,6 +129,7 @@ class Subscription:
             event = await anext(self.listener)
         except QueryError as error:
             self.is_over = True
+            metrics.SUBSCRIPTIONS_CUT.labels(error.code).inc()
             return Result(None, [GraphQLError(str(error), extensions={"code": error.code})], {}, executed=True)
         return await self._answer(event)
 

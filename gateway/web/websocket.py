@@ -19,6 +19,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import Messag
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.unset import UNSET
 
+from gateway import metrics
 from gateway.context import Deadline
 from gateway.engine.engine import Result
 from gateway.engine.subscriptions import Subscription
@@ -59,12 +60,14 @@ class Sockets:
         await websocket.accept(subprotocol=PROTOCOL)
         handler = _Handler(websocket, self.live)
         self.open.add(handler)
+        metrics.SOCKETS.inc()
         try:
             await handler.handle()
         except WebSocketDisconnect:
             pass  # while we were saying something
         finally:
             self.open.discard(handler)
+            metrics.SOCKETS.dec()
 
     async def leave(self, seconds: float) -> None:
         """End every subscription with `complete`, let queries finish, and close with 1001, so that clients reconnect elsewhere."""
