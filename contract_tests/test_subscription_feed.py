@@ -113,7 +113,7 @@ def test_a_page_that_does_not_go_in_is_not_told(store: Store) -> None:
 
 
 def _land(store: Store, connection: object, landing: object) -> None:
-    land(connection, store.tables, REGISTRY, landing, None, NOON)  # type: ignore[arg-type]
+    land(connection, store.tables, REGISTRY, store.truth, landing, None, NOON)  # type: ignore[arg-type]
 
 
 def _stop() -> None:
@@ -153,7 +153,7 @@ def test_transactions_that_are_committed_in_another_order_are_all_told_once(post
         thread.start()
         assert is_written.wait(30)
         late_comer = store.end_of_changes()  # begins to listen while the slow one is under way
-        store.land(page(party("quick"), source="quick"))
+        store.land(page(decision("quick"), source="quick"))
         found, position = kinds(store, position)
         assert found == [("quick", "created")]
         assert kinds(store, position)[0] == []
