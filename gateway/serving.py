@@ -33,6 +33,8 @@ class Server(uvicorn.Server):
         self.app, self.host, self.port = app, host, port
         self.admission, self.settings = app.admission, app.settings
         self.listeners: list[Listener] = []
+        self.has_process = False
+        """Whether the process is there for this server alone, so that it may be set up for it."""
         self.control: socket.socket | None = None
         """To the process that started us: told when we are ready, at its end when it is gone."""
         self.observed: socket.socket | None = None
@@ -54,9 +56,10 @@ class Server(uvicorn.Server):
             await self.lifespan.shutdown()
             sys.exit(3)
         self.servers = []
-        sys.setswitchinterval(TURN)
-        gc.collect()
-        gc.freeze()  # specification, schema and mappings stay: to look through them again stops everything for 350 ms
+        if self.has_process:
+            sys.setswitchinterval(TURN)
+            gc.collect()
+            gc.freeze()  # specification, schema and mappings stay: to look through them again stops everything for 350 ms
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "work"))
         self.admission.watch()
         self.started = True
@@ -118,7 +121,7 @@ def serve(
     """Serve until SIGINT or SIGTERM; requests in flight finish first. Exits with another status than 0 when it cannot start."""
     allow_many_connections()
     server = Server(app, host, port)
-    server.control, server.observed = control, observed
+    server.control, server.observed, server.has_process = control, observed, True
     with contextlib.suppress(KeyboardInterrupt):
         server.run(list(sockets) or None)
     if not server.started:

@@ -60,6 +60,7 @@ class Listener:
                 self.loop.call_later(PAUSE, self._resume)
                 break
             connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio does so only for sockets it made
             self._receive(connection, 0)
         if self.silent and not was_waiting:
             self.loop.call_later(AGAIN, self._look_again)

@@ -18,7 +18,8 @@ from gateway.limits import Overloaded
 LOOKS = 4
 EVERY = 0.025
 """Seconds between two looks at how late we are."""
-LEAST = 8.0
+LEAST = 32.0
+"""So many may always be in: what a handful of clients does at once is no overload, however long each turn takes."""
 FIRST = 64.0
 GROWTH = 1.05
 SHRINKING = 0.85
