@@ -244,6 +244,18 @@ class Index:
         found = self.related.get((row.entity.name, row.key, relation))
         return None if found is None else list(dict.fromkeys(key for step in sorted(found) for key in found[step]))
 
+    def led_to(self, rows: Iterable[Row], relation: str) -> list[Row]:
+        """The rows that a relation of these leads to, as far as anybody could tell; each of them once."""
+        found: dict[str, Row] = {}
+        to = ""
+        for row in rows:
+            if not to:
+                to = row.entity.relations[relation].to
+            for key in self.targets(row, relation) or ():
+                if key not in found:
+                    found[key] = self.row(to, key)
+        return list(found.values())
+
     def name_references(self, row: Row, relation: str, origin: Origin) -> None:
         """Entities that are only referred to owe their key to whoever referred to them."""
         to, place = row.entity.relations[relation].to, (origin.source, origin.mode)
