@@ -13,6 +13,7 @@ numbers are equal, no key was lost.
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import msgspec
@@ -54,7 +55,8 @@ def _settle(tree: dict[str, Any] | list[Any]) -> tuple[int, bool]:
     Level by level, because a call for each record would cost as much as the rest. Raises SourceContractBroken for what is
     too deep.
     """
-    keys, has_zero, depth, level = 0, False, 0, [tree]
+    level: list[Any] = [tree]
+    keys, has_zero, depth = 0, False, 0
     while level:
         depth += 1
         if depth > DEEPEST:
@@ -64,7 +66,7 @@ def _settle(tree: dict[str, Any] | list[Any]) -> tuple[int, bool]:
             is_object = node.__class__ is dict
             if is_object:
                 keys += len(node)
-            places = node.items() if is_object else enumerate(node)
+            places: Iterable[tuple[Any, Any]] = node.items() if is_object else enumerate(node)
             for place, value in [(place, value) for place, value in places if value.__class__ is not str]:
                 kind = value.__class__
                 if kind is dict or kind is list:

@@ -123,6 +123,7 @@ def print_money(fen: int) -> str:
 def print_datetime(moment: datetime) -> str:
     """An aware instant as `YYYY-MM-DDThh:mm:ss+08:00` (GB/T 7408), with milliseconds only when there are some."""
     local = moment if moment.tzinfo is CHINA_TIME else moment.astimezone(CHINA_TIME)
-    if not local.microsecond:
-        return local.isoformat()
-    return local.isoformat(timespec="milliseconds" if local.microsecond >= 1000 else "seconds")
+    there = local.replace(tzinfo=None)  # asking the zone for what is known costs as much as the rest
+    if not there.microsecond:
+        return there.isoformat() + "+08:00"
+    return there.isoformat(timespec="milliseconds" if there.microsecond >= 1000 else "seconds") + "+08:00"

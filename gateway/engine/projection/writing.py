@@ -25,7 +25,7 @@ Project = Callable[[Callable[[str], Any]], Any]
 """From what answers the roots by their names in the answer, to the Struct of the whole answer."""
 LARGEST_INT = 2**31
 TEXTS = frozenset(("String", "ID", "Uscc", "IdNo", "DivisionCode", "Cursor"))
-PRINTED: Mapping[str, str] = {"Date": "{0}.isoformat()", "DateTime": "print_datetime({})", "Money": "print_money({})"}
+PRINTED: Mapping[str, str] = {"Date": "{}.isoformat()", "DateTime": "print_datetime({})", "Money": "print_money({})"}
 
 
 class OutOfTheOrdinary(Exception):
