@@ -5,7 +5,7 @@ one who reads records with every word of the specification in hand (`map_record`
 """
 
 from collections.abc import Callable, Hashable
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from adapters.mapping.convert import FEN
@@ -50,7 +50,7 @@ class Memo(dict[Any, Any]):
         found = self.find(given)
         if len(self) >= MOST_REMEMBERED:
             self.clear()
-        if not isinstance(given, str) or len(given) <= LONGEST_REMEMBERED:
+        if type(given) is not str or len(given) <= LONGEST_REMEMBERED:
             self[given] = found
         return found
 
@@ -70,8 +70,7 @@ def is_plain_text(f: Field) -> bool:
 
 def reader(f: Field) -> Read:
     """What turns the thing at the field's place into its value, None when there is none. Raises Irregular."""
-    convert, quick = _careful(f), None if f.blank else _quick(f)
-    blank = f.blank
+    convert, blank = _careful(f), f.blank
 
     def read(given: Any) -> Any:
         if given is None:
@@ -81,15 +80,7 @@ def reader(f: Field) -> Read:
         text = given.strip()
         return None if not text or text in blank else convert(text)
 
-    if quick is None:
-        return read
-    known = quick
-
-    def read_quickly(given: Any) -> Any:
-        found = known(given) if type(given) is str else None
-        return read(given) if found is None else found
-
-    return read_quickly
+    return read if blank else _quick(f, read)
 
 
 def splitter(f: Field) -> Read:
@@ -157,32 +148,41 @@ def _is_free(f: Field) -> bool:
     return not is_coded and f.element.check is None and f.element.normal is None and f.doubt is None
 
 
-def _quick(f: Field) -> Callable[[str], Any] | None:
-    """What knows the value of most texts, and says None of the others; None where nothing is faster than `convert`."""
+def _quick(f: Field, read: Read) -> Read:
+    """What knows the value of most texts by itself, and leaves the others to `read`; `read` where nothing is faster.
+
+    Each is one function, since most times and amounts are new, and every call on the way to them counts.
+    """
     form, element = f.form, f.element
     if form is not None and form.as_ == element.check == "uscc" and form.codes is None and element.codes is None:
         is_whole = element.format.kind == "text" and 18 in element.format.lengths and element.normal is None
-        return _quick_uscc if is_whole else None
+        return _quick_uscc(read) if is_whole else read
     if form is None or not _is_free(f) or element.format.kind != form.as_:
-        return None
+        return read
     match form.as_:
         case "date":
-            return _quick_date(form.format or "%Y-%m-%d")
+            return _quick_time(form.format or "%Y-%m-%d", read, is_date=True)
         case "datetime" if form.format and form.zone == "Asia/Shanghai":
-            return _quick_moment(form.format)
+            return _quick_time(form.format, read, is_date=False)
         case "money":
-            return _quick_fen(FEN[form.unit or "元"])
+            return _quick_fen(FEN[form.unit or "元"], read)
         case _:
-            return None
+            return read
 
 
-def _quick_uscc(text: str) -> str | None:
+def _quick_uscc(read: Read) -> Read:
     """A code without a doubt, checked once where mapping and specification each ask for it."""
-    try:
-        code = check_uscc(text)
-    except ValueError:
-        return None
-    return None if doubt_uscc(code) else code
+
+    def quick(given: Any) -> Any:
+        if type(given) is not str:
+            return read(given)
+        try:
+            code = check_uscc(given)
+        except ValueError:
+            return read(given)
+        return read(given) if doubt_uscc(code) else code
+
+    return quick
 
 
 def _shape(form: str) -> tuple[str, bool] | None:
@@ -194,51 +194,38 @@ def _shape(form: str) -> tuple[str, bool] | None:
     return None
 
 
-def _plain_moment(text: str, separator: str, has_time: bool) -> datetime | None:
-    """A text of the usual shape, read as ISO 8601; None for what has another shape, or is no moment."""
-    if len(text) != (19 if has_time else 10) or text[4] != separator or text[7] != separator or text[0] == "0":
-        return None
-    if has_time and (text[10] != " " or text[13] != ":" or text[16] != ":" or text[11:13] == "24"):
-        return None
-    try:
-        return datetime.fromisoformat(text if separator == "-" else text.replace(separator, "-"))
-    except ValueError:
-        return None
-
-
-def _quick_date(form: str) -> Callable[[str], date | None] | None:
+def _quick_time(form: str, read: Read, is_date: bool) -> Read:
+    """A text of a usual shape, read as ISO 8601; years before 1000, and moments before clocks stood still, with care."""
     shape = _shape(form)
     if shape is None:
-        return None
+        return read
+    separator, has_time = shape
+    length = 19 if has_time else 10
+    first = "1" if is_date else FIRST_YEAR_WITHOUT_DST
 
-    def quick(text: str) -> date | None:
-        moment = _plain_moment(text, *shape)
-        return None if moment is None else moment.date()
+    def quick(given: Any) -> Any:
+        if type(given) is not str or len(given) != length or given[4] != separator or given[7] != separator:
+            return read(given)
+        if has_time and (given[10] != " " or given[13] != ":" or given[16] != ":" or given[11:13] == "24"):
+            return read(given)
+        if given < first:
+            return read(given)
+        try:
+            moment = datetime.fromisoformat(given if separator == "-" else given.replace(separator, "-"))
+        except ValueError:
+            return read(given)
+        return moment.date() if is_date else moment.replace(tzinfo=CHINA_TIME)
 
     return quick
 
 
-def _quick_moment(form: str) -> Callable[[str], datetime | None] | None:
-    shape = _shape(form)
-    if shape is None:
-        return None
-
-    def quick(text: str) -> datetime | None:
-        moment = _plain_moment(text, *shape) if text >= FIRST_YEAR_WITHOUT_DST else None
-        return None if moment is None else moment.replace(tzinfo=CHINA_TIME)
-
-    return quick
-
-
-def _quick_fen(digits: int) -> Callable[[str], int | None]:
-    def quick(text: str) -> int | None:
-        whole, point, part = text.partition(".")
-        if not (whole.isascii() and whole.isdigit() and len(whole) <= 12):
-            return None
-        if not point:
-            return int(whole + "0" * digits)
-        if not (part.isascii() and part.isdigit() and len(part) <= digits):
-            return None
+def _quick_fen(digits: int, read: Read) -> Read:
+    def quick(given: Any) -> Any:
+        if type(given) is not str or not given.isascii():
+            return read(given)
+        whole, point, part = given.partition(".")
+        if not whole.isdigit() or len(whole) > 12 or (point and (len(part) > digits or not part.isdigit())):
+            return read(given)
         return int(whole + part.ljust(digits, "0"))
 
     return quick
