@@ -59,7 +59,7 @@ class Seen:
     opened: list[float] = field(default_factory=list)
 
 
-async def main() -> None:
+def main() -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory(prefix="bench-sick-") as name, federation(Path(name)) as running:
         port = _free_port()
@@ -69,9 +69,7 @@ async def main() -> None:
         command = [sys.executable, "-m", "gateway.cli", "serve", "--port", str(port)]
         process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
-                await _wait(session)
-                found = {name: await _compare(session, running, fault) for name, fault in FAULTS.items()}
+            found = asyncio.run(_compare_all(port, running))
         finally:
             process.terminate()
             process.wait(30)
@@ -84,6 +82,12 @@ async def main() -> None:
             f"{told['untold']:6d} {told['calls_per_question']:7.2f} {told['open_s']:6.2f}"
         )
     print(json.dumps(found))
+
+
+async def _compare_all(port: int, running: Federation) -> dict[str, dict[str, Any]]:
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+        await _wait(session)
+        return {name: await _compare(session, running, fault) for name, fault in FAULTS.items()}
 
 
 async def _compare(session: aiohttp.ClientSession, running: Federation, fault: Fault) -> dict[str, Any]:
@@ -190,4 +194,4 @@ def _free_port() -> int:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()
