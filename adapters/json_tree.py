@@ -2,9 +2,9 @@
 
 msgspec reads most answers: it refuses NaN, Infinity, lone surrogates and bad UTF-8, keeps integers of any size, and hands
 over other numbers as they are written. Two things it does in silence: of a key that stands twice it keeps the last value,
-and -0 becomes 0. Both are looked for in the bytes, in a way that may suspect too much but never too little; what is
-suspected, and what msgspec refuses, is read by Python's own decoder, which is slower and misses nothing. So a fault costs
-time, and only a fault does.
+and -0 becomes 0. Both are looked for in the bytes (-0 only where a zero was read), in a way that may suspect too much but
+never too little; what is suspected, and what msgspec refuses, is read by Python's own decoder, which is slower and misses
+nothing. So a fault costs time, and only a fault does.
 
 Keys: with blanks taken out, every member of an object shows `":` in the text. A string may hold the same two characters
 (as `\\":`), so their number is at least the number of members; the number of keys in the tree is at most that. When both
@@ -13,6 +13,7 @@ numbers are equal, no key was lost.
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import msgspec
@@ -41,48 +42,42 @@ def parse_json(text: str | bytes) -> Any:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _strictly(data.decode())
     if isinstance(tree, (dict, list)):
-        keys = _settle(tree)
-        if keys != data.translate(None, BLANKS).count(b'":') or (b"-0" in data and NEGATIVE_ZERO.search(data)):
+        keys, has_zero = _settle(tree)
+        if keys != data.translate(None, BLANKS).count(b'":') or (has_zero and NEGATIVE_ZERO.search(data)):
             return _strictly(data.decode())
         return tree
     return "-0" if tree == 0 and b"-" in data else _word(tree)
 
 
-def _settle(tree: dict[str, Any] | list[Any]) -> int:
-    """Makes every scalar text, in place, and counts the keys. Raises SourceContractBroken for what is too deep.
+def _settle(tree: dict[str, Any] | list[Any]) -> tuple[int, bool]:
+    """Makes every scalar text, in place; counts the keys, and says whether an integer was zero.
 
-    Level by level, because a call for each record would cost as much as the rest.
+    Level by level, because a call for each record would cost as much as the rest. Raises SourceContractBroken for what is
+    too deep.
     """
-    keys, depth, level = 0, 0, [tree]
+    level: list[Any] = [tree]
+    keys, has_zero, depth = 0, False, 0
     while level:
         depth += 1
         if depth > DEEPEST:
             raise SourceContractBroken(f"JSON 的嵌套超过 {DEEPEST} 层")
         below: list[Any] = []
         for node in level:
-            if type(node) is dict:
+            is_object = node.__class__ is dict
+            if is_object:
                 keys += len(node)
-                for key, value in node.items():
-                    kind = type(value)
-                    if kind is str:
-                        continue
-                    if kind is dict or kind is list:
-                        below.append(value)
-                    elif kind is int:
-                        node[key] = str(value)
-                    elif kind is bool:
-                        node[key] = "true" if value else "false"
-            else:
-                for index, value in enumerate(node):
-                    kind = type(value)
-                    if kind is dict or kind is list:
-                        below.append(value)
-                    elif kind is int:
-                        node[index] = str(value)  # type: ignore[index]
-                    elif kind is bool:
-                        node[index] = "true" if value else "false"  # type: ignore[index]
+            places: Iterable[tuple[Any, Any]] = node.items() if is_object else enumerate(node)
+            for place, value in [(place, value) for place, value in places if value.__class__ is not str]:
+                kind = value.__class__
+                if kind is dict or kind is list:
+                    below.append(value)
+                elif kind is int:
+                    has_zero = has_zero or not value
+                    node[place] = str(value)
+                elif kind is bool:
+                    node[place] = "true" if value else "false"
         level = below
-    return keys
+    return keys, has_zero
 
 
 def _strictly(text: str) -> Any:

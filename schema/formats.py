@@ -115,11 +115,15 @@ def _expect(holds: bool, message: str) -> None:
 
 def print_money(fen: int) -> str:
     """Whole 分 as 元 with exactly two decimals: `print_money(20001) == "200.01"`."""
-    sign = "-" if fen < 0 else ""
-    return f"{sign}{abs(fen) // 100}.{abs(fen) % 100:02d}"
+    if fen >= 0:
+        return f"{fen // 100}.{fen % 100:02d}"
+    return f"-{-fen // 100}.{-fen % 100:02d}"
 
 
 def print_datetime(moment: datetime) -> str:
     """An aware instant as `YYYY-MM-DDThh:mm:ss+08:00` (GB/T 7408), with milliseconds only when there are some."""
-    spec = "milliseconds" if moment.microsecond >= 1000 else "seconds"
-    return moment.astimezone(CHINA_TIME).isoformat(timespec=spec)
+    local = moment if moment.tzinfo is CHINA_TIME else moment.astimezone(CHINA_TIME)
+    there = local.replace(tzinfo=None)  # asking the zone for what is known costs as much as the rest
+    if not there.microsecond:
+        return there.isoformat() + "+08:00"
+    return there.isoformat(timespec="milliseconds" if there.microsecond >= 1000 else "seconds") + "+08:00"

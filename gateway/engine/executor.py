@@ -144,10 +144,7 @@ class Execution:
             index = next(index for index, root in enumerate(self.plan.roots) if root.parts.get(name) is part)
             return [self.index.row(name, key) for key in self._keys_of(index, name)]
         parent, relation = part.way
-        found: dict[str, None] = {}
-        for row in self.members(parent):
-            found.update(dict.fromkeys(self.index.targets(row, relation) or ()))
-        return [self.index.row(name, key) for key in found]
+        return self.index.led_to(self.members(parent), relation)
 
     def _keys_of(self, root: int, entity: str) -> list[str]:
         """The keys of the entities of one kind that a root leads to, as far as they are known by now."""
@@ -311,7 +308,7 @@ class Execution:
         if use.purpose == "expand":
             return self.members(int(use.parent or 0))
         rows = self.members(use.part)
-        return rows if use.purpose == "complete" else [row for row in rows if _is_left_to_the_store(use, row)]
+        return rows if use.purpose == "complete" else _left_to_the_store(use, rows)
 
 
 async def together(work: Sequence[Coroutine[None, None, None]]) -> None:
@@ -325,9 +322,16 @@ async def together(work: Sequence[Coroutine[None, None, None]]) -> None:
             group.create_task(piece)
 
 
-def _is_left_to_the_store(use: Use, row: Row) -> bool:
-    """Whether nobody was asked for the row, and something of it is wanting."""
-    if row.was_asked:
-        return False
-    is_wanting = use.parent is None and not row.is_told
-    return is_wanting or any(row.lacks(name) for name in use.elements)
+def _left_to_the_store(use: Use, rows: Iterable[Row]) -> list[Row]:
+    """The rows that nobody was asked for, and of which something is wanting."""
+    left: list[Row] = []
+    wanting: dict[frozenset[str], frozenset[str]] = {}
+    for row in rows:
+        if row.was_asked:
+            continue
+        names = wanting.get(row.told)
+        if names is None:
+            names = wanting[row.told] = use.elements - row.told
+        if (use.parent is None and not row.is_told) or (names and not names <= row.ranks.keys()):
+            left.append(row)
+    return left

@@ -198,15 +198,18 @@ class Index:
         """As `add`, of what holds nothing but `names`; takes its values over. `contributed` may be shared by many rows."""
         name, key, values = mapped.entity, mapped.key, mapped.values
         row = self.rows.get((name, key))
-        if row is None:
-            spec = self.registry.entities[name]
-            if spec.usual_key <= values.keys() and "=" not in key:  # the key has nothing to add
-                row = self.rows[name, key] = Row(spec, key, self)
-            else:
-                row = self.row(name, key)
         if mapped.refs:
             values.update(mapped.refs)
         ((place, contribution),) = contributed.items()
+        if row is None:
+            spec = self.registry.entities[name]
+            if _tells_all(spec.usual_key, values) and "=" not in key:  # the key has nothing to add
+                teller = (rank, place[0])
+                row = self.rows[name, key] = Row(spec, key, self, values, teller, names, {}, contributed)
+                if mapped.issues:
+                    self.issues.update(dict.fromkeys(mapped.issues))
+                return row
+            row = self.row(name, key)
         row.adopt(values, names, rank, place[0])
         if not row.contributions:
             row.contributions = contributed
@@ -242,13 +245,34 @@ class Index:
             keys = row.values.get(relation)
             return keys if keys is not None or not row.lacks(relation) else None
         found = self.related.get((row.entity.name, row.key, relation))
-        return None if found is None else list(dict.fromkeys(key for step in sorted(found) for key in found[step]))
+        if found is None:
+            return None
+        if len(found) == 1:
+            return list(*found.values())
+        return list(dict.fromkeys(key for step in sorted(found) for key in found[step]))
 
-    def name_references(self, row: Row, relation: str, origin: Origin) -> None:
-        """Entities that are only referred to owe their key to whoever referred to them."""
-        to, place = row.entity.relations[relation].to, (origin.source, origin.mode)
-        teller = (NAMED, origin.source)
+    def led_to(self, rows: Iterable[Row], relation: str) -> list[Row]:
+        """The rows that a relation of these leads to, as far as anybody could tell; each of them once."""
+        found: dict[str, Row] = {}
+        known = self.rows.get
+        for row in rows:
+            to = row.entity.relations[relation].to
+            for key in self.targets(row, relation) or ():
+                if key not in found:
+                    found[key] = known((to, key)) or self.row(to, key)
+        return list(found.values())
+
+    def name_references(self, row: Row, relation: str, origin: Origin, named_before: set[tuple[str, str]]) -> None:
+        """Entities that are only referred to owe their key to whoever referred to them.
+
+        What the same source named before in the same mode it need not name again: passed over, and the others added.
+        """
+        to = row.entity.relations[relation].to
         for key in row.values.get(relation) or ():
+            if (to, key) in named_before:
+                continue
+            named_before.add((to, key))
+            place, teller = (origin.source, origin.mode), (NAMED, origin.source)
             target = self.rows.get((to, key))
             if target is None:
                 target = self.row(to, key)
@@ -268,6 +292,13 @@ class Index:
             known = {place: Contribution(origin, frozenset(elements), is_reference=True)}
             self.named[place, elements] = known
         return known
+
+
+def _tells_all(names: frozenset[str], values: Mapping[str, Any]) -> bool:
+    for name in names:  # noqa: SIM110 - a generator for each row would cost more than the look-ups
+        if name not in values:
+            return False
+    return True
 
 
 def provenance_of(row: Row) -> list[Mapping[str, Any]]:

@@ -132,7 +132,7 @@ async def _load(
         row = execution.index.add(stored.mapped, origin, rank, provides)
         for relation in stored.mapped.refs:
             if row.entity.relations[relation].is_told:
-                execution.index.name_references(row, relation, origin)
+                execution.index.name_references(row, relation, origin, set())
 
 
 async def _identify(execution: "Execution", step: Identify) -> None:

@@ -7,7 +7,7 @@ from adapters.mapping.model import LookupRole, SourceMapping, Tombstone
 from adapters.mapping.record import Mapped, is_gone, key_texts, rename
 from adapters.mapping.wants import NOTHING, Wants
 from adapters.source import Page, Record
-from gateway.engine.index import NAMED, Contribution, Contributions, Index, Origin, Row
+from gateway.engine.index import NAMED, Contribution, Contributions, Index, Mode, Origin, Row
 
 Asked = Mapping[str, Sequence[str]]
 """The texts a source was asked for -> the keys of the entities they were asked for or from."""
@@ -62,6 +62,7 @@ class Taker:
     def __init__(self, index: Index, mapping: SourceMapping, step: int) -> None:
         self.index, self.mapping, self.step = index, mapping, step
         self.provides: dict[str, frozenset[str]] = {}
+        self.named: dict[Mode, set[tuple[str, str]]] = {}
 
     def add(self, entity: Mapped, origin: Origin, rank: int) -> None:
         """Take one entity in, as well informed as `rank` says."""
@@ -83,7 +84,7 @@ class Taker:
                 self.index.relate(row.entity.name, row.key, relation, inside, self.step)
         for relation in entity.refs:
             if relations[relation].is_told:
-                self.index.name_references(row, relation, origin)
+                self.index.name_references(row, relation, origin, self.named.setdefault(origin.mode, set()))
 
 
 class Adopter(Taker):

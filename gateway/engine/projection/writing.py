@@ -63,7 +63,9 @@ class _Writer:
             return self._function(
                 shape, "row", [f"    {f.slot} = row[{f.read!r}]" for f in shape.fields if not f.is_typename]
             )
-        body = ["    if row.failures: raise Odd", "    get = row.values.get", "    index = row.index"]
+        body = ["    if row.failures: raise Odd", "    get = row.values.get"]
+        if any(field.read in shape.entity.relations for field in shape.fields):
+            body += ["    index = row.index", "    if index.related_failures: raise Odd", "    found = index.rows"]
         for field in shape.fields:
             body += self._read(shape, field)
         return self._function(shape, "row", body)
@@ -80,14 +82,11 @@ class _Writer:
         if (relation := entity.relations.get(field.read)) is None:
             return [f"    {field.slot} = get({field.read!r})"]
         leads = f"get({relation.name!r})" if relation.is_told else f"index.targets(row, {relation.name!r})"
-        found = f"[index.row({relation.to!r}, k) for k in keys]"
-        given = f"None if keys is None else {found}"
+        row = f"found.get(({relation.to!r}, {{0}})) or index.row({relation.to!r}, {{0}})".format
+        given = f"None if keys is None else [{row('k')} for k in keys]"
         if not relation.many:
-            given = f"index.row({relation.to!r}, keys[0]) if keys else None"
-        return [
-            f"    if index.related_failures: raise Odd\n    keys = {leads}",
-            f"    {field.slot} = {given}",
-        ]
+            given = f"{row('keys[0]')} if keys else None"
+        return [f"    keys = {leads}", f"    {field.slot} = {given}"]
 
     def _function(self, shape: ObjectShape, argument: str, body: list[str]) -> str:
         values = []
