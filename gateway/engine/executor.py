@@ -134,7 +134,7 @@ class Execution:
             finally:
                 ended = time.perf_counter_ns()
                 self.spans[step.number] = Span(started, ended)
-                metrics.STEPS.labels(kind).observe((ended - started) / 1e9)
+                metrics.step(kind).observe((ended - started) / 1e9)
 
     def members(self, number: int) -> list[Row]:
         """The rows that stand at a part, as far as they are known by now."""

@@ -9,7 +9,6 @@ from opentelemetry.trace import Span
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
-from structlog.contextvars import bind_contextvars
 
 from gateway import metrics, tracing
 from gateway.context import Deadline
@@ -25,7 +24,7 @@ from gateway.limits import (
     parse_timeout,
     read_body,
 )
-from gateway.log import logger
+from gateway.log import TRACE, logger
 from gateway.settings import Settings
 from gateway.web.admission import RETRY_AFTER, Admission
 from gateway.web.answering import OTHER, Answering
@@ -55,7 +54,7 @@ class Observed:
 
     def end(self) -> None:
         """Tell it."""
-        metrics.REQUESTS.labels(self.operation, self.outcome).observe(time.perf_counter() - self.started)
+        metrics.request(self.operation, self.outcome).observe(time.perf_counter() - self.started)
         self.span.set_attribute("graphql.operation", self.operation)
         self.span.set_attribute("graphql.outcome", self.outcome)
 
@@ -79,7 +78,7 @@ class Endpoint:
         """Answer one request. When the client leaves, the server cancels us, and everything that goes on for it."""
         request = Request(scope, receive)
         with tracing.request_span(request.headers.get(tracing.HEADER)) as (trace_id, span):
-            bind_contextvars(trace_id=trace_id)
+            TRACE.set(trace_id)
             seen = Observed(span)
             try:
                 response = await self._respond(request, seen)
