@@ -47,5 +47,5 @@ def tell(fields: dict[str, Any]) -> None:
 def _line(_logger: object, _method: str, fields: MutableMapping[str, Any]) -> str:
     if trace := TRACE.get():
         fields["trace_id"] = trace
-    fields["timestamp"] = datetime.now().isoformat()  # noqa: DTZ005 - the clock of the machine's own place, as its other logs
+    fields["timestamp"] = datetime.now().isoformat()
     return _encode(fields)
