@@ -13,10 +13,10 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
 from adapters.mapping.record import Mapped
-from contract_tests.federation import Federation
+from contract_tests.federation import Federation, proven
 from contract_tests.serving import PATIENCE, Served, listening_with
 from contract_tests.stores import AGENCY, hour, page
-from gateway.app import Application, create_app, prove
+from gateway.app import Application, create_app
 from gateway.settings import PROJECT
 from gateway.store.store import Landing
 from schema.identity import HASH_MARK, global_id
@@ -68,7 +68,7 @@ class Live:
 def live(sources: Federation, **changed: str) -> Iterator[Live]:
     """A gateway over these sources with these settings."""
     settings = {"GATEWAY_FEED_INTERVAL": "0.05", **changed}
-    app = create_app(*prove({**sources.settings.secrets, **settings}))
+    app = create_app(*proven({**sources.settings.secrets, **settings}))
     with listening_with(app) as served:
         yield Live(served, app)
 

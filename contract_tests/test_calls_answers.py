@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from adapters.simulator.faults import Fault
-from contract_tests.federation import Asking, Federation, copy_mappings, federation
+from contract_tests.federation import Asking, Federation, copy_mappings, definitions_of, federation
 from contract_tests.servers import redis_server
-from gateway.app import Definitions, Gateway, load_definitions
+from gateway.app import Definitions, Gateway
 
 pytestmark = pytest.mark.anyio
 MARKET = "binhai_market"
@@ -33,7 +33,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
 
 @pytest.fixture(scope="module")
 def definitions(sources: Federation) -> Definitions:
-    return load_definitions(sources.settings)
+    return definitions_of(sources.settings)
 
 
 @asynccontextmanager

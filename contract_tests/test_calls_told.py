@@ -15,6 +15,7 @@ from adapters.mapping.load import load_mapping
 from contract_tests.calling import CASES, DOWN, MARKET, SOURCE, Breaker, Cache, always, calling, market, until
 from contract_tests.federation import copy_mappings
 from contract_tests.stores import REGISTRY
+from gateway import tracing
 from gateway.engine.calls import sending
 from schema.problems import Problems
 
@@ -27,6 +28,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(sending, "TRACER", provider.get_tracer("tests"))
+    monkeypatch.setattr(tracing, "is_exporting", True)
     yield exporter
     provider.shutdown()
 

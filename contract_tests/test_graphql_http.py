@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from contract_tests.federation import Federation, federation
-from gateway.app import create_app, prove
+from contract_tests.federation import Federation, federation, proven
+from gateway.app import create_app
 from gateway.serving import Server
 from gateway.settings import PROJECT
 
@@ -28,7 +28,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def served(running: Federation) -> Iterator[str]:
     listening = socket.create_server(("127.0.0.1", 0))
-    settings, definitions = prove(running.settings.secrets)
+    settings, definitions = proven(running.settings.secrets)
     server = Server(create_app(settings, definitions))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()

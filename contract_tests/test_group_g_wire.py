@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from adapters.simulator.faults import Fault
-from contract_tests.federation import Federation
+from contract_tests.federation import Federation, proven
 from contract_tests.hostile import CASE, LATE, gateway, nobody_is_called_and_life_goes_on, sources
 from contract_tests.serving import PATIENCE, Reply, Served, head, read_reply, served
-from gateway.app import prove
 from gateway.returning import return_everything
 from gateway.web.response import LINGERING
 
@@ -238,7 +237,7 @@ def test_g20_a_flood_of_errors_is_counted_and_not_listed(sources: Federation, tm
     """Every party in the store is asked for its licences under many names, and their source is down."""
     sources.simulators["transport_licence"].faults.add(Fault("fail"))
     changed = {"GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path / 'fresh.db'}", "GATEWAY_MOST_COST": "1000000"}
-    settings, definitions = prove({**sources.settings.secrets, **changed})
+    settings, definitions = proven({**sources.settings.secrets, **changed})
     return_everything(settings, definitions, lambda _line: None)
     many = " ".join(f"a{i}: licenses {{ certCode }}" for i in range(95))
     with served(sources, **changed) as fresh:

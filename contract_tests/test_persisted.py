@@ -10,9 +10,9 @@ from urllib.parse import quote
 import pytest
 from graphql import get_introspection_query
 
-from contract_tests.federation import Federation, federation
+from contract_tests.federation import Federation, federation, proven
 from contract_tests.serving import Served, served
-from gateway.app import make_preparation, prove
+from gateway.app import make_preparation
 from gateway.cli import main
 from gateway.limits import BadRequest, GraphQLRequest
 from gateway.settings import PROJECT
@@ -219,7 +219,7 @@ def test_without_a_place_to_register_it_says_which_setting(capsys: pytest.Captur
 
 
 def test_the_defaults_let_examples_and_every_tools_introspection_through(sources: Federation) -> None:
-    settings, definitions = prove(sources.settings.secrets)
+    settings, definitions = proven(sources.settings.secrets)
     preparation = make_preparation(definitions, settings)
     everything = get_introspection_query(
         descriptions=True,

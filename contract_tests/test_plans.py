@@ -45,18 +45,18 @@ wave 1
       rest, <= 50 keys a call, timeout 8s (connecting 5s), concurrency 4, queue 128
       breaker after 5 failures or 3s of silence for 2s, retries 1 (<= 10% of calls)
       cache 5s stale 30s negative 2s
-      for  enforcementCase  keys: sourceCaseNo of enforcementCase where agencyCode = 11350100MB0A00018J
+      for  enforcementCase  keys: sourceCaseNo of enforcementCase where agencyCode = 11350100MB0A00018J  route: by rule
            caseName, officers
   [2] traffic_police.violations_by_no -> EnforcementCase
       soap, <= 50 keys a call, timeout 10s (connecting 5s), concurrency 2, queue 64
       breaker after 5 failures or 5s of silence for 2s, retries 1 (<= 10% of calls)
       cache 5s stale 30s negative 2s
-      for  enforcementCase  keys: sourceCaseNo of enforcementCase where agencyCode = 11100000MB0A00018B
+      for  enforcementCase  keys: sourceCaseNo of enforcementCase where agencyCode = 11100000MB0A00018B  route: by rule
   [3] binhai_exchange.penalties_of_case -> PenaltyDecision
       sql, <= 200 keys a call, timeout 6s, concurrency 3, queue 128
       breaker after 5 failures or 3s of silence for 2s, retries 1 (<= 10% of calls)
       cache 5s stale 30s negative 2s
-      for  enforcementCase.penaltyDecisions  keys: sourceCaseNo of enforcementCase where agencyCode = 11350100MB0A00018J
+      for  enforcementCase.penaltyDecisions  keys: sourceCaseNo of enforcementCase where agencyCode = 11350100MB0A00018J  route: by rule
            fineAmount
 
 wave 2

@@ -14,10 +14,10 @@ import pytest
 
 from contract_tests.benchmarks.overload import Serving, serving_process
 from contract_tests.benchmarks.rolling import problems, roll
-from contract_tests.federation import copy_mappings, federation
+from contract_tests.federation import copy_mappings, federation, proven
 from contract_tests.hostile import CASE
 from contract_tests.serving import PATIENCE, Served, head, read_reply
-from gateway.app import create_app, prove
+from gateway.app import create_app
 from gateway.serving import Server
 
 RESTARTS = 2
@@ -101,7 +101,7 @@ def test_draining_says_so_first_then_finishes_what_is_there_and_lets_kept_connec
         changed = {"BINHAI_MARKET_URL": f"http://127.0.0.1:{source.getsockname()[1]}", "GATEWAY_DRAIN_NOTICE": "1"}
         listening = socket.create_server(("127.0.0.1", 0), backlog=100)
         gateway = Served(listening.getsockname()[1])
-        server = Server(create_app(*prove({**sources.settings.secrets, **changed})))
+        server = Server(create_app(*proven({**sources.settings.secrets, **changed})))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         until(lambda: server.started)

@@ -9,9 +9,8 @@ from typing import Any
 import anyio.to_thread
 import pytest
 
-from contract_tests.federation import Asking, Federation, copy_mappings, federation
+from contract_tests.federation import Asking, Federation, copy_mappings, definitions_of, federation
 from contract_tests.stores import listed
-from gateway.app import load_definitions
 from gateway.returning import return_data
 from schema.identifiers import uscc_check_digit
 
@@ -92,7 +91,7 @@ def province(running: Federation, tmp_path: Path) -> Federation:
 
 def sync(province: Federation, source: str) -> None:
     """One data return of a source."""
-    assert return_data(province.settings, load_definitions(province.settings), source, None, print)
+    assert return_data(province.settings, definitions_of(province.settings), source, None, print)
 
 
 async def ask(gateway: Asking, number: str) -> tuple[dict[str, Any], list[tuple[str, str, str, str]]]:

@@ -98,18 +98,21 @@ def parse_timeout(text: str | None, default: float, longest: float) -> float:
 async def read_body(stream: AsyncIterator[bytes], length: str | None, largest: int, seconds: float) -> bytes:
     """The body, refused with 413 as soon as it grows past `largest` bytes or says that it will, with 408 after `seconds`."""
     body = bytearray()
-    too_large = BadRequest("BODY_TOO_LARGE", f"请求体超过 {largest} 字节")
     if length and length.isdecimal() and (len(length) > 15 or int(length) > largest):
-        raise too_large
+        raise _too_large(largest)
     try:
         async with asyncio.timeout(seconds):
             async for chunk in stream:
                 body += chunk
                 if len(body) > largest:
-                    raise too_large
+                    raise _too_large(largest)
     except TimeoutError:
         raise BadRequest("REQUEST_TIMEOUT", f"请求体应在 {seconds:g} 秒内发完") from None
     return bytes(body)
+
+
+def _too_large(largest: int) -> BadRequest:
+    return BadRequest("BODY_TOO_LARGE", f"请求体超过 {largest} 字节")
 
 
 def check_content_type(headers: list[str], encoding: str | None) -> None:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -12,7 +12,9 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 TRACER = trace.get_tracer("gateway")
 HEADER = "traceparent"
 _propagator = TraceContextTextMapPropagator()
-_exporting = False
+_NOTHING: AbstractContextManager[None] = nullcontext()
+is_exporting = False
+"""Whether anybody is told of spans; while nobody is, whoever would make one need not."""
 
 
 def set_up_tracing(endpoint: str, version: str) -> None:
@@ -22,19 +24,19 @@ def set_up_tracing(endpoint: str, version: str) -> None:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    global _exporting
-    if _exporting:
+    global is_exporting
+    if is_exporting:
         return
     provider = TracerProvider(resource=Resource({"service.name": "minzhifa-gateway", "service.version": version}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces")))
     trace.set_tracer_provider(provider)
-    _exporting = True
+    is_exporting = True
 
 
 def flush_traces() -> None:
     """Send what is still here; at the end of a process."""
     provider = trace.get_tracer_provider()
-    if _exporting and hasattr(provider, "force_flush"):
+    if is_exporting and hasattr(provider, "force_flush"):
         provider.force_flush(2000)
 
 
@@ -44,8 +46,11 @@ def request_span(traceparent: str | None) -> Iterator[tuple[str, trace.Span]]:
 
     Neither `tracestate` nor baggage is taken: they are words of others.
     """
+    if not is_exporting and not traceparent:
+        yield secrets.token_hex(16), trace.INVALID_SPAN
+        return
     parent = _propagator.extract({HEADER: traceparent}, Context()) if traceparent else Context()
-    if not _exporting:
+    if not is_exporting:
         told = trace.get_current_span(parent).get_span_context()
         yield (f"{told.trace_id:032x}" if told.is_valid else secrets.token_hex(16)), trace.INVALID_SPAN
         return
@@ -55,11 +60,8 @@ def request_span(traceparent: str | None) -> Iterator[tuple[str, trace.Span]]:
         yield f"{span.get_span_context().trace_id:032x}", span
 
 
-@contextmanager
-def span(name: str, attributes: Mapping[str, str | int]) -> Iterator[None]:
+def span(name: str, attributes: Mapping[str, str | int]) -> AbstractContextManager[object]:
     """A span of what is done meanwhile; costs nothing when nobody is told."""
-    if not _exporting:
-        yield
-        return
-    with TRACER.start_as_current_span(name, attributes=attributes, record_exception=False):
-        yield
+    if not is_exporting:
+        return _NOTHING
+    return TRACER.start_as_current_span(name, attributes=attributes, record_exception=False)

@@ -38,6 +38,13 @@ class Format:
     lengths: range | tuple[int, ...] = ()
     many: bool = False
 
+    @property
+    def longest(self) -> int | None:
+        """The largest of `lengths`, None when there are none."""
+        if isinstance(self.lengths, range) and self.lengths.step == 1:
+            return self.lengths.stop - 1
+        return max(self.lengths, default=None)
+
 
 def parse_format(text: str) -> Format:
     """The format written as `text`. Raises ValueError when it is none."""

@@ -4,6 +4,7 @@ GB 11643 (公民身份号码)."""
 import re
 import string
 from datetime import date
+from functools import lru_cache
 from operator import mul
 
 USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
@@ -19,6 +20,7 @@ ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 ID_CHECK_DIGITS = "10X98765432"
 
 
+@lru_cache(maxsize=4096)
 def uscc_check_digit(body: str) -> str:
     """The 18th character of a 统一社会信用代码 (GB 32100). Raises ValueError on a letter outside its alphabet."""
     if len(body) != 17 or not USCC_VALUES.keys() >= set(body):

@@ -80,7 +80,7 @@ def check_key(entity: Entity, key: str) -> None:
     """
     for name, value in values_in_key(entity, key).items():
         element = entity.elements.get(name)
-        longest = max(element.format.lengths, default=None) if element else None
+        longest = element.format.longest if element else None
         if longest is not None and characters_in(str(value)) > longest:
             raise ValueError(f"最长 {longest} 个字符")
         check = CHECKS.get("uscc" if element is None else str(element.check))

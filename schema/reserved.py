@@ -12,7 +12,7 @@ OF_ENTITY = ("", "Connection", "Edge", "Where", "ListWhere", "Order", "OrderFiel
 OF_GROUPS = ("Groups", "Group", "GroupBy", "GroupKey", "Sum", "Extremes")
 TYPES = frozenset(
     {
-        *("Query", "Mutation", "Subscription", "Provenance", "Mode", "PageInfo", "Node", "Direction"),
+        *("Query", "Mutation", "Subscription", "Provenance", "Mode", "PageInfo", "Node", "Direction", "ListSource"),
         *("EntityChange", "EntityChangeKind", "SyncRun", "SyncRunStatus"),
         *("CodeDefinition", "CodeTableDefinition", "EntityDefinition", "RelationDefinition"),
         *("ElementDefinition", "ElementDefinitionConnection", "ElementDefinitionEdge", "ElementDefinitionFilter"),

@@ -37,7 +37,7 @@ from gateway.engine.planner import route_of
 from gateway.engine.routing import is_asked, run_store_route
 from gateway.engine.search_steps import run_source_search
 from gateway.engine.storage import Storage, StoreUnavailable
-from gateway.engine.store_steps import fail_store_step, run_store_step
+from gateway.engine.store_steps import fail_store_step, is_idle, run_store_step
 from gateway.engine.taking import Adopter, Answered, Taker, name_as_asked
 from gateway.store.groups import Groups
 from gateway.store.search import Found
@@ -109,7 +109,10 @@ class Execution:
     async def run_steps(self, steps: Sequence[Step]) -> None:
         """Run steps that wait for nothing but what has been run before."""
         with self.services.write_back.answering():
-            await together([self._step(step) for step in steps])
+            if len(steps) == 1:
+                await self._step(steps[0])
+            else:
+                await together([self._step(step) for step in steps])
 
     async def _step(self, step: Step) -> None:
         started = time.perf_counter_ns()
@@ -123,6 +126,8 @@ class Execution:
                         await run_store_route(self, step)
                     case SourceSearch():
                         await run_source_search(self, step)
+                    case StoreLookup() if is_idle(self, step):
+                        pass
                     case StoreLookup() | StoreSearch() | StoreCount() | Identify():
                         async with asyncio.timeout(self.context.deadline.left):
                             await run_store_step(self, step)
@@ -134,7 +139,7 @@ class Execution:
             finally:
                 ended = time.perf_counter_ns()
                 self.spans[step.number] = Span(started, ended)
-                metrics.STEPS.labels(kind).observe((ended - started) / 1e9)
+                metrics.step(kind).observe((ended - started) / 1e9)
 
     def members(self, number: int) -> list[Row]:
         """The rows that stand at a part, as far as they are known by now."""
@@ -170,6 +175,9 @@ class Execution:
         fresh = [text for text in wanted if text not in asked]
         asked.update(fresh)
         batches = [fresh[start : start + role.batch] for start in range(0, len(fresh), role.batch)]
+        if len(fresh) == len(wanted) and len(batches) == 1:
+            await self._call(step, mapping, role, wanted)
+            return
         await together([self._call(step, mapping, role, {text: wanted[text] for text in texts}) for texts in batches])
 
     def _key_text(

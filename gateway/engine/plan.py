@@ -1,7 +1,7 @@
 """A plan: how a query will be answered, known whole before the first call. Plain values, made by the planner, run by the executor."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from adapters.mapping.wants import Want
@@ -143,9 +143,10 @@ class Plan:
     unsourced: tuple[tuple[int, str], ...]
     places: Mapping[str, int]
     wants: frozenset[tuple[str, Want]] = frozenset()
+    waves: Sequence[Sequence[Step]] = field(init=False, repr=False, compare=False)
+    """The steps, wave by wave."""
 
-    @property
-    def waves(self) -> list[list[Step]]:
-        """The steps, wave by wave."""
+    def __post_init__(self) -> None:
         last = max((step.wave for step in self.steps), default=0)
-        return [[step for step in self.steps if step.wave == wave] for wave in range(1, last + 1)]
+        waves = [[step for step in self.steps if step.wave == wave] for wave in range(1, last + 1)]
+        object.__setattr__(self, "waves", waves)

@@ -22,6 +22,7 @@ from graphql.execution.values import VariableValues, get_variable_values
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.truth import NOTHING_SAID, Truth
 from gateway.engine.arguments import kinds_of, live_of, references_of
+from gateway.engine.coercion import PlainArguments, PlainVariables, coerced, plain_variables
 from gateway.engine.demand import Limits, Measure, Size, check_page_sizes
 from gateway.engine.incremental import Phases, delivered_at_once, has_incremental, phases_of, without_deferred
 from gateway.engine.live_lists import NotPinned, Pinned
@@ -98,6 +99,7 @@ class _Text:
     booleans: tuple[str, ...]
     any_entity: tuple[FieldNode, ...]
     sizes: Mapping[str, Size]
+    plain: PlainVariables | None
 
 
 class Preparation:
@@ -120,6 +122,7 @@ class Preparation:
         self.planner = Planner(registry, mappings, truth)
         self.limits, self.measure = limits, Measure(self.schema, registry.entities, mappings, limits)
         self.plans_kept, self.is_open = plans_kept, is_open
+        self.plain_arguments = PlainArguments()
         self.texts: OrderedDict[tuple[str, str | None], _Text] = OrderedDict()
         self.plans: OrderedDict[tuple[object, ...], tuple[Plan, Projection | None]] = OrderedDict()
         self.costs: OrderedDict[tuple[object, ...], int] = OrderedDict()
@@ -166,6 +169,8 @@ class Preparation:
             check_page_sizes(known.sizes, variables)
         except GraphQLError as error:
             raise Refused([error], "BAD_USER_INPUT") from None
+        if known.plain is not None and (plain := coerced(known.plain, variables)) is not None:
+            return known, plain
         definitions = known.operation.variable_definitions or ()
         values = get_variable_values(
             self.schema, definitions, dict(variables), max_errors=MOST_ERRORS, hide_suggestions=not self.is_open
@@ -196,7 +201,9 @@ class Preparation:
         """What a root was called with, coerced. Raises GraphQLError."""
         query = self.schema.query_type
         assert query is not None
-        return get_argument_values(query.fields[node.name.value], node, values)
+        field = query.fields[node.name.value]
+        plain = self.plain_arguments.of(field, node, values)
+        return get_argument_values(field, node, values) if plain is None else plain
 
     def _text(self, text: str, operation_name: str | None, kinds: Container[OperationType]) -> _Text:
         key = (text, operation_name)
@@ -211,7 +218,8 @@ class Preparation:
         document = delivered_at_once(written) if in_parts else written
         operation = self._operation(document, operation_name)
         booleans, any_entity = boolean_variables(written), any_entity_nodes(document, operation)
-        found = _Text(document, in_parts, operation, booleans, any_entity, sizes)
+        plain = plain_variables(self.schema, operation)
+        found = _Text(document, in_parts, operation, booleans, any_entity, sizes, plain)
         _remember(self.texts, key, found, self.plans_kept)
         return found
 

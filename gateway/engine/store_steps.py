@@ -16,6 +16,11 @@ class ListNotLive(SourceError):
     """列表不能由来源实时答复"""
 
 
+def is_idle(execution: "Execution", step: StoreLookup) -> bool:
+    """Whether the step would only recall what no source was asked for, and there is no such thing."""
+    return all(use.purpose == "recall" and use.parent is None and not execution.asked_from(use) for use in step.uses)
+
+
 async def run_store_step(execution: "Execution", step: StoreLookup | StoreSearch | StoreCount | Identify) -> None:
     """Run the step. Raises StoreUnavailable."""
     match step:

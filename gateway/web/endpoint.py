@@ -9,7 +9,6 @@ from opentelemetry.trace import Span
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
-from structlog.contextvars import bind_contextvars
 
 from gateway import metrics, tracing
 from gateway.context import Deadline
@@ -25,12 +24,13 @@ from gateway.limits import (
     parse_timeout,
     read_body,
 )
-from gateway.log import logger
+from gateway.log import TRACE, logger
 from gateway.settings import Settings
 from gateway.web.admission import RETRY_AFTER, Admission
 from gateway.web.answering import OTHER, Answering
 from gateway.web.documents import Documents
 from gateway.web.events import EventStream, takes_events, takes_events_only
+from gateway.web.headers import HttpRequest
 from gateway.web.learning import overloaded
 from gateway.web.live import Live
 from gateway.web.negotiation import JSON_TYPE, media_type, wants_html
@@ -39,8 +39,9 @@ from gateway.web.parts import PartsResponse, takes_parts
 from gateway.web.response import VARY, answer, refusal, to_bytes
 
 METHODS = "GET, HEAD, POST"
+TAKEN = frozenset(METHODS.split(", "))
 TIMEOUT_HEADER = "x-request-timeout"
-TRACE_ID = "x-trace-id"
+TRACE_ID = b"x-trace-id"
 TRACE_HEADER = "apollo-federation-include-trace"
 
 
@@ -55,9 +56,10 @@ class Observed:
 
     def end(self) -> None:
         """Tell it."""
-        metrics.REQUESTS.labels(self.operation, self.outcome).observe(time.perf_counter() - self.started)
-        self.span.set_attribute("graphql.operation", self.operation)
-        self.span.set_attribute("graphql.outcome", self.outcome)
+        metrics.request(self.operation, self.outcome).observe(time.perf_counter() - self.started)
+        if self.span.is_recording():
+            self.span.set_attribute("graphql.operation", self.operation)
+            self.span.set_attribute("graphql.outcome", self.outcome)
 
 
 class Endpoint:
@@ -77,9 +79,9 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. When the client leaves, the server cancels us, and everything that goes on for it."""
-        request = Request(scope, receive)
+        request = HttpRequest(scope, receive)
         with tracing.request_span(request.headers.get(tracing.HEADER)) as (trace_id, span):
-            bind_contextvars(trace_id=trace_id)
+            TRACE.set(trace_id)
             seen = Observed(span)
             try:
                 response = await self._respond(request, seen)
@@ -98,7 +100,7 @@ class Endpoint:
                 response = refusal(request, body, 500, is_lingering=False)
             finally:
                 seen.end()
-            response.headers[TRACE_ID] = trace_id
+            response.raw_headers.append((TRACE_ID, trace_id.encode()))
             await response(scope, receive, send)
 
     async def _respond(self, request: Request, seen: Observed) -> Response:
@@ -107,7 +109,7 @@ class Endpoint:
             raise BadRequest(
                 "WEBSOCKET_NOT_SUPPORTED", "WebSocket 握手应为 HTTP/1.1 的 GET，子协议 graphql-transport-ws"
             )
-        if request.method not in METHODS.split(", "):
+        if request.method not in TAKEN:
             raise BadRequest("METHOD_NOT_ALLOWED", f"{request.method[:20]} 不可用，请用 GET 或 POST")
         is_read = request.method != "POST"
         if is_read and self._is_for_people(request):

@@ -46,11 +46,13 @@ def is_unchanged(if_none_match: str | None, tag: str) -> bool:
     return "*" in known or tag.removeprefix("W/") in known
 
 
+@lru_cache(maxsize=256)
 def wants_html(accept: str | None) -> bool:
     """Whether this is a browser that a person looks at."""
     return _weights(accept or "").get("text/html", 0) > 0
 
 
+@lru_cache(maxsize=256)
 def is_named(accept: str | None, *types: str) -> bool:
     """Whether one of these types is asked for by its own name."""
     weights = _weights(accept or "")

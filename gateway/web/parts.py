@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from functools import lru_cache
 from typing import Any
 
 from starlette.responses import Response
@@ -13,6 +14,7 @@ BOUNDARY = "-"
 MEDIA_TYPE = f'multipart/mixed; boundary="{BOUNDARY}"'
 
 
+@lru_cache(maxsize=256)
 def takes_parts(accept: str | None) -> bool:
     """Whether the client says that it reads `multipart/mixed`."""
     types = (entry.split(";")[0].strip().lower() for entry in (accept or "").split(",")[:100])

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.web.negotiation import JSON_TYPE, encoding, is_unchanged, media_type
+from gateway.web.negotiation import JSON_TYPE, RESPONSE_TYPE, encoding, is_unchanged, media_type
 
 ENCODER = msgspec.json.Encoder()
 VARY = "Accept, Accept-Encoding"
@@ -56,6 +56,8 @@ def to_bytes(body: Mapping[str, Any]) -> bytes:
 async def answer(request: Request, content: bytes, status: int, is_clean: bool) -> Response:
     """The response. `is_clean`: it has no errors, so that a GET may be asked again with the tag of its answer."""
     chosen = encoding(request.headers.get("accept-encoding")) if len(content) >= LEAST_COMPRESSED else None
+    if chosen is None and request.method == "POST":
+        return _plain(content, status, media_type(request.headers.get("accept")) or JSON_TYPE)
     headers = {"vary": VARY, "cache-control": "no-store", "x-content-type-options": "nosniff"}
     if is_clean and status == 200 and request.method in ("GET", "HEAD"):
         tag = f'"{hashlib.sha256(content).hexdigest()[:32]}{f"-{chosen}" if chosen else ""}"'
@@ -69,6 +71,29 @@ async def answer(request: Request, content: bytes, status: int, is_clean: bool) 
         else:
             content = compress(content, chosen)
     return Response(content, status, headers, media_type=_content_type(request))
+
+
+class _Plain(Response):
+    """What most are answered: its headers but for the length are those of every other answer of its type."""
+
+    def __init__(self, content: bytes, status: int, head: list[tuple[bytes, bytes]]) -> None:
+        self.status_code, self.body, self.background = status, content, None
+        self.raw_headers = [*head, (b"content-length", b"%d" % len(content))]
+
+
+def _plain(content: bytes, status: int, kind: str) -> Response:
+    return _Plain(content, status, _PLAIN_HEADS[kind])
+
+
+_PLAIN_HEADS = {
+    kind: [
+        (b"vary", VARY.encode()),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"content-type", f"{kind}; charset=utf-8".encode()),
+    ]
+    for kind in (RESPONSE_TYPE, JSON_TYPE)
+}
 
 
 def refusal(request: Request, body: Mapping[str, Any], status: int, is_lingering: bool) -> Response:

@@ -84,7 +84,7 @@ class Calls:
                 keys = arguments.get("keys", ())
                 if len(keys) > 1:
                     keys = sorted(keys)
-                others = tuple(arguments.items()) if len(arguments) > 1 or not keys else ()
+                others = _words(arguments) if len(arguments) > 1 or not keys else ()
                 asked = (source, operation, viewer.scope, viewer.masking, tuple(keys), others)
                 flown = self._flights.join(
                     asked, deadline, lambda flight: send(line, flight, arguments, priority), line.metrics.shared
@@ -197,3 +197,14 @@ class Calls:
         task = asyncio.get_running_loop().create_task(work)
         self._behind.add(task)
         task.add_done_callback(self._behind.discard)
+
+
+def _words(arguments: Mapping[str, Any]) -> tuple[tuple[str, Hashable], ...]:
+    """What is asked, so that equal questions are equal: the filters of a search are a mapping of lists."""
+    return tuple((name, _word(value)) for name, value in arguments.items())
+
+
+def _word(value: Any) -> Hashable:
+    if isinstance(value, Mapping):
+        return tuple(sorted((name, tuple(texts)) for name, texts in value.items()))
+    return tuple(value) if isinstance(value, list) else value

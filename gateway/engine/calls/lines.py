@@ -3,7 +3,6 @@
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from adapters.errors import SourceDenied, SourceError, SourceRejected
 from adapters.mapping.model import OperationMapping, SourceMapping
@@ -35,7 +34,6 @@ class SourceLine:
     places: Places
     budget: Budget | None
     seconds: RetryBudget
-    log: Any = field(default_factory=logger)
     operations: dict[str, "OperationLine"] = field(default_factory=dict)
     last_success: float | None = None
     last_failure: float | None = None

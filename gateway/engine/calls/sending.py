@@ -9,12 +9,14 @@ from opentelemetry import trace
 
 from adapters.errors import SourceContractBroken, SourceError, SourceThrottled, SourceTimeout, SourceUnavailable
 from adapters.source import Call, Page
+from gateway import tracing
 from gateway.engine.calls.budget import Budget, BudgetUnknown
 from gateway.engine.calls.flight import Flight
 from gateway.engine.calls.hedge import hedged
 from gateway.engine.calls.lines import OperationLine
 from gateway.engine.calls.places import Priority, QueueFull
 from gateway.engine.calls.retry import full_jitter
+from gateway.log import tell
 
 TRACER = trace.get_tracer("gateway.engine.calls")
 SHORT_WAIT = 2.0
@@ -172,7 +174,7 @@ async def _one(
 ) -> Page:
     """One call that was begun: its outcome told to breaker, metrics, span and log. Raises SourceError."""
     source, keys, limit = line.of.name, len(arguments.get("keys", ())), line.of.mapping.connect.timeout
-    span = TRACER.start_span("source.call")
+    span = TRACER.start_span("source.call") if tracing.is_exporting else None
     outcome, records, seconds = "CANCELLED", 0, 0.0
     started = time.perf_counter()
     try:
@@ -206,19 +208,21 @@ async def _one(
         seconds = seconds or time.perf_counter() - started
         line.of.places.give_back()
         line.metrics.called(outcome, seconds)
-        if span.is_recording():
+        if span is not None:
             span.set_attributes({"source": source, "operation": line.name, "keys": keys, "outcome": outcome})
             span.set_attributes({"records": records, "attempt": attempt, "hedge": is_hedge})
-        span.end()
-        line.of.log.info(
-            "source.call",
-            source=source,
-            operation=line.name,
-            keys=keys,
-            records=records,
-            ms=round(seconds * 1000, 1),
-            attempt=attempt,
-            outcome=outcome,
+            span.end()
+        tell(
+            {
+                "source": source,
+                "operation": line.name,
+                "keys": keys,
+                "records": records,
+                "ms": round(seconds * 1000, 1),
+                "attempt": attempt,
+                "outcome": outcome,
+                "event": "source.call",
+            }
         )
 
 

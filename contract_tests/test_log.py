@@ -1,0 +1,52 @@
+"""What a line of the log is, whichever way it is written."""
+
+import io
+import json
+from collections.abc import Iterator
+from contextvars import copy_context
+from datetime import datetime
+
+import pytest
+import structlog
+
+from gateway import log
+from gateway.log import TRACE, configure_logging, logger, tell
+
+FORGED = 'a"\n{"event": "forged"}\u2028'
+
+
+@pytest.fixture
+def stream(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    written = io.StringIO()
+    monkeypatch.setattr(log, "_stream", None)
+    configure_logging(written)
+    yield written
+    structlog.reset_defaults()
+
+
+def test_both_ways_write_the_same_line_and_nothing_can_forge_one(stream: io.StringIO) -> None:
+    def write() -> None:
+        TRACE.set("4bf92f3577b34da6a3ce929d0e0e4736")
+        tell({"event": "source.call", "source": FORGED, "keys": 2, "ms": 1.5})
+        logger().info("source.call", source=FORGED, keys=2, ms=1.5)
+
+    copy_context().run(write)
+    lines = stream.getvalue().split("\n")
+    assert lines.pop() == ""
+    told = [json.loads(line) for line in lines]
+    for line in told:
+        datetime.fromisoformat(line.pop("timestamp"))
+    fields = {"event": "source.call", "source": FORGED, "keys": 2, "ms": 1.5, "level": "info"}
+    assert told == [{**fields, "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"}] * 2
+
+
+def test_outside_a_request_no_trace_is_named_and_an_error_has_its_level_and_its_place(stream: io.StringIO) -> None:
+    try:
+        raise ValueError("nobody's")
+    except ValueError as error:
+        logger().error("request.internal_error", exc_info=error)
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["level"], "trace_id" in line) == ("request.internal_error", "error", False)
+    assert "ValueError: nobody's" in line["exception"]
+    logger().debug("nobody reads this")
+    assert stream.getvalue().count("\n") == 1
