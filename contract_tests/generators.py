@@ -1,9 +1,12 @@
 """The packages that tests need beside the gateway's own, installed once for each lock file and kept in `build/`."""
 
+import fcntl
 import hashlib
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -23,23 +26,23 @@ def node_packages(source: Path, kept: Path) -> Path:
     if npm is None:
         raise RuntimeError("no npm found: install Node.js >= 20 (Debian: apt-get install npm)")
     names = ("package.json", "package-lock.json", ".npmrc")
-    folder = _kept(kept, source, *names)
-    if not (folder / "done").exists():
-        for name in names:
-            shutil.copy(source / name, folder)
-        _run([npm, "ci", *QUIET_NPM], folder)
-        (folder / "done").touch()
+    with _kept(kept, source, *names) as folder:
+        if not (folder / "done").exists():
+            for name in names:
+                shutil.copy(source / name, folder)
+            _run([npm, "ci", *QUIET_NPM], folder)
+            (folder / "done").touch()
     return folder
 
 
 def python_environment() -> Path:
     """A virtual environment with the Python client's requirements, which pin another graphql-core than the gateway's."""
-    folder = _kept(KEPT, CLIENTS / "python", "requirements.txt")
-    if not (folder / "done").exists():
-        _run([sys.executable, "-m", "venv", "--clear", str(folder)], ROOT)
-        install = ("-m", "pip", "install", "--quiet", "--quiet", "--disable-pip-version-check", "--require-hashes")
-        _run([str(folder / "bin/python"), *install, "-r", str(CLIENTS / "python" / "requirements.txt")], ROOT)
-        (folder / "done").touch()
+    with _kept(KEPT, CLIENTS / "python", "requirements.txt") as folder:
+        if not (folder / "done").exists():
+            _run([sys.executable, "-m", "venv", "--clear", str(folder)], ROOT)
+            install = ("-m", "pip", "install", "--quiet", "--quiet", "--disable-pip-version-check", "--require-hashes")
+            _run([str(folder / "bin/python"), *install, "-r", str(CLIENTS / "python" / "requirements.txt")], ROOT)
+            (folder / "done").touch()
     return folder
 
 
@@ -51,12 +54,15 @@ def client_folder(language: str, folder: Path) -> Path:
     return folder
 
 
-def _kept(kept: Path, source: Path, *made_of: str) -> Path:
-    """The folder that is kept for these files of `source` and this Python."""
+@contextmanager
+def _kept(kept: Path, source: Path, *made_of: str) -> Iterator[Path]:
+    """The folder that is kept for these files of `source` and this Python; nobody else fills it meanwhile."""
     content = sys.version.encode() + b"".join((source / name).read_bytes() for name in made_of)
     folder = kept / f"{source.name}-{hashlib.sha256(content).hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    with Path(f"{folder}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
 
 
 def _run(command: list[str], folder: Path) -> None:

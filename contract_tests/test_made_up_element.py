@@ -32,7 +32,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for room in ROOMS:
         shutil.copytree(PROJECT / room, copy / room, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
     insert(copy / "schema/spec/entities/enforcement_case.yaml", "  filed_date:\n", ELEMENT)
-    insert(copy / "mappings/binhai_market/mapping.yaml", "      case_name:  ", "      drone_flight_no: WRJJC\n")
+    insert(
+        copy / "mappings/binhai_market/mapping.yaml",
+        "      case_name:               AJMC",
+        "      drone_flight_no: WRJJC\n",
+    )
     insert(
         copy / "mappings/binhai_market/samples/EnforcementCase.json", '    "AJMC": "滨海鲜汇', '    "WRJJC": "FJ-7",\n'
     )
@@ -99,5 +103,5 @@ def test_a_mistake_in_its_one_line_is_told_with_its_place(project: Path, tmp_pat
         timeout=120,
     )
     assert done.returncode == 1
-    assert "mappings/binhai_market/mapping.yaml:51:" in done.stderr
+    assert "mappings/binhai_market/mapping.yaml:91:" in done.stderr
     assert "did you mean drone_flight_no?" in done.stderr

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from inspect import Parameter, Signature
-from types import new_class
+from types import MappingProxyType, new_class
 from typing import Any
 
 import strawberry
@@ -14,6 +14,9 @@ from strawberry.types.field import StrawberryField
 from schema.names import camel
 from schema.scalars import Cursor
 from schema.view import AnswerView
+
+ANSWERED = "answered"
+"""Marks, in a field's metadata, the roots that the engine answers by its plan, whoever else may resolve others."""
 
 
 def make_object(
@@ -95,6 +98,7 @@ def answered_field(
 
     field = make_field(name, annotation, description, resolve, arguments)
     field.graphql_name = name
+    field.metadata = MappingProxyType({ANSWERED: True})
     return field
 
 

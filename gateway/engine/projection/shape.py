@@ -24,6 +24,7 @@ from graphql import (
 from graphql.execution.collect_fields import FieldDetails, FragmentDetails, collect_fields, collect_subfields
 from graphql.execution.values import VariableValues
 
+from schema.making import ANSWERED
 from schema.registry import Entity, Registry
 
 DEFINITION: Final = "strawberry-definition"
@@ -93,9 +94,15 @@ def read_shape(
     collected = collect_fields(schema, reader.fragments, values, schema.query_type, operation)
     shape = reader.object(schema.query_type, collected.grouped_field_set)
     for field in shape.fields:
-        if not field.is_typename and field.name not in roots:
+        if not field.is_typename and not (field.name in roots and _is_answered(schema, field)):
             raise NotCompilable(field.what)
     return shape
+
+
+def _is_answered(schema: GraphQLSchema, field: FieldShape) -> bool:
+    """Whether the engine answers this root, and not a resolver of its own."""
+    assert schema.query_type is not None
+    return ANSWERED in schema.query_type.fields[field.what].extensions[DEFINITION].metadata
 
 
 class _Reader:
