@@ -145,6 +145,7 @@ class Engine:
             times = Times(asked.began.wall, Span(asked.began.clock, now), Span(found, now), execution.spans)
             data = msgspec.to_builtins(answer)
             extensions["ftv1"] = federated_trace(self.schema._schema, prepared, data, errors, times)
+        execution.index.forget()
         return Result(answer, errors, extensions, executed=True)
 
     async def _deliver(self, asked: "_Asked") -> AsyncIterator[dict[str, Any]]:

@@ -177,6 +177,12 @@ class Index:
             found = self.rows[(entity, key)] = Row(spec, key, self, values_in_key(spec, key))
         return found
 
+    def forget(self) -> None:
+        """Let go of all rows, which know their index and are known by it: left to themselves they would wait in circles for
+        the garbage collector, and have it look through the whole process again and again."""
+        self.rows.clear()
+        self.related.clear()
+
     def add(self, mapped: Mapped, origin: Origin, rank: int, provides: frozenset[str]) -> Row:
         """Take in one entity from one origin, with everything inside it. `provides` are the elements it could tell."""
         row = self.row(mapped.entity, mapped.key)

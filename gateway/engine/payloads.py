@@ -37,6 +37,8 @@ def _payload(frame: Any, beside: list[GraphQLError], pending: dict[str, PendingR
         return {**({"errors": errors} if errors else {}), "data": frame.data, "hasNext": False}
     payload: dict[str, Any] = dict(frame.formatted)
     payload["hasNext"] = frame.has_next
+    if not payload.get("extensions"):
+        payload.pop("extensions", None)
     for item in payload.get("incremental", ()):
         of = pending[item["id"]]
         item["path"] = [*of.path, *item.get("subPath", ())]
