@@ -1,6 +1,7 @@
 """What is told of calls: metrics, health, spans and the plan; and what may be written about them in a mapping."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from contract_tests.calling import CASES, DOWN, MARKET, SOURCE, Breaker, Cache, 
 from contract_tests.federation import copy_mappings
 from contract_tests.stores import REGISTRY
 from gateway import tracing
+from gateway.context import Deadline
 from gateway.engine.calls import sending
 from schema.problems import Problems
 
@@ -75,6 +77,23 @@ async def test_metrics_count_calls_by_their_outcome_and_show_what_is_under_way()
         text = generate_latest(asked.calls.metrics.registry).decode()
         assert PERSON not in text
         assert asked.upstream.url not in text
+
+
+async def test_an_answer_that_is_not_as_promised_is_counted_and_told_of_when_that_changes(capsys) -> None:
+    async with calling(market()) as asked:
+
+        async def read(total: object) -> None:
+            content = json.dumps({"code": "0", "data": {"list": [], "total": total}})
+            asked.upstream.behave = lambda _number: always((200, content, {}))
+            await asked.calls.make(SOURCE, "cases_changed", Deadline.after(60), page=1, size=5)
+
+        for total in (0, "many", "many", 0):
+            await read(total)
+        counted = asked.counted("gateway_source_deviations_total", operation="cases_changed")
+    told = [line for line in "".join(capsys.readouterr()).splitlines() if "source.deviates" in line]
+    assert (counted, len(told)) == (2, 2)
+    assert "data.total 不是整数" in told[0]
+    assert "不是整数" not in told[1]
 
 
 async def test_health_tells_what_calls_have_shown() -> None:

@@ -1,6 +1,7 @@
 """What is kept for each source and for each of its operations while the process lives."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -67,6 +68,8 @@ class OperationLine:
     pace: Pace = field(default_factory=Pace)
     away_until: float = 0.0
     was_called: bool = False
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """How the latest answer differed from what the mapping, the WSDL or the tables promise."""
 
     @property
     def shortest(self) -> float:
@@ -77,6 +80,14 @@ class OperationLine:
     def stay_away(self, seconds: float) -> None:
         """The source asked for it (Retry-After)."""
         self.away_until = time.monotonic() + min(seconds, LONGEST_WINDOW)
+
+    def noted(self, notes: Mapping[str, str]) -> None:
+        """An answer that could be read and yet differs is counted, and told of whenever it is not what the last one was."""
+        if notes:
+            self.metrics.deviated()
+        if notes != self.notes:
+            self.notes = notes
+            logger().warning("source.deviates", source=self.of.name, operation=self.name, notes=dict(notes))
 
     def ended(self, number: int, outcome: SourceError | None, seconds: float) -> None:
         """A call was answered, or failed: an answer that refuses us is still an answer."""

@@ -23,6 +23,7 @@ COUNTERS = {
     "hedges": ("对冲调用，按是否先答", "result"),
     "shared": ("搭乘同一次调用的请求", ""),
     "retries": ("重试", ""),
+    "deviations": ("读得出但与映射、WSDL 或表结构不同的答复", ""),
 }
 """Each is `gateway_source_<name>_total`: what it says, and by which label it is counted beside source and operation."""
 
@@ -62,6 +63,10 @@ class OperationMetrics:
     def retried(self) -> None:
         """A failed call is made again."""
         self._count("retries", "")
+
+    def deviated(self) -> None:
+        """An answer could be read, and was not as it was promised."""
+        self._count("deviations", "")
 
     def _count(self, counter: str, label: str, by: int = 1) -> None:
         key = (counter, label)

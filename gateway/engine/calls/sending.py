@@ -187,6 +187,7 @@ async def _one(
         seconds = time.perf_counter() - started
         outcome, records = "OK", len(page.records)
         line.ended(number, None, seconds)
+        line.noted(page.notes)
         return page
     except SourceError as error:
         outcome = error.code
