@@ -178,6 +178,7 @@ class Engine:
         finally:
             rest.cancel()
             await asyncio.gather(rest, return_exceptions=True)
+            asked.execution.index.forget()
 
     async def _by_strawberry(self, asked: "_Asked") -> tuple[Any, list[GraphQLError]]:
         """The data and the errors of what is not compiled: introspection and the dictionary."""

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import strawberry
 from graphql import (
@@ -102,6 +102,14 @@ class _Text:
     plain: PlainVariables | None
 
 
+class _Planned(NamedTuple):
+    """What is worked out once for a text and what its plan depends on; `phases` where something of it is deferred or streamed."""
+
+    plan: Plan
+    projection: Projection | None
+    phases: Phases | None
+
+
 class Preparation:
     """Remembers texts and their plans, the least recently used go first. One for the process.
 
@@ -124,7 +132,7 @@ class Preparation:
         self.plans_kept, self.is_open = plans_kept, is_open
         self.plain_arguments = PlainArguments()
         self.texts: OrderedDict[tuple[str, str | None], _Text] = OrderedDict()
-        self.plans: OrderedDict[tuple[object, ...], tuple[Plan, Projection | None]] = OrderedDict()
+        self.plans: OrderedDict[tuple[object, ...], _Planned] = OrderedDict()
         self.costs: OrderedDict[tuple[object, ...], int] = OrderedDict()
         self.known: OrderedDict[tuple[str, str | None], Known] = OrderedDict()
 
@@ -144,12 +152,11 @@ class Preparation:
         known, values = self._coerced(text, variables, operation_name, OTHERWISE)
         cost = self._cost(text, operation_name, known, values)
         self._check_role(cost, role)
-        plan, projection = self._plan(text, operation_name, known, values)
+        planned = self._plan(text, operation_name, known, values)
         self._know(text, operation_name, known.operation, cost)
         if in_parts and known.in_parts is not None:
-            phases = self._phases(plan, known, known.in_parts, values)
-            return Prepared(plan, None, phases, values, cost, known.in_parts, known.operation)
-        return Prepared(plan, projection, None, values, cost, known.document, known.operation)
+            return Prepared(planned.plan, None, planned.phases, values, cost, known.in_parts, known.operation)
+        return Prepared(planned.plan, planned.projection, None, values, cost, known.document, known.operation)
 
     def prepare_subscription(
         self, text: str, variables: Mapping[str, Any], operation_name: str | None, role: str = ""
@@ -273,9 +280,7 @@ class Preparation:
         except GraphQLError as error:
             raise Refused([error], "QUERY_TOO_LARGE") from None
 
-    def _plan(
-        self, text: str, name: str | None, known: _Text, values: VariableValues
-    ) -> tuple[Plan, Projection | None]:
+    def _plan(self, text: str, name: str | None, known: _Text, values: VariableValues) -> _Planned:
         try:
             asked = {id(node): self._asked(node, values) for node in known.any_entity}
         except GraphQLError as error:
@@ -290,8 +295,16 @@ class Preparation:
         except QueryError as error:
             raise Refused([GraphQLError(str(error))], error.code) from None
         projection = compile_projection(self.schema, self.registry, known.document, known.operation, values, plan)
-        _remember(self.plans, key, (plan, projection), self.plans_kept)
-        return plan, projection
+        phases = None
+        if known.in_parts is not None:
+            at_once = without_deferred(known.in_parts, values.coerced)
+            operation = self._operation(at_once, name)
+            phases = phases_of(
+                plan, selection, self._selected(at_once, operation, values, lambda node: self._asked(node, values))
+            )
+        planned = _Planned(plan, projection, phases)
+        _remember(self.plans, key, planned, self.plans_kept)
+        return planned
 
     def _selected(
         self, document: DocumentNode, operation: OperationDefinitionNode, values: VariableValues, asked: Any
@@ -303,13 +316,6 @@ class Preparation:
             return asked(node) if is_said else None
 
         return read_selection(document, operation, values.coerced, self.registry, asked, live_of_list)
-
-    def _phases(self, plan: Plan, known: _Text, in_parts: DocumentNode, values: VariableValues) -> Phases:
-        def read(document: DocumentNode) -> Selection:
-            operation = self._operation(document, known.operation.name.value if known.operation.name else None)
-            return self._selected(document, operation, values, lambda node: self._asked(node, values))
-
-        return phases_of(plan, read(known.document), read(without_deferred(in_parts, values.coerced)))
 
     def _know(self, text: str, name: str | None, operation: OperationDefinitionNode, cost: int) -> None:
         before = self.known.get((text, name))
