@@ -95,13 +95,14 @@ def fulfils(where: Mapping[str, Any], case: Mapping[str, Any]) -> bool:
         elif name == "not":
             held = not fulfils(inner, case)
         else:
-            held = all(_passes(operator, wanted, case[name]) for operator, wanted in inner.items())
+            held = all(passes(operator, wanted, case[name]) for operator, wanted in inner.items())
         if not held:
             return False
     return True
 
 
-def _passes(operator: str, wanted: Any, value: Any) -> bool:
+def passes(operator: str, wanted: Any, value: Any) -> bool:
+    """What one comparison means for a value."""
     if operator == "isNull":
         return bool((value is None) == wanted)
     if value is None:

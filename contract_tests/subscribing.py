@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from adapters.mapping.record import Mapped
-from contract_tests.federation import Federation, proven
+from contract_tests.federation import Federation, federation, proven
 from contract_tests.serving import PATIENCE, Served, listening_with
 from contract_tests.stores import AGENCY, hour, page
 from gateway.app import Application, create_app
@@ -71,6 +72,18 @@ def live(sources: Federation, **changed: str) -> Iterator[Live]:
     app = create_app(*proven({**sources.settings.secrets, **settings}))
     with listening_with(app) as served:
         yield Live(served, app)
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    with federation(tmp_path_factory.mktemp("subscribing")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def gateway(sources: Federation) -> Iterator[Live]:
+    with live(sources) as served:
+        yield served
 
 
 @dataclass(slots=True)

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 from adapters.mapping.record import Mapped
 from adapters.simulator.faults import Fault
 from contract_tests.federation import SOURCES, Federation, copy_mappings, federation
+from contract_tests.six_systems import calm, six
 from contract_tests.stores import listed
 from gateway.app import prove
 from gateway.engine.storage import MOST_RELATED
@@ -22,25 +22,10 @@ from gateway.store.store import Landing
 from schema.formats import CHINA_TIME
 from schema.identifiers import uscc_check_digit
 
+__all__ = ["calm", "six"]
 pytestmark = pytest.mark.anyio
 FEDERATED = (PROJECT / "schema" / "examples" / "federated.graphql").read_text("utf-8")
 MARKET = "11350100MB0A00018J"
-
-
-@pytest.fixture(scope="module")
-def six(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    with federation(tmp_path_factory.mktemp("six")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def calm(six: Federation, tmp_path: Path) -> Iterator[None]:
-    """Each test starts with an empty store, no faults and no counted calls."""
-    six.settings_changed = {"GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path / 'gateway.db'}"}
-    six.forget_calls()
-    yield
-    for simulator in six.simulators.values():
-        simulator.faults.clear()
 
 
 def told_by(tree: Any) -> set[tuple[str, str]]:

@@ -2,34 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
 from adapters.simulator.faults import Fault
-from contract_tests.federation import Federation, federation
+from contract_tests.federation import Federation
+from contract_tests.six_systems import calm, six
 
+__all__ = ["calm", "six"]
 pytestmark = pytest.mark.anyio
 PARTS = {"accept": "multipart/mixed, application/json"}
 USCC = "91350100MA0B00015H"
-
-
-@pytest.fixture(scope="module")
-def six(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    with federation(tmp_path_factory.mktemp("incremental")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def calm(six: Federation, tmp_path: Path) -> Iterator[None]:
-    six.settings_changed = {"GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path / 'gateway.db'}"}
-    six.forget_calls()
-    yield
-    for simulator in six.simulators.values():
-        simulator.faults.clear()
 
 
 async def payloads(address: str, query: str, **variables: Any) -> list[tuple[float, dict[str, Any]]]:

@@ -11,6 +11,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from contract_tests import live_lists
 from contract_tests.federation import Asking, Federation, copy_mappings, federation
 from contract_tests.stores import empty_database
 from contract_tests.stores import postgres as postgres
@@ -185,18 +186,4 @@ def passes(test: dict[str, Any], of: int, row: dict[str, Any]) -> bool:
         "inspectionNo": f"N{of}",
         "startedAt": row["hours"],
     }
-    value = values[name]
-    if value is None:
-        return False
-    match operator:
-        case "eq":
-            return bool(value == wanted)
-        case "in":
-            return value in wanted
-        case "gte":
-            return bool(value >= wanted)
-        case "lte":
-            return bool(value <= wanted)
-        case "prefix":
-            return bool(value.startswith(wanted))
-    return wanted in value
+    return live_lists.passes(operator, wanted, values[name])

@@ -1,32 +1,20 @@
 """Subscriptions as server-sent events: the same told, by one request each, to whoever reads event streams."""
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import httpx
 import pytest
 
-from contract_tests.federation import Federation, federation
-from contract_tests.subscribing import Live, events, gone, live, parties, party_id
+from contract_tests.federation import Federation
+from contract_tests.subscribing import Live, events, gateway, gone, live, parties, party_id, sources
 
+__all__ = ["gateway", "sources"]
 pytestmark = pytest.mark.anyio
 
 CHANGES = 'subscription ($ids: [ID!]) { entityChanged(entity: "Party", ids: $ids) { id change node { ... on Party { partyName } } } }'
 RUNS = 'subscription { syncRunUpdated(source: "binhai_market") { source status finishedAt } }'
 BOTH = "text/event-stream, application/json"
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    with federation(tmp_path_factory.mktemp("events")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def gateway(sources: Federation) -> Iterator[Live]:
-    with live(sources) as served:
-        yield served
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import socket as sockets
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,10 +12,11 @@ from prometheus_client import REGISTRY
 from websockets.exceptions import InvalidStatus
 
 from adapters.simulator.faults import Fault
-from contract_tests.federation import Federation, federation
+from contract_tests.federation import Federation
 from contract_tests.stores import case, opened, page
-from contract_tests.subscribing import Live, gone, live, parties, party_id, socket, sync_elsewhere
+from contract_tests.subscribing import Live, gateway, gone, live, parties, party_id, socket, sources, sync_elsewhere
 
+__all__ = ["gateway", "sources"]
 pytestmark = pytest.mark.anyio
 
 CHANGES = 'subscription { entityChanged(entity: "Party") { id change source } }'
@@ -34,18 +34,6 @@ PARTIES = """
 CASE = 'enforcementCase(agencyCode: "11350100MB0A00018J", sourceCaseNo: "BHSJ-2024-0137")'
 CASES = 'subscription { entityChanged(entity: "EnforcementCase") { id change } }'
 RUNS = 'subscription { syncRunUpdated(source: "binhai_market") { status pages fetched applied error } }'
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    with federation(tmp_path_factory.mktemp("sockets")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def gateway(sources: Federation) -> Iterator[Live]:
-    with live(sources) as served:
-        yield served
 
 
 @pytest.fixture(autouse=True)
