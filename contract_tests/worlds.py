@@ -33,8 +33,8 @@ def random_keys(registry: Registry) -> dict[str, list[str]]:
     return {name: [f"{name[:3]}-{n}" for n in range(KEYS)] for name in registry.entities}
 
 
-def random_index(rng: random.Random, registry: Registry, keys: Mapping[str, list[str]]) -> Index:
-    """What was learnt. Some worlds are in order, in others values are of wrong types and sources have failed."""
+def random_index(rng: random.Random, registry: Registry, keys: Mapping[str, list[str]]) -> tuple[Index, bool]:
+    """What was learnt, and whether all of it is in order; in other worlds values are of wrong types and sources have failed."""
     index = Index(registry)
     wrong, failing = rng.choice((0.0, 0.0, 0.01, 0.1)), rng.choice((0.0, 0.0, 0.03, 0.3))
     for entity in registry.entities.values():
@@ -45,7 +45,7 @@ def random_index(rng: random.Random, registry: Registry, keys: Mapping[str, list
                 row = index.row(entity.name, key)
                 places = ["*", *rng.sample([*entity.elements, *entity.relations], 3)]
                 row.failures.update({place: random_failure(rng) for place in places if rng.random() < 0.6})
-    return index
+    return index, not wrong and not failing
 
 
 def random_failure(rng: random.Random) -> Failure:
