@@ -4,6 +4,7 @@ import base64
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -26,8 +27,10 @@ from adapters.outcome import Verdict, judge_for
 from adapters.page import off_loop, operation_of, page_of, told_by
 from adapters.request import fill, query_string
 from adapters.secrets import Secrets, resolve, resolve_address
-from adapters.source import Call, Page
+from adapters.source import Call, Page, Unread
+from schema.formats import CHINA_TIME
 
+OK = 200
 IN_PATHS = "/%:@!$&'()*+,;=~"
 """What may stand in the path of an address as it is."""
 
@@ -47,7 +50,17 @@ class RestSource:
             operation = operation_of(self.mapping, call)
             method, url, headers, body = http_request(self.base, operation.written.request, call, self.secrets)
             answer = await self.http.send(method, url, {**headers, **self.headers}, body, within(call.timeout))
-            return await off_loop(len(answer.body), lambda: self._page(operation, answer))
+            reader = call.reader
+            if reader is None or answer.status != OK or not _is_plain(answer.headers.get("content-type"), self.connect):
+                return await off_loop(len(answer.body), lambda: self._page(operation, answer))
+            if (read := reader.read(answer.body)) is not None:
+                records = Unread(len(read), lambda: self._page(operation, answer).records)
+                now = datetime.now(CHINA_TIME)
+                return Page(records, answer.body, answer.media_type, now, read=read, read_by=reader)
+            page = await off_loop(len(answer.body), lambda: self._page(operation, answer))
+            if reader.is_learning:
+                reader.learn(answer.body)
+            return page
 
     async def aclose(self) -> None:
         """Let go of connections; may be called twice."""
@@ -58,6 +71,11 @@ class RestSource:
         tree = tree_in(answer, self.connect)
         verdict = timed(self.judge(tree), answer)
         return page_of(operation, tree, verdict, answer.body, answer.media_type)
+
+
+def _is_plain(content_type: str | None, connect: RestConnect) -> bool:
+    """Whether an answer that says this of itself is JSON in UTF-8 and nothing around it."""
+    return connect.answer == ["json"] and is_utf8_first(charset_in(content_type), connect.charset)
 
 
 def timed(verdict: Verdict, answer: HttpAnswer) -> Verdict:

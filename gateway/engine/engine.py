@@ -17,6 +17,7 @@ from gateway.engine.arguments import RootArguments, root_arguments
 from gateway.engine.error_masking import internal_error, tidy
 from gateway.engine.executor import Execution, Services
 from gateway.engine.explain import explain
+from gateway.engine.heard import Heard
 from gateway.engine.incremental import PatientAnswers, PhasedRun
 from gateway.engine.index import Index
 from gateway.engine.payloads import payloads
@@ -71,7 +72,8 @@ class _Asked:
     variables: Mapping[str, Any] | None
     operation_name: str | None
     prepared: Prepared
-    execution: Execution
+    arguments: list[RootArguments]
+    context: RequestContext
     began: Began
 
 
@@ -121,11 +123,29 @@ class Engine:
             arguments = [self._arguments(root, prepared) for root in prepared.plan.roots]
         except Refused as refused:
             return Result(None, tidy(refused.errors), {}, executed=False)
-        execution = Execution(self.services, prepared.plan, arguments, context, Index(self.services.registry))
-        return _Asked(text, variables, operation_name, prepared, execution, began)
+        return _Asked(text, variables, operation_name, prepared, arguments, context, began)
+
+    def _execution(self, asked: "_Asked", heard: Heard | None = None) -> Execution:
+        index = Index(self.services.registry)
+        return Execution(
+            self.services,
+            asked.prepared.plan,
+            asked.arguments,
+            asked.context,
+            index,
+            heard={} if heard is None else heard,
+        )
 
     async def _answer(self, asked: "_Asked") -> Result:
-        execution, prepared, context = asked.execution, asked.prepared, asked.execution.context
+        prepared, context = asked.prepared, asked.context
+        heard: Heard | None = None
+        if prepared.lane is not None and not context.explain and not context.trace:
+            ((reference,),) = (root.references for root in asked.arguments)
+            if reference.key is not None:
+                answer, heard = await prepared.lane.answer(self.services, context, reference.key)
+                if answer is not None:
+                    return Result(answer, [], {}, executed=True)
+        execution = self._execution(asked, heard)
         try:
             await execution.run()
         except Exception as error:  # a bug of ours: the client is told that, and nothing of what happened inside
@@ -135,7 +155,7 @@ class Engine:
         if prepared.projection is not None:
             answer, errors = prepared.projection.answer(execution, prepared.document)
         else:
-            answer, errors = await self._by_strawberry(asked)
+            answer, errors = await self._by_strawberry(asked, execution)
         errors = tidy(errors)
         extensions = self._extensions(execution, context)
         if context.explain:
@@ -152,12 +172,13 @@ class Engine:
         """Payload after payload; whoever stops listening cancels what is still under way."""
         phases = asked.prepared.phases
         assert phases is not None
-        run = PhasedRun(asked.execution, phases)
+        execution = self._execution(asked)
+        run = PhasedRun(execution, phases)
         later = run.later()
         rest = asyncio.create_task(run.rest())
         try:
             await run.first()
-            answers = PatientAnswers(asked.execution, asked.prepared.document, later)
+            answers = PatientAnswers(execution, asked.prepared.document, later)
             frames = await self.schema.stream(
                 asked.text,
                 variable_values=dict(asked.variables or {}),
@@ -165,9 +186,7 @@ class Engine:
                 operation_name=asked.operation_name,
             )
             async for payload in payloads(frames, answers):
-                if not payload.get("hasNext", False) and (
-                    told := self._extensions(asked.execution, asked.execution.context)
-                ):
+                if not payload.get("hasNext", False) and (told := self._extensions(execution, asked.context)):
                     payload["extensions"] = told
                 yield payload
                 later.is_first = False
@@ -178,11 +197,11 @@ class Engine:
         finally:
             rest.cancel()
             await asyncio.gather(rest, return_exceptions=True)
-            asked.execution.index.forget()
+            execution.index.forget()
 
-    async def _by_strawberry(self, asked: "_Asked") -> tuple[Any, list[GraphQLError]]:
+    async def _by_strawberry(self, asked: "_Asked", execution: Execution) -> tuple[Any, list[GraphQLError]]:
         """The data and the errors of what is not compiled: introspection and the dictionary."""
-        answers = Answers(asked.execution, asked.prepared.document)
+        answers = Answers(execution, asked.prepared.document)
         result = await self.schema.execute(
             asked.text,
             variable_values=dict(asked.variables or {}),
