@@ -1,6 +1,7 @@
 """REST systems: one request, one answer, any charset, the success code wherever they keep it."""
 
 import base64
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -25,12 +26,14 @@ from adapters.mapping.written import (
 )
 from adapters.outcome import Verdict, judge_for
 from adapters.page import off_loop, operation_of, page_of, told_by
-from adapters.request import fill, query_string
+from adapters.request import fill, keyed_query, query_string
 from adapters.secrets import Secrets, resolve, resolve_address
 from adapters.source import Call, Page, Unread
 from schema.formats import CHINA_TIME
 
 OK = 200
+UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+", re.ASCII)
+"""What stands in an address as it is (RFC 3986)."""
 IN_PATHS = "/%:@!$&'()*+,;=~"
 """What may stand in the path of an address as it is."""
 
@@ -43,13 +46,19 @@ class RestSource:
         self.base = resolve_address(connect.base_url, secrets)
         self.headers = auth_headers(connect.auth, secrets)
         self.judge = judge_for(connect.outcome)
+        self.keyed = {
+            name: _keyed(self.base, operation.written.request) for name, operation in mapping.operations.items()
+        }
 
     async def call(self, call: Call) -> Page:
         """Make one request."""
         with told_by(self.mapping, call):
             operation = operation_of(self.mapping, call)
-            method, url, headers, body = http_request(self.base, operation.written.request, call, self.secrets)
-            answer = await self.http.send(method, url, {**headers, **self.headers}, body, within(call.timeout))
+            if (url := self._address_of_keys(call)) is not None:
+                answer = await self.http.send("GET", url, self.headers, None, within(call.timeout))
+            else:
+                method, url, headers, body = http_request(self.base, operation.written.request, call, self.secrets)
+                answer = await self.http.send(method, url, {**headers, **self.headers}, body, within(call.timeout))
             reader = call.reader
             if reader is None or answer.status != OK or not _is_plain(answer.headers.get("content-type"), self.connect):
                 return await off_loop(len(answer.body), lambda: self._page(operation, answer))
@@ -66,6 +75,17 @@ class RestSource:
         """Let go of connections; may be called twice."""
         await self.http.aclose()
 
+    def _address_of_keys(self, call: Call) -> str | None:
+        """The address of a call that is told by its keys alone, where these need no second look."""
+        keyed, keys = self.keyed[call.operation], call.keys
+        if keyed is None or not keys or (len(keys) > 1 and not keyed[1]):
+            return None
+        front, separator = keyed
+        plain = "".join(keys)
+        if not UNRESERVED.fullmatch(plain) or (separator and any(separator in key for key in keys)):
+            return None
+        return front + (quote(separator, safe="").join(keys) if separator else plain)
+
     def _page(self, operation: OperationMapping, answer: HttpAnswer) -> Page:
         raise_for_status(answer)
         tree = tree_in(answer, self.connect)
@@ -76,6 +96,14 @@ class RestSource:
 def _is_plain(content_type: str | None, connect: RestConnect) -> bool:
     """Whether an answer that says this of itself is JSON in UTF-8 and nothing around it."""
     return connect.answer == ["json"] and is_utf8_first(charset_in(content_type), connect.charset)
+
+
+def _keyed(base: str, request: Request) -> tuple[str, str] | None:
+    """The address of an operation up to its keys, and what parts them, where a GET says nothing else."""
+    if request.json_body is not None or request.form is not None or request.method not in (None, "GET"):
+        return None
+    found = keyed_query(request.query)
+    return found and (f"{address(base, request.path or '')}?{found[0]}", found[1])
 
 
 def timed(verdict: Verdict, answer: HttpAnswer) -> Verdict:

@@ -64,8 +64,7 @@ class Began(NamedTuple):
     clock: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked(NamedTuple):
     """An operation about to be executed."""
 
     text: str
@@ -75,6 +74,7 @@ class _Asked:
     arguments: list[RootArguments]
     context: RequestContext
     began: Began
+    heard: Heard
 
 
 class Engine:
@@ -95,57 +95,63 @@ class Engine:
         self, text: str, variables: Mapping[str, Any] | None, operation_name: str | None, context: RequestContext
     ) -> Result:
         """The answer; never raises for what a client or a source did wrong."""
-        asked = self._ask(text, variables, operation_name, context, in_parts=False)
-        return asked if isinstance(asked, Result) else await self._answer(asked)
+        asked = self.ask(text, variables, operation_name, context)
+        if isinstance(asked, Result):
+            return asked
+        return await self.shortly(asked) or await self.at_length(asked)
+
+    async def shortly(self, asked: Asked) -> Result | None:
+        """The answer by the short way of the operation, never later than its deadline; None where it has none, or the answers
+        of the sources are not for it."""
+        lane = asked.prepared.lane
+        if lane is None or asked.context.explain or asked.context.trace:
+            return None
+        ((reference,),) = (root.references for root in asked.arguments)
+        if reference.key is None:
+            return None
+        answer, heard = await lane.answer(self.services, asked.context, reference.key)
+        if answer is not None:
+            return Result(answer, [], {}, executed=True)
+        asked.heard.update(heard)
+        return None
 
     async def execute_in_parts(
         self, text: str, variables: Mapping[str, Any] | None, operation_name: str | None, context: RequestContext
     ) -> Result | AsyncIterator[dict[str, Any]]:
         """The answer, or, where something of it is deferred or streamed, its payloads as they become ready."""
-        asked = self._ask(text, variables, operation_name, context, in_parts=True)
+        asked = self.ask(text, variables, operation_name, context, in_parts=True)
         if isinstance(asked, Result):
             return asked
-        return await self._answer(asked) if asked.prepared.phases is None else self._deliver(asked)
+        return await self.at_length(asked) if asked.prepared.phases is None else self._deliver(asked)
 
-    def _ask(
+    def ask(
         self,
         text: str,
         variables: Mapping[str, Any] | None,
         operation_name: str | None,
         context: RequestContext,
-        in_parts: bool,
-    ) -> "_Asked | Result":
+        in_parts: bool = False,
+    ) -> Asked | Result:
+        """The operation ready to be answered, or why it will not be."""
         began = Began(time.time_ns(), time.perf_counter_ns())
         try:
+            role = context.viewer.role
             with tracing.span("plan", {}):
-                role = context.viewer.role
                 prepared = self.preparation.prepare(text, variables or {}, operation_name, in_parts, role)
             arguments = [self._arguments(root, prepared) for root in prepared.plan.roots]
         except Refused as refused:
             return Result(None, tidy(refused.errors), {}, executed=False)
-        return _Asked(text, variables, operation_name, prepared, arguments, context, began)
+        return Asked(text, variables, operation_name, prepared, arguments, context, began, {})
 
-    def _execution(self, asked: "_Asked", heard: Heard | None = None) -> Execution:
+    def _execution(self, asked: Asked) -> Execution:
         index = Index(self.services.registry)
-        return Execution(
-            self.services,
-            asked.prepared.plan,
-            asked.arguments,
-            asked.context,
-            index,
-            heard={} if heard is None else heard,
-        )
+        plan = asked.prepared.plan
+        return Execution(self.services, plan, asked.arguments, asked.context, index, heard=asked.heard)
 
-    async def _answer(self, asked: "_Asked") -> Result:
+    async def at_length(self, asked: Asked) -> Result:
+        """The answer by the plan, step by step; what the short way has heard is not asked again."""
         prepared, context = asked.prepared, asked.context
-        heard: Heard | None = None
-        if prepared.lane is not None and not context.explain and not context.trace:
-            ((reference,),) = (root.references for root in asked.arguments)
-            if reference.key is not None:
-                answer, heard = await prepared.lane.answer(self.services, context, reference.key)
-                if answer is not None:
-                    return Result(answer, [], {}, executed=True)
-        execution = self._execution(asked, heard)
+        execution = self._execution(asked)
         try:
             await execution.run()
         except Exception as error:  # a bug of ours: the client is told that, and nothing of what happened inside
@@ -168,7 +174,7 @@ class Engine:
         execution.index.forget()
         return Result(answer, errors, extensions, executed=True)
 
-    async def _deliver(self, asked: "_Asked") -> AsyncIterator[dict[str, Any]]:
+    async def _deliver(self, asked: Asked) -> AsyncIterator[dict[str, Any]]:
         """Payload after payload; whoever stops listening cancels what is still under way."""
         phases = asked.prepared.phases
         assert phases is not None
@@ -199,7 +205,7 @@ class Engine:
             await asyncio.gather(rest, return_exceptions=True)
             execution.index.forget()
 
-    async def _by_strawberry(self, asked: "_Asked", execution: Execution) -> tuple[Any, list[GraphQLError]]:
+    async def _by_strawberry(self, asked: Asked, execution: Execution) -> tuple[Any, list[GraphQLError]]:
         """The data and the errors of what is not compiled: introspection and the dictionary."""
         answers = Answers(execution, asked.prepared.document)
         result = await self.schema.execute(

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import strawberry
@@ -63,8 +63,7 @@ class Refused(Exception):
             error.extensions = {"code": code, **(error.extensions or {})}
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """An operation ready to run: its plan, the coerced variables, what it is taken to cost, and where it is written.
 
     `projection` writes its answer; None where the stock executor has to. `phases`: which steps the first of several
@@ -103,6 +102,8 @@ class _Text:
     any_entity: tuple[FieldNode, ...]
     sizes: Mapping[str, Size]
     plain: PlainVariables | None
+    settled: "list[tuple[int, _Planned]]" = field(default_factory=list)
+    """What it costs and how it is planned, once that is known and depends on no variable."""
 
 
 class _Planned(NamedTuple):
@@ -155,6 +156,17 @@ class Preparation:
 
         `in_parts`: the client takes what is deferred or streamed later; others get everything at once.
         """
+        settled = self.texts.get((text, operation_name))
+        if settled is not None and settled.settled and settled.plain is not None and not in_parts:
+            coerced_values = coerced(settled.plain, variables)
+            if coerced_values is not None:
+                ((cost, planned),) = settled.settled
+                self._check_role(cost, role)
+                self.texts.move_to_end((text, operation_name))
+                document, operation = settled.document, settled.operation
+                return Prepared(
+                    planned.plan, planned.projection, None, planned.lane, coerced_values, cost, document, operation
+                )
         known, values = self._coerced(text, variables, operation_name, OTHERWISE)
         cost = self._cost(text, operation_name, known, values)
         self._check_role(cost, role)
@@ -163,6 +175,8 @@ class Preparation:
         if in_parts and known.in_parts is not None:
             return Prepared(planned.plan, None, planned.phases, None, values, cost, known.in_parts, known.operation)
         lane = planned.lane
+        if lane is not None and not known.settled and not (known.sizes or known.booleans or known.any_entity):
+            known.settled.append((cost, planned))
         return Prepared(planned.plan, planned.projection, None, lane, values, cost, known.document, known.operation)
 
     def prepare_subscription(

@@ -65,9 +65,16 @@ class Answering:
             kept_back = min(MOST_MARGIN, deadline.left * MARGIN)
             context = RequestContext(Deadline(deadline.at - kept_back), explain=explain, trace=trace)
             try:
+                if not in_parts:
+                    ready = engine.ask(text, asked.variables, name, context)
+                    if isinstance(ready, Result):
+                        return ready
+                    if (result := await engine.shortly(ready)) is not None:
+                        return result
                 async with asyncio.timeout(deadline.left):
-                    execute = engine.execute_in_parts if in_parts else engine.execute
-                    return await execute(text, asked.variables, name, context)
+                    if in_parts:
+                        return await engine.execute_in_parts(text, asked.variables, name, context)
+                    return await engine.at_length(ready)
             except TimeoutError:
                 late = GraphQLError("请求时限已到", extensions={"code": "DEADLINE_EXCEEDED"})
                 return Result(None, [late], {}, executed=True)

@@ -22,6 +22,7 @@ from gateway.engine.lane.writing import Make, write_lane
 from gateway.engine.plan import Plan
 from gateway.engine.projection.shape import ObjectShape
 from gateway.engine.taking import Answered
+from gateway.log import logger
 from schema.formats import CHINA_TIME
 from schema.identity import values_in_key
 from schema.registry import OWNER, Registry
@@ -122,6 +123,9 @@ class Lane:
                 raise Irregular
             _, made = found[key]
         except (Irregular, SourceError, *ODD):
+            return None, heard
+        except Exception as error:  # a bug of ours; the executor answers without it
+            logger().error("lane.bug", error=type(error).__name__, exc_info=error)
             return None, heard
         self.taken += 1
         for one in answered:
