@@ -76,6 +76,11 @@ class Asked(NamedTuple):
     began: Began
     heard: Heard
 
+    @property
+    def comes_in_parts(self) -> bool:
+        """Whether something of it is deferred or streamed, and the client takes it so."""
+        return self.prepared.phases is not None
+
 
 class Engine:
     """Answers operations. One for the process."""
@@ -122,7 +127,7 @@ class Engine:
         asked = self.ask(text, variables, operation_name, context, in_parts=True)
         if isinstance(asked, Result):
             return asked
-        return await self.at_length(asked) if asked.prepared.phases is None else self._deliver(asked)
+        return self.in_parts(asked) if asked.comes_in_parts else await self.at_length(asked)
 
     def ask(
         self,
@@ -174,7 +179,7 @@ class Engine:
         execution.index.forget()
         return Result(answer, errors, extensions, executed=True)
 
-    async def _deliver(self, asked: Asked) -> AsyncIterator[dict[str, Any]]:
+    async def in_parts(self, asked: Asked) -> AsyncIterator[dict[str, Any]]:
         """Payload after payload; whoever stops listening cancels what is still under way."""
         phases = asked.prepared.phases
         assert phases is not None
