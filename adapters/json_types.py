@@ -20,8 +20,9 @@ from adapters.xml_tree import MOST_VALUES
 LARGEST = min(1024 * 1024, 2 * MOST_VALUES)
 """Bytes that are decoded at once, on the event loop."""
 MOST_MISSES = 16
-"""Answers in a row that are not of the shape learnt before another is learnt, MOST_SHAPES of them at most."""
-MOST_SHAPES = 5
+"""Answers in a row that are not of the shape learnt before another takes its place."""
+MOST_SHAPES = 32
+"""Answers that are learnt from, at most."""
 
 
 class Unlike(Exception):
@@ -69,22 +70,28 @@ class JsonReader:
             self._to_records.append(place.slot)
         self.record = place
         self._decoder: Any = None
-        self._count: Callable[[Any], tuple[int, int, int]] | None = None
+        self._count: Callable[[Any], tuple[int, int]] | None = None
+        self._form: Any = None
+        self._nullable: set[tuple[str, ...]] = set()
         self._misses = self._shapes = 0
 
     @property
     def is_learning(self) -> bool:
         """Whether it wants to see an answer that was read in the general way."""
-        return self._decoder is None and self._shapes < MOST_SHAPES
+        return self._shapes < MOST_SHAPES and (self._decoder is None or self._misses > 0)
 
     def learn(self, body: bytes) -> None:
-        """Take the shape of an answer for that of those to come."""
+        """Take the shape of an answer for that of those to come: of the first one, of one that has nulls in new places, or of
+        one that comes after many that were of another shape."""
         self._shapes += 1
+        learner = _Learner(self._nullable)
         try:
-            shape = _learn(self._root, [msgspec.json.decode(body)])
+            shape = learner.objects(self._root, [msgspec.json.decode(body)], ())
         except (Unlike, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return
-        self._decoder, self._count, self._misses = msgspec.json.Decoder(shape.type), _counter(shape), 0
+        if self._decoder is None or shape.form == self._form or self._misses > MOST_MISSES:
+            self._decoder, self._count = msgspec.json.Decoder(shape.type), _counter(shape)
+            self._form, self._misses = shape.form, 0
 
     def read(self, body: bytes) -> list[Any] | None:
         """The records, as Structs; None when the answer is to be read in the general way."""
@@ -93,12 +100,13 @@ class JsonReader:
         try:
             tree = self._decoder.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return self._miss()
+            self._misses += 1
+            return None
         assert self._count is not None
-        strings, nulls, quotes = self._count(tree)
-        strings -= body.count(b"null") - nulls
+        strings, quotes = self._count(tree)
         if body.count(b'"') - quotes != 2 * strings:
-            return self._miss()
+            self._misses += 1
+            return None
         if self._to_code:
             code = tree
             for slot in self._to_code:
@@ -113,90 +121,100 @@ class JsonReader:
         self._misses = 0
         return records if records.__class__ is list else [records]
 
-    def _miss(self) -> list[Any] | None:
-        """Nothing; after many of them another shape is learnt."""
-        self._misses += 1
-        if self._misses > MOST_MISSES and self._shapes < MOST_SHAPES:
-            self._decoder = None
-        return None
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Shape:
-    """A type for the objects of one place, the number of strings in one whose members are all texts, and the lines that count
-    what differs: `s` strings, `n` nulls that stand for something else than a text, `q` quotation marks nobody reads."""
+    """A type for the objects of one place. An object has `strings` strings if none of the texts at `nullable` is null, and what
+    `lines` count besides: `s` strings and `q` quotation marks that nobody reads. `form` is equal for equal members."""
 
     type: type[msgspec.Struct]
     strings: int
+    nullable: list[str]
     lines: list[str]
+    form: Any
 
 
-def _learn(place: Place, objects: Sequence[Any], depth: int = 0) -> _Shape:
-    if not objects or not all(type(one) is dict for one in objects):
-        raise Unlike
-    names = objects[0].keys()
-    if any(one.keys() != names for one in objects):
-        raise Unlike
-    fields: list[tuple[str, Any]] = []
-    renamed: dict[str, str] = {}
-    lines: list[str] = []
-    strings = len(names)
-    me, one = f"o{depth}", f"x{depth}"
-    for number, name in enumerate(names):
-        values = [value for each in objects if (value := each[name]) is not None]
-        known = place.inside.get(name)
-        slot = known.slot if known else f"u{number}"
-        renamed[slot] = name
-        if known is None:
-            if all(type(value) is str for value in values):
-                fields.append((slot, str | None))
-                strings += 1
-            else:
-                fields.append((slot, msgspec.Raw))
-                lines += [f"{one} = bytes({me}.{slot})", f"q += {one}.count(QUOTE)", f"n += {one}.count(b'null')"]
-            continue
-        is_list = known.many or (known.many is None and any(type(value) is list for value in values))
-        if not known.inside and not is_list:
-            if not all(type(value) is str for value in values):
-                raise Unlike
-            fields.append((slot, str | None))
-            strings += 1
-            continue
-        if is_list and not all(type(value) is list for value in values):
+class _Learner:
+    """Makes the types for one answer; `nullable` are the places where a null was seen, in this answer or in another."""
+
+    def __init__(self, nullable: set[tuple[str, ...]]) -> None:
+        self.nullable = nullable
+
+    def objects(self, place: Place, objects: Sequence[Any], path: tuple[str, ...]) -> _Shape:
+        """The type of the objects at a place. Raises Unlike."""
+        if not objects or not all(type(one) is dict for one in objects):
             raise Unlike
-        below = [value for values_ in values for value in values_] if is_list else values
-        lines += [f"{one} = {me}.{slot}", f"if {one} is None: n += 1"]
+        names = objects[0].keys()
+        if any(one.keys() != names for one in objects):
+            raise Unlike
+        fields: list[tuple[str, Any]] = []
+        renamed: dict[str, str] = {}
+        found = _Shape(msgspec.Struct, len(names), [], [], {})
+        strings = len(names)
+        for number, name in enumerate(names):
+            known = place.inside.get(name)
+            slot = known.slot if known else f"u{number}"
+            renamed[slot] = name
+            values = [each[name] for each in objects]
+            kind, form = self._member(known, slot, values, (*path, name), found)
+            strings += kind is str
+            found.form[name] = form
+            is_nullable = (*path, name) in self.nullable
+            fields.append((slot, kind | None if is_nullable and kind is not msgspec.Raw else kind))
+            if is_nullable and kind is str:
+                found.nullable.append(slot)
+        absent = [(known.slot, Any, None) for name, known in place.inside.items() if name not in names]
+        made = msgspec.defstruct("Read", [*fields, *absent], rename=renamed, forbid_unknown_fields=True, gc=False)
+        return _Shape(made, strings, found.nullable, found.lines, found.form)
+
+    def _member(
+        self, known: Place | None, slot: str, values: Sequence[Any], path: tuple[str, ...], found: _Shape
+    ) -> tuple[Any, Any]:
+        """The type of a member, and what tells one form of it from another; adds the lines that count what is in it."""
+        told = [value for value in values if value is not None]
+        if len(told) < len(values):
+            self.nullable.add(path)
+        depth = len(path)
+        me, one = f"o{depth - 1}", f"x{depth}"
+        if known is None:
+            if all(type(value) is str for value in told):
+                return str, str
+            found.lines.append(f"q += bytes({me}.{slot}).count(QUOTE)")
+            return msgspec.Raw, msgspec.Raw
+        is_list = bool(known.many) or (known.many is None and any(type(value) is list for value in told))
+        if not known.inside and not is_list:
+            if not all(type(value) is str for value in told):
+                raise Unlike
+            return str, str
+        if is_list and not all(type(value) is list for value in told):
+            raise Unlike
+        below = [item for value in told for item in value] if is_list else told
+        found.lines += [f"{one} = {me}.{slot}", f"if {one} is not None:"]
         if not known.inside:
             if not all(type(value) is str for value in below):
                 raise Unlike
-            fields.append((slot, list[str] | None))
-            lines.append(f"else: s += len({one})")
-            continue
+            found.lines.append(f" s += len({one})")
+            return list[str], list
         if not below:
             raise Unlike  # nothing to learn from
-        shape = _learn(known, below, depth + 1)
+        shape = self.objects(known, below, path)
         if is_list:
-            fields.append((slot, list[shape.type] | None))  # type: ignore[name-defined]
-            lines.append(f"else: s += {shape.strings} * len({one})")
+            found.lines.append(f" s += {shape.strings} * len({one})")
+            found.lines += [f" s -= [y.{other} for y in {one}].count(None)" for other in shape.nullable]
             if shape.lines:
-                lines += [f"for o{depth + 1} in {one} or ():", *(f" {line}" for line in shape.lines)]
-        else:
-            fields.append((slot, shape.type | None))
-            lines += [
-                "else:",
-                f" s += {shape.strings}",
-                f" o{depth + 1} = {one}",
-                *(f" {deeper}" for deeper in shape.lines),
-            ]
-    absent = [(known.slot, Any, None) for name, known in place.inside.items() if name not in names]
-    made = msgspec.defstruct("Read", [*fields, *absent], rename=renamed, forbid_unknown_fields=True, gc=False)
-    return _Shape(made, strings, lines)
+                found.lines += [f" for o{depth} in {one}:", *(f"  {line}" for line in shape.lines)]
+            return list[shape.type], [shape.form]  # type: ignore[name-defined]
+        found.lines += [f" s += {shape.strings}", f" o{depth} = {one}"]
+        found.lines += [f" s -= o{depth}.{other} is None" for other in shape.nullable]
+        found.lines += [f" {line}" for line in shape.lines]
+        return shape.type, shape.form
 
 
-def _counter(shape: _Shape) -> Callable[[Any], tuple[int, int, int]]:
-    body = "".join(f"  {line}\n" for line in shape.lines)
-    text = f"def count(o0):\n  s, n, q = {shape.strings}, 0, 0\n{body}  return s, n, q\n"
+def _counter(shape: _Shape) -> Callable[[Any], tuple[int, int]]:
+    lines = [f"s -= o0.{other} is None" for other in shape.nullable] + shape.lines
+    body = "".join(f"  {line}\n" for line in lines)
+    text = f"def count(o0):\n  s, q = {shape.strings}, 0\n{body}  return s, q\n"
     space: dict[str, Any] = {"QUOTE": b'"'}
     exec(compile(text, "<count>", "exec"), space)
-    count: Callable[[Any], tuple[int, int, int]] = space["count"]
+    count: Callable[[Any], tuple[int, int]] = space["count"]
     return count

@@ -124,8 +124,12 @@ def told_by_keys(relation: Relation, to: Entity) -> Read:
 
 
 def remembered(f: Field, read: Read) -> Read | Memo:
-    """The same, remembered; what is sensitive is not kept in memory."""
-    return read if f.element.is_sensitive else Memo(read)
+    """The same, remembered; what is sensitive is not kept in memory, nor what is mostly new: times of day and amounts."""
+    form = f.form
+    is_new = form is not None and (
+        form.as_ == "money" or (form.as_ in ("date", "datetime") and "%S" in (form.format or ""))
+    )
+    return read if f.element.is_sensitive or is_new else Memo(read)
 
 
 def _careful(f: Field) -> Convert:

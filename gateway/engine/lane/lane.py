@@ -18,7 +18,7 @@ from gateway import metrics
 from gateway.context import RequestContext
 from gateway.engine.heard import Heard
 from gateway.engine.lane.course import Ask, Course, courses_of
-from gateway.engine.lane.writing import Make, write_lane
+from gateway.engine.lane.writing import Make, Seen, write_lane
 from gateway.engine.plan import Plan
 from gateway.engine.projection.shape import ObjectShape
 from gateway.engine.taking import Answered
@@ -65,7 +65,7 @@ class Line:
             self.texts[key] = text
         return text
 
-    def take(self, page: Page, seen: Mapping[int, dict[str, Any]], waiting: list[Any]) -> None:
+    def take(self, page: Page, seen: Seen, waiting: list[Any]) -> None:
         """Make the objects of a page."""
         day = page.received_at.astimezone(CHINA_TIME).date() if self.needs_day else None
         make, records = self.make, page.records
@@ -108,7 +108,7 @@ class Lane:
         way = self._way(key) if self.asked > TAKEN_AFTER else None
         if way is None:
             return None, heard
-        seen: dict[int, dict[str, Any]] = {part: {} for part in way.parts}
+        seen: Seen = {part: ({}, {}) for part in way.parts}
         waiting: list[Any] = []
         answered: list[Answered] = []
         try:
@@ -118,10 +118,10 @@ class Lane:
                 )
                 if waiting:
                     await self._follow(services, context, way, heard, seen, waiting, answered)
-            found = seen[way.root.ask.stop.part.number]
+            found, _ = seen[way.root.ask.stop.part.number]
             if len(found) > 1:
                 raise Irregular
-            _, made = found[key]
+            made = found[key]
         except (Irregular, SourceError, *ODD):
             return None, heard
         except Exception as error:  # a bug of ours; the executor answers without it
@@ -139,7 +139,7 @@ class Lane:
         context: RequestContext,
         way: _Way,
         heard: Heard,
-        seen: Any,
+        seen: Seen,
         waiting: list[Any],
         answered: list[Answered],
     ) -> None:
@@ -154,11 +154,11 @@ class Lane:
                 raise Irregular
             await self._ask(services, context, line, asked, heard, seen, [], answered)
         for part, made, keys, slot in waiting:
-            found = seen[part]
+            found, _ = seen[part]
             if slot is None:
-                made.extend([found[key][1] for key in keys])
+                made.extend([found[key] for key in keys])
             else:
-                setattr(made, slot, found[keys[0]][1])
+                setattr(made, slot, found[keys[0]])
 
     async def _ask(
         self,
@@ -167,7 +167,7 @@ class Lane:
         line: Line,
         asked: Mapping[str, str],
         heard: Heard,
-        seen: Any,
+        seen: Seen,
         waiting: list[Any],
         answered: list[Answered],
     ) -> None:
@@ -188,7 +188,7 @@ class Lane:
         if page.parts or len(page.keys) not in (0, len(texts)):
             raise Irregular
         line.take(page, seen, waiting)
-        known = seen[ask.stop.part.number]
+        known, _ = seen[ask.stop.part.number]
         if not known.keys() >= set(asked.values()):
             raise Irregular
         if not page.is_cached:

@@ -23,9 +23,10 @@ from schema.formats import print_datetime, print_money
 from schema.identity import global_id, values_in_key
 from schema.names import GLOBAL_ID
 
-Make = Callable[[Any, date | None, Mapping[int, dict[str, Any]], list[Any]], Any]
-"""From a record, the day it was told, what was made so far (part -> key -> record and object), and what is waited for, to the
-object."""
+Seen = Mapping[int, tuple[dict[str, Any], dict[str, Any]]]
+"""What was made so far: part -> key -> object, and key -> the record it was made of."""
+Make = Callable[[Any, date | None, Seen, list[Any]], Any]
+"""From a record, the day it was told, what was made so far and what is waited for, to the object."""
 
 
 class Odd(ValueError):
@@ -102,10 +103,10 @@ class _PartWriter(EntityWriter):
         day = self.read_values()
         if isinstance(self.place, TypedPlaceWriter):
             self.place.check_texts()
-        line(f"mine = seen[{number}]")
-        with self.place.indented("if (before := mine.get(key)) is not None:"):
-            line("if before[0] != record: irregular()")
-            line("return before[1]")
+        line(f"mine, records = seen[{number}]")
+        with self.place.indented("if key in mine:"):
+            line("if records[key] != record: irregular()")
+            line("return mine[key]")
         values: list[str] = []
         waits: list[tuple[int, str, str]] = []
         for field in self.stop.shape.fields:
@@ -129,7 +130,7 @@ class _PartWriter(EntityWriter):
         line(f"made = {self.code.keep('Struct', self.stop.shape.struct)}({', '.join(values)})")
         for of, keys, slot in waits:
             line(f"if {keys}: waiting.append(({of}, made, {keys}, {slot!r}))")
-        line("mine[key] = (record, made)")
+        line("mine[key], records[key] = made, record")
         line("return made")
         return [f"def {function}(record, told_on, seen, waiting):", *self.place.lines]
 
@@ -188,8 +189,10 @@ class _PartWriter(EntityWriter):
         return value
 
     def _print(self, name: str, kind: GraphQLOutputType, write: Callable[[Any], Any], value: str) -> str:
-        made = self.place.new()
         element = self.mapping.entity.elements[name]
+        if element.format.kind == "text" and get_named_type(kind).name in TEXTS and not isinstance(kind, GraphQLList):
+            return value
+        made = self.place.new()
         if isinstance(kind, GraphQLList):
             if isinstance(_nullable(kind.of_type), GraphQLList):
                 raise NotCompilable(name)
