@@ -13,7 +13,7 @@ from adapters.charset import charset_in, charset_in_xml, is_utf8_first, to_text
 from adapters.decode import decode, print_json
 from adapters.http import HttpAnswer, HttpClient, raise_for_status, retry_after, within
 from adapters.json_tree import parse_json
-from adapters.mapping.model import OperationMapping, SourceMapping
+from adapters.mapping.model import SourceMapping
 from adapters.mapping.written import (
     BasicAuth,
     BearerAuth,
@@ -32,6 +32,8 @@ from adapters.source import Call, Page, Unread
 from schema.formats import CHINA_TIME
 
 OK = 200
+MOST_TYPES = 32
+"""Values of Content-Type whose meaning is remembered."""
 UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+", re.ASCII)
 """What stands in an address as it is (RFC 3986)."""
 IN_PATHS = "/%:@!$&'()*+,;=~"
@@ -49,24 +51,20 @@ class RestSource:
         self.keyed = {
             name: _keyed(self.base, operation.written.request) for name, operation in mapping.operations.items()
         }
+        self.plain: dict[str | None, bool] = {}
 
     async def call(self, call: Call) -> Page:
         """Make one request."""
         with told_by(self.mapping, call):
-            operation = operation_of(self.mapping, call)
-            if (url := self._address_of_keys(call)) is not None:
-                answer = await self.http.send("GET", url, self.headers, None, within(call.timeout))
-            else:
-                method, url, headers, body = http_request(self.base, operation.written.request, call, self.secrets)
-                answer = await self.http.send(method, url, {**headers, **self.headers}, body, within(call.timeout))
+            answer = await self._ask(call)
             reader = call.reader
-            if reader is None or answer.status != OK or not _is_plain(answer.headers.get("content-type"), self.connect):
-                return await off_loop(len(answer.body), lambda: self._page(operation, answer))
+            if reader is None or answer.status != OK or not self._is_plain(answer.headers.get("content-type")):
+                return await off_loop(len(answer.body), lambda: self._page(call, answer))
             if (read := reader.read(answer.body)) is not None:
-                records = Unread(len(read), lambda: self._page(operation, answer).records)
+                records = Unread(len(read), lambda: self._page(call, answer).records)
                 now = datetime.now(CHINA_TIME)
                 return Page(records, answer.body, answer.media_type, now, read=read, read_by=reader)
-            page = await off_loop(len(answer.body), lambda: self._page(operation, answer))
+            page = await off_loop(len(answer.body), lambda: self._page(call, answer))
             if reader.is_learning:
                 reader.learn(answer.body)
             return page
@@ -75,9 +73,27 @@ class RestSource:
         """Let go of connections; may be called twice."""
         await self.http.aclose()
 
+    async def _ask(self, call: Call) -> HttpAnswer:
+        deadline = within(call.timeout)
+        if (url := self._address_of_keys(call)) is not None:
+            return await self.http.send("GET", url, self.headers, None, deadline)
+        request = operation_of(self.mapping, call).written.request
+        method, url, headers, body = http_request(self.base, request, call, self.secrets)
+        return await self.http.send(method, url, {**headers, **self.headers}, body, deadline)
+
+    def _is_plain(self, content_type: str | None) -> bool:
+        """Whether an answer that says this of itself is JSON in UTF-8 and nothing around it."""
+        known = self.plain.get(content_type)
+        if known is None:
+            declared = charset_in(content_type)
+            known = self.connect.answer == ["json"] and is_utf8_first(declared, self.connect.charset)
+            if len(self.plain) < MOST_TYPES:
+                self.plain[content_type] = known
+        return known
+
     def _address_of_keys(self, call: Call) -> str | None:
         """The address of a call that is told by its keys alone, where these need no second look."""
-        keyed, keys = self.keyed[call.operation], call.keys
+        keyed, keys = self.keyed.get(call.operation), call.keys
         if keyed is None or not keys or (len(keys) > 1 and not keyed[1]):
             return None
         front, separator = keyed
@@ -86,16 +102,12 @@ class RestSource:
             return None
         return front + (quote(separator, safe="").join(keys) if separator else plain)
 
-    def _page(self, operation: OperationMapping, answer: HttpAnswer) -> Page:
+    def _page(self, call: Call, answer: HttpAnswer) -> Page:
+        operation = operation_of(self.mapping, call)
         raise_for_status(answer)
         tree = tree_in(answer, self.connect)
         verdict = timed(self.judge(tree), answer)
         return page_of(operation, tree, verdict, answer.body, answer.media_type)
-
-
-def _is_plain(content_type: str | None, connect: RestConnect) -> bool:
-    """Whether an answer that says this of itself is JSON in UTF-8 and nothing around it."""
-    return connect.answer == ["json"] and is_utf8_first(charset_in(content_type), connect.charset)
 
 
 def _keyed(base: str, request: Request) -> tuple[str, str] | None:

@@ -81,13 +81,15 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. When the client leaves, the server cancels us, and everything that goes on for it."""
         request = HttpRequest(scope, receive)
-        told = usual(scope["method"], scope["headers"], self.settings.largest_body) if self.takes_usual else None
+        told = None
+        if self.takes_usual and _is_whole(receive):
+            told = usual(scope["method"], scope["headers"], self.settings.largest_body)
         traceparent = None if told is not None else request.headers.get(tracing.HEADER)
         with tracing.request_span(traceparent) as (trace_id, span):
             TRACE.set(trace_id)
             seen = Observed(span)
             try:
-                response = await (self._respond(request, seen) if told is None else self._usual(request, told, seen))
+                response = await (self._respond(request, seen) if told is None else self._usual(receive, told, seen))
             except BadRequest as bad:
                 seen.outcome = "overloaded" if bad.status == 503 else "refused"
                 response = self._refusal(request, bad)
@@ -106,9 +108,12 @@ class Endpoint:
             response.raw_headers.append((TRACE_ID, trace_id.encode()))
             await response(scope, receive, send)
 
-    async def _usual(self, request: Request, told: Wanted, seen: Observed) -> Response:
+    async def _usual(self, receive: Receive, told: Wanted, seen: Observed) -> Response:
         """What `_respond` does where none of its rules has anything to say."""
-        body = await read_body(request.stream(), None, self.settings.largest_body, self.settings.body_timeout)
+        message = await receive()  # the server has all of the body already
+        if message["type"] != "http.request" or message.get("more_body"):
+            raise ClientDisconnect
+        body = message["body"]
         deadline = Deadline.after(self.settings.request_timeout)
         return await self._answer(told, parse_request(body), deadline, seen)
 
@@ -190,6 +195,11 @@ class Endpoint:
         if bad.status == 503:
             response.headers["retry-after"] = str(RETRY_AFTER)
         return response
+
+
+def _is_whole(receive: Receive) -> bool:
+    """Whether uvicorn has read the whole request, so that nobody need wait for it."""
+    return getattr(getattr(receive, "__self__", None), "more_body", True) is False
 
 
 def _status(told: Wanted, result: Result) -> int:
