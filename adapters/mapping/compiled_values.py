@@ -127,7 +127,7 @@ def remembered(f: Field, read: Read) -> Read | Memo:
     """The same, remembered; what is sensitive is not kept in memory, nor what is mostly new: times of day and amounts."""
     form = f.form
     is_new = form is not None and (
-        form.as_ == "money" or (form.as_ in ("date", "datetime") and "%S" in (form.format or ""))
+        form.as_ in ("money", "datetime") or (form.as_ == "date" and "%S" in (form.format or ""))
     )
     return read if f.element.is_sensitive or is_new else Memo(read)
 
@@ -192,6 +192,8 @@ def printing_reader(f: Field, name: str, printed: Callable[[Any], Any]) -> Read 
                 return _quick_text(read, is_date=True)
             case "datetime", "DateTime" if form.format == f"{ISO_DAY} %H:%M:%S" and form.zone == "Asia/Shanghai":
                 return _quick_text(read, is_date=False)
+            case "datetime", "DateTime" if form.format is None:
+                return _quick_moment(read)
             case "money", "Money":
                 return _quick_amount(FEN[form.unit or "元"], read)
     return remembered(f, read)
@@ -262,6 +264,30 @@ def _quick_text(read: Read, is_date: bool) -> Read:
             ):
                 check(given)
                 return given[:10] if is_date else f"{given[:10]}T{given[11:]}+08:00"
+        except (TypeError, ValueError):
+            pass
+        return read(given)
+
+    return quick
+
+
+def _quick_moment(read: Read) -> Read:
+    """An instant that is written as we write it ourselves."""
+    check = datetime.fromisoformat
+
+    def quick(given: Any) -> Any:
+        try:
+            if (
+                len(given) == 25
+                and given[10] == "T"
+                and given[13] == ":"
+                and given[7] == "-"
+                and given[19:] == "+08:00"
+                and given > FIRST_YEAR_WITHOUT_DST
+                and given[11:13] != "24"
+            ):
+                check(given)
+                return given
         except (TypeError, ValueError):
             pass
         return read(given)
