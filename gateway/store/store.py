@@ -14,7 +14,7 @@ from gateway.store.entities import Stored
 from gateway.store.feed import Position, Reading, end_of_changes, read_changes
 from gateway.store.groups import Grouped, Groups, count_groups
 from gateway.store.issues import OpenIssue, open_issues
-from gateway.store.landing import Landing, land
+from gateway.store.landing import Also, Landing, land
 from gateway.store.run_states import RunState, run_states
 from gateway.store.runs import Begun, Landed, Progress
 from gateway.store.search import Found, Search, find
@@ -68,11 +68,13 @@ class Store:
         """Let go of all connections; may be called twice."""
         self.database.close()
 
-    def land(self, landing: Landing, progress: Progress | None = None) -> Landed:
-        """Take one page in, by one transaction; with `progress` the run's cursor and ledger are in it too."""
-        landed = self.database.write(
-            lambda connection: land(connection, self.tables, self.registry, self.truth, landing, progress, self.clock())
-        )
+    def land(self, landing: Landing, progress: Progress | None = None, also: Also | None = None) -> Landed:
+        """Take one page in, by one transaction; with `progress` the run's cursor and ledger are in it too, and what `also` writes."""
+
+        def work(connection: Connection) -> Landed:
+            return land(connection, self.tables, self.registry, self.truth, landing, progress, self.clock(), also)
+
+        landed = self.database.write(work)
         self._tell()
         return landed
 
