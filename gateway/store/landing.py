@@ -5,10 +5,11 @@ it was received. So the order in which pages arrive does not matter, and a page 
 """
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -36,7 +37,8 @@ class Landing:
     are (entity, key) that arrived as tombstones without a word on when: they hold against what the store has now. `gone`
     are positions in `mapped` of tombstones that came as whole records, with their time or number of change. `answered`, for
     lookups: the key texts asked -> the keys of the entities they were answered with. `records` are those behind `mapped`,
-    position by position, for the quarantine; without them it keeps the mapped form.
+    position by position, for the quarantine; without them it keeps the mapped form. `faults`: position -> why what stood
+    there could not be read as a record at all.
     """
 
     source: str
@@ -50,6 +52,18 @@ class Landing:
     answered: Mapping[str, Sequence[str]] = field(default_factory=dict)
     gone: Collection[int] = ()
     records: Sequence[Record] = ()
+    faults: Mapping[int, str] = field(default_factory=dict)
+
+
+class Fate(NamedTuple):
+    """What became of one record of a page; `reason` when it was not taken."""
+
+    outcome: Literal["applied", "unchanged", "duplicate", "quarantined"]
+    reason: str = ""
+
+
+Also = Callable[[Connection, Landed, Sequence[Fate]], None]
+"""What else is written in the transaction of a page: it is given what became of the page, and of each record of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +82,7 @@ def land(
     landing: Landing,
     progress: Progress | None,
     moment: datetime,
+    also: Also | None = None,
 ) -> Landed:
     """Take one page in, within a write transaction: payload, entities, links, issues, quarantine, answers, run and ledger."""
     lock(connection, "source", landing.source)
@@ -95,6 +110,8 @@ def land(
         refresh(connection, tables, registry, truth, entity, keys, landing.received_at)
     reach(connection, "current.after")
     record_changes(connection, tables, landing.source, changes_of(page, latest, changed), moment)
+    if also:
+        also(connection, landed, _fates(landing, tops, latest, refused))
     return landed
 
 
@@ -117,6 +134,8 @@ def _keep_raw(connection: Connection, tables: Tables, landing: Landing, run_id: 
 def _refusal(landing: Landing, position: int) -> _Refused | None:
     """Why a record is not taken; a tombstone only has to say of whom."""
     mapped = landing.mapped[position]
+    if position in landing.faults:
+        return _Refused(position, "read", storable(landing.faults[position]), "read")
     if not mapped.is_identified or UNSTORABLE.search(mapped.key):
         return _Refused(position, "identify", "记录没有能够识别的编号", f"{mapped.entity}.key")
     if mapped.quarantined and position not in landing.gone:
@@ -160,6 +179,20 @@ def _count(landing: Landing, tops: Sequence[Telling], latest: Sequence[Telling],
         duplicate=len(tops) - len(counted) + superseded,
         quarantined=refused,
     )
+
+
+def _fates(
+    landing: Landing, tops: Sequence[Telling], latest: Sequence[Telling], refused: Sequence[_Refused]
+) -> list[Fate]:
+    """The fate of each of `mapped`, counted as `_count` does."""
+    winners = set(map(id, latest))
+    fates = [Fate("duplicate")] * len(landing.mapped)
+    for top in tops:
+        if top.position < len(fates) and id(top) in winners and top.verdict != "superseded":
+            fates[top.position] = Fate("applied" if top.verdict == "applied" else "unchanged")
+    for refusal in refused:
+        fates[refusal.position] = Fate("quarantined", refusal.reason)
+    return fates
 
 
 def _record_issues(

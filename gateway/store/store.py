@@ -14,7 +14,7 @@ from gateway.store.entities import Stored
 from gateway.store.feed import Position, Reading, end_of_changes, read_changes
 from gateway.store.groups import Grouped, Groups, count_groups
 from gateway.store.issues import OpenIssue, open_issues
-from gateway.store.landing import Landing, land
+from gateway.store.landing import Also, Landing, land
 from gateway.store.points import reach
 from gateway.store.run_states import RunState, run_states
 from gateway.store.runs import Begun, Landed, Progress
@@ -69,18 +69,20 @@ class Store:
         """Let go of all connections; may be called twice."""
         self.database.close()
 
-    def land(self, landing: Landing, progress: Progress | None = None) -> Landed:
-        """Take one page in, by one transaction; with `progress` the run's cursor and ledger are in it too."""
-        landed = self.database.write(lambda connection: self.land_within(connection, landing, progress))
+    def land(self, landing: Landing, progress: Progress | None = None, also: Also | None = None) -> Landed:
+        """Take one page in, by one transaction; with `progress` the run's cursor and ledger are in it too, and what `also` writes."""
+        landed = self.database.write(lambda connection: self.land_within(connection, landing, progress, also))
         self._tell()
         return landed
 
-    def land_within(self, connection: Connection, landing: Landing, progress: Progress | None = None) -> Landed:
+    def land_within(
+        self, connection: Connection, landing: Landing, progress: Progress | None = None, also: Also | None = None
+    ) -> Landed:
         """Take one page in, within a write transaction that does more than that."""
         if progress is not None:
             runs.hold(connection, self.tables, progress.run_id)
             reach(connection, "landing.before")
-        return land(connection, self.tables, self.registry, self.truth, landing, progress, self.clock())
+        return land(connection, self.tables, self.registry, self.truth, landing, progress, self.clock(), also)
 
     def answers(
         self, source: str, operation: str, key_texts: Sequence[str], embedded: Mapping[str, str] | None = None
