@@ -174,6 +174,9 @@ def _simulate(arguments: argparse.Namespace) -> int:
 
     folder: Path = arguments.mappings / arguments.source
     mapping = load_mapping(load_registry(), folder, str(folder / "mapping.yaml"))
+    if mapping.connect.kind == "file":
+        print(f"{mapping.name} 的文件由机关交付，没有可模拟的系统；试交样例：gateway deliver", file=sys.stderr)
+        return 1
     secrets = invent_secrets(mapping)
     try:
         simulator = start(mapping, secrets, arguments.port, arguments.control_port, arguments.host)

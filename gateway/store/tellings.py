@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from adapters.mapping.record import Mapped, record_digest
 from gateway.store.database import key_chunks
+from gateway.store.points import reach
 from gateway.store.tables import Tables, element_column
 from schema.registry import OWNER, Registry
 
@@ -142,9 +143,11 @@ def write(
         mine = [telling for telling in applied if telling.mapped.entity == entity]
         _replace(connection, tables, registry, entity, [t for t in mine if not _buries(t, page)], arrival)
         _bury(connection, tables, entity, [t for t in mine if _buries(t, page)], arrival)
+        reach(connection, "links.before")
         _link(connection, tables, entity, mine, arrival.source)
     for entity in {telling.mapped.entity for telling in confirmed}:
         _confirm(connection, tables, entity, [t for t in confirmed if t.mapped.entity == entity], arrival)
+    reach(connection, "links.after")
     forgotten = _forget_anonymous(connection, tables, registry, page, applied, arrival.source)
     return {telling.place for telling in applied} | forgotten
 

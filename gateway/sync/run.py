@@ -1,22 +1,25 @@
 """One run of one `changes` operation: page after page into the store, each page one transaction, until there is no more."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapters.errors import SourceError
+from adapters.mapping.compiled import Compiled, Compiler
 from adapters.mapping.model import ChangesRole, OperationMapping, SourceMapping
-from adapters.mapping.record import is_gone, map_record, record_digest
+from adapters.mapping.record import gone_among, records_digest
 from adapters.source import Call, Page, Source
 from gateway.store.store import Landed, Landing, Progress, Store
 from gateway.sync.cursor import CannotAdvance, Reached, before, read_cursor, write_cursor
 from schema.formats import CHINA_TIME
 from schema.identity import HashId
 
+One = TypeVar("One")
+Other = TypeVar("Other")
 REPEATED = "来源又给出了已读过的一页，到此为止"
 
 
@@ -67,7 +70,8 @@ async def run_changes(
     begun = await asyncio.to_thread(store.begin_run, mapping.name, operation)
     try:
         reached = Reached(read_cursor(what.changes.cursor, begun.cursor))
-        run = _Run(source, mapping, what, what.changes, store, hash_id, report, begun.run_id, reached)
+        compiled = Compiler(hash_id).compiled(mapping, what.changes.entity, None)
+        run = _Run(source, mapping, what, what.changes, store, compiled, report, begun.run_id, reached)
         return await run.read()
     except Exception as error:
         with suppress(SQLAlchemyError):  # the error that matters is the first
@@ -82,7 +86,7 @@ class _Run:
     operation: OperationMapping
     role: ChangesRole
     store: Store
-    hash_id: HashId
+    compiled: Compiled
     report: Callable[[PageReport], None]
     run_id: int
     reached: Reached
@@ -111,17 +115,20 @@ class _Run:
         from_nought = self.mapping.connect.kind == "sql" and "first" not in paging.model_fields_set
         first = 0 if from_nought else paging.first
         seen: set[str] = set()
+        number = first
+        page = await self._call(since, number)
         while True:
-            page = await self._call(since, first + len(self.landed))
-            digest = record_digest({"records": page.records})
+            digest = records_digest(page.records)
             if digest in seen:
                 self._say(Landed(), REPEATED)
                 return False
             seen.add(digest)
-            await self._land(page)
-            asked = len(self.landed) * paging.size
+            number += 1
+            asked = (number - first) * paging.size
             if len(page.records) < paging.size if page.total is None else asked >= page.total:
+                await self._land(page)
                 break
+            _, page = await _together(self._land(page), self._call(since, number))
         fetched = sum(landed.fetched for landed in self.landed)
         if page.total is not None and fetched != page.total:
             self._say(Landed(), f"来源说共 {page.total} 条，实得 {fetched} 条")
@@ -172,7 +179,7 @@ class _Run:
 
     def _map(self, page: Page) -> tuple[Landing, list[Any]]:
         told_on = page.received_at.astimezone(CHINA_TIME).date()
-        mapped = [map_record(self.mapping, self.role.entity, record, self.hash_id, told_on) for record in page.records]
+        mapped = self.compiled.page(page.records, told_on)
         landing = Landing(
             source=self.mapping.name,
             operation=self.operation.name,
@@ -181,7 +188,7 @@ class _Run:
             received_at=page.received_at,
             mapped=mapped,
             mapping_version=self.mapping.version,
-            gone=frozenset(i for i, record in enumerate(page.records) if is_gone(record, self.role.deleted)),
+            gone=gone_among(page.records, self.role.deleted),
             records=page.records,
         )
         name = self.role.cursor.name
@@ -196,6 +203,16 @@ class _Run:
     def _say(self, landed: Landed, note: str) -> None:
         cursor = write_cursor(self.reached.so_far())
         self.report(PageReport(self.mapping.name, self.operation.name, len(self.landed), landed, cursor, note))
+
+
+async def _together(landing: Awaitable[One], following: Coroutine[Any, Any, Other]) -> tuple[One, Other]:
+    """Both results. What `following` asks for is on its way while `landing` goes on, and given up when that fails."""
+    asking = asyncio.create_task(following)
+    try:
+        return await landing, await asking
+    finally:
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
 
 
 def _counts_pages(mapping: SourceMapping, operation: OperationMapping) -> bool:
