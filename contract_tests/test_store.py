@@ -182,12 +182,13 @@ def test_what_no_database_keeps_is_simply_not_found(store):
 
 
 def test_a_page_of_a_run_that_was_superseded_leaves_no_trace(store):
-    begun = store.begin_run("market", "cases")
+    begun = store.begin_run("market", "cases", seconds=0)
     later = store.begin_run("market", "cases")
     with pytest.raises(RunSuperseded):
         store.land(page(case("1")), Progress(begun.run_id, 1, "c"))
     assert names(store, "1") == {}
     assert store.land(page(case("1")), Progress(later.run_id, 1, "c")) == Landed(applied=1)
+    store.fail_run(later.run_id, "")
     assert store.begin_run("market", "cases").cursor == "c"
 
 

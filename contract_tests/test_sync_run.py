@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from adapters.errors import SourceUnavailable
 from contract_tests.changing import MAPPINGS, TODAY, Changing, with_page_size
 from contract_tests.stores import database, empty_database, listed, opened, postgres, store, url
-from gateway.store.runs import INTERRUPTED, RunSuperseded
+from gateway.store.runs import INTERRUPTED, RunSuperseded, StreamBusy
 from gateway.store.store import Landed, Store
 from gateway.sync.cursor import CannotAdvance
 from gateway.sync.run import REPEATED, PageReport, RunResult, run_changes
@@ -71,8 +71,14 @@ def ledger(store: Store) -> list[tuple[int, ...]]:
     return [tuple(row) for row in store.database.read(lambda c: c.execute(query.order_by(*table.primary_key)).all())]
 
 
-def cursor(store: Store, mapping: Any = MARKET, operation: str = "cases_changed") -> str | None:
-    return store.begin_run(mapping.name, operation).cursor
+def cursor(store: Store) -> str | None:
+    table = store.tables.stream
+    return store.database.read(lambda c: c.execute(select(table.c.cursor)).scalar_one())
+
+
+def lease_is_over(store: Store) -> None:
+    table = store.tables.lease
+    store.database.write(lambda c: c.execute(update(table).values(expires_at=TODAY.replace(year=2020))))
 
 
 # Pages by number
@@ -259,7 +265,7 @@ async def test_an_error_of_our_own_is_recorded_by_its_kind_only(store):
 
 
 async def test_a_run_that_was_killed_is_closed_by_the_next(store):
-    store.begin_run("binhai_market", "cases_changed")
+    store.begin_run("binhai_market", "cases_changed", seconds=0)
     await sync(Changing("GXSJ", cases(1)), store)
     assert runs(store) == [("failed", INTERRUPTED), ("succeeded", None)]
 
@@ -276,6 +282,9 @@ async def test_of_two_runs_of_a_stream_only_the_later_may_write(store):
 
     async def outrun() -> None:
         await waiting.wait()
+        with pytest.raises(StreamBusy, match="另一进程"):
+            await sync(Changing("GXSJ", cases(12)), store)
+        lease_is_over(store)
         await sync(Changing("GXSJ", cases(12)), store)
         going_on.set()
 

@@ -11,6 +11,7 @@ from adapters.mapping.fields import FieldMaker
 from adapters.mapping.judge import conditional_checks, dated_codes
 from adapters.mapping.model import (
     ChangesRole,
+    DeliverRole,
     Embedded,
     EntityMapping,
     Field,
@@ -23,7 +24,8 @@ from adapters.mapping.model import (
 )
 from adapters.mapping.paths import RecordPath, parse_path
 from adapters.mapping.searches import SearchReader
-from adapters.mapping.written import EntityForm, Is, MappingForm
+from adapters.mapping.words import Is
+from adapters.mapping.written import EntityForm, MappingForm
 from adapters.mapping.written import Operation as WrittenOperation
 from schema.problems import Path as ProblemPath
 from schema.problems import Problem, Problems
@@ -160,13 +162,14 @@ class _Loader:
         self, name: str, written: WrittenOperation, entities: Mapping[str, EntityMapping]
     ) -> OperationMapping | None:
         path: ProblemPath = ("operations", name)
-        if sum(role is not None for role in (written.lookup, written.changes, written.search)) != 1:
-            self.document.problem(path, "lookup、changes、search 必须且只能写一个")
+        if sum(role is not None for role in (written.lookup, written.changes, written.search, written.deliver)) != 1:
+            self.document.problem(path, "lookup、changes、search、deliver 必须且只能写一个")
             return None
         lookup = self._lookup((*path, "lookup"), written, entities) if written.lookup else None
         changes = self._changes((*path, "changes"), written, entities) if written.changes else None
         search = self._search((*path, "search"), written, entities) if written.search else None
-        if lookup is None and changes is None and search is None:
+        deliver = self._deliver((*path, "deliver"), written, entities) if written.deliver else None
+        if lookup is None and changes is None and search is None and deliver is None:
             return None
         latest = written.latest
         return OperationMapping(
@@ -179,7 +182,17 @@ class _Loader:
             changes,
             needs_container=getattr(self.form.connect, "answer", [])[-1:] == ["json"],
             search=search,
+            deliver=deliver,
         )
+
+    def _deliver(
+        self, path: ProblemPath, written: WrittenOperation, entities: Mapping[str, EntityMapping]
+    ) -> DeliverRole | None:
+        role = written.deliver
+        assert role is not None
+        if self._mapped_entity(path, role.entity, entities) is None:
+            return None
+        return DeliverRole(role.entity, self._tombstone((*path, "deleted"), role.deleted))
 
     def _lookup(
         self, path: ProblemPath, written: WrittenOperation, entities: Mapping[str, EntityMapping]

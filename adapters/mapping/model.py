@@ -6,13 +6,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from adapters.mapping.delivered import FileConnect
 from adapters.mapping.paths import RecordPath
 from adapters.mapping.written import FieldForm, PlatformConnect, RestConnect, SoapConnect, SqlConnect
 from adapters.mapping.written import Operation as WrittenOperation
 from schema.problems import Problem
 from schema.registry import Element, Entity
 
-Connect = RestConnect | PlatformConnect | SoapConnect | SqlConnect
+Connect = RestConnect | PlatformConnect | SoapConnect | SqlConnect | FileConnect
 PROVENANCE_FIELDS = {
     "source_updated_at": "DT",
     "change_no": "N..18",
@@ -167,6 +168,14 @@ class SearchRole:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliverRole:
+    """Records that come without being asked for."""
+
+    entity: str
+    deleted: Tombstone | None
+
+
+@dataclass(frozen=True, slots=True)
 class OperationMapping:
     """Something the source can do. `written` keeps request and paging words for its adapter and its simulator.
 
@@ -183,11 +192,12 @@ class OperationMapping:
     changes: ChangesRole | None
     needs_container: bool = False
     search: SearchRole | None = None
+    deliver: DeliverRole | None = None
 
     @property
-    def role(self) -> LookupRole | ChangesRole | SearchRole:
+    def role(self) -> LookupRole | ChangesRole | SearchRole | DeliverRole:
         """What it is for."""
-        role = self.lookup or self.changes or self.search
+        role = self.lookup or self.changes or self.search or self.deliver
         assert role is not None
         return role
 

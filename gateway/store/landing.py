@@ -21,6 +21,7 @@ from gateway.store.database import key_chunks, lock
 from gateway.store.feed import changes_of, record_changes
 from gateway.store.identity import CodesExhausted, allot
 from gateway.store.issues import record_issues, storable
+from gateway.store.points import reach
 from gateway.store.runs import Landed, Progress, record_progress
 from gateway.store.tables import Tables
 from gateway.store.tellings import GONE, Arrival, Known, Page, Place, Telling, judge, read_known, tell
@@ -71,6 +72,7 @@ class _Refused:
     position: int
     step: str
     reason: str
+    rule: str
 
 
 def land(
@@ -87,13 +89,18 @@ def land(
     lock(connection, "source", landing.source)
     run_id = progress.run_id if progress else None
     raw_digest = _keep_raw(connection, tables, landing, run_id)
+    reach(connection, "landing.after")
     refused = [refusal for position in range(len(landing.mapped)) if (refusal := _refusal(landing, position))]
     tops, page = _page(connection, tables, landing, {refusal.position for refusal in refused})
     latest = judge(page, landing.received_at)
     arrival = Arrival(landing.source, landing.received_at, raw_digest, registry.version, landing.mapping_version)
+    reach(connection, "upsert.before")
     changed = write(connection, tables, registry, page, latest, arrival)
+    reach(connection, "upsert.after")
     _record_issues(connection, tables, landing, tops, refused)
-    _quarantine(connection, tables, landing, refused, run_id)
+    reach(connection, "issues.after")
+    _quarantine(connection, tables, landing, refused, run_id, raw_digest, registry.version)
+    reach(connection, "quarantine.after")
     _record_answers(connection, tables, landing)
     landed = _count(landing, tops, latest, len(refused))
     if progress:
@@ -104,6 +111,7 @@ def land(
         keys = [key for of, key in changed if of == entity]
         untold = {key for of, key in changed if of == entity and (of, key) not in page.known}
         refresh(connection, tables, registry, truth, entity, keys, landing.received_at, untold)
+    reach(connection, "current.after")
     record_changes(connection, tables, landing.source, changes_of(page, latest, changed), moment)
     if also:
         also(connection, landed, _fates(landing, tops, latest, refused))
@@ -149,13 +157,14 @@ def _refusal(landing: Landing, position: int) -> _Refused | None:
     """Why a record is not taken; a tombstone only has to say of whom."""
     mapped = landing.mapped[position]
     if position in landing.faults:
-        return _Refused(position, "read", storable(landing.faults[position]))
+        return _Refused(position, "read", storable(landing.faults[position]), "read")
     if not mapped.is_identified or UNSTORABLE.search(mapped.key):
-        return _Refused(position, "identify", "记录没有能够识别的编号")
+        return _Refused(position, "identify", "记录没有能够识别的编号", f"{mapped.entity}.key")
     if mapped.quarantined and position not in landing.gone:
-        bad = (issue for issue in mapped.issues if issue.severity == "error")
+        bad = [issue for issue in mapped.issues if issue.severity == "error"]
         reasons = dict.fromkeys(f"{issue.element}：{issue.reason}" for issue in bad)
-        return _Refused(position, "map", storable("；".join(reasons)))
+        rules = dict.fromkeys(f"{issue.entity}.{issue.element}/{issue.check_type}" for issue in bad)
+        return _Refused(position, "map", storable("；".join(reasons)), " ".join(rules))
     return None
 
 
@@ -225,7 +234,13 @@ def _record_issues(
 
 
 def _quarantine(
-    connection: Connection, tables: Tables, landing: Landing, refused: Sequence[_Refused], run_id: int | None
+    connection: Connection,
+    tables: Tables,
+    landing: Landing,
+    refused: Sequence[_Refused],
+    run_id: int | None,
+    raw_digest: str,
+    spec_version: str,
 ) -> None:
     table = tables.quarantine
     rows = {}
@@ -243,6 +258,9 @@ def _quarantine(
             "payload": payload,
             "reason": refusal.reason,
             "step": refusal.step,
+            "rule": refusal.rule,
+            "spec_version": spec_version,
+            "raw_digest": raw_digest,
             "at": landing.received_at,
         }
     for some in key_chunks(digest for _, digest in rows):

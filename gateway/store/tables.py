@@ -19,6 +19,8 @@ from sqlalchemy import (
     text,
 )
 
+from gateway.store import receipt_tables
+from gateway.store import stream_tables as made
 from gateway.store.columns import KEY, PLAIN, Instant, Packed, column_type, current_type
 from schema.names import snake
 from schema.registry import OWNER, Entity, Registry
@@ -47,11 +49,18 @@ class Tables:
     agency_serial: Table
     issue: Table
     stream: Table
+    lease: Table
     run: Table
     ledger: Table
     quarantine: Table
+    mapping_task: Table
+    shape: Table
+    comparison: Table
+    shadow: Table
     change: Table
     made_by: Table
+    delivery: Table
+    delivery_record: Table
 
 
 def make_tables(registry: Registry) -> Tables:
@@ -71,12 +80,19 @@ def make_tables(registry: Registry) -> Tables:
         agency_ordinal=_agency_ordinal(metadata),
         agency_serial=_agency_serial(metadata),
         issue=_issue(metadata),
-        stream=_stream(metadata),
-        run=_run(metadata),
-        ledger=_ledger(metadata),
-        quarantine=_quarantine(metadata),
+        stream=made.stream_table(metadata),
+        lease=made.lease_table(metadata),
+        run=made.run_table(metadata),
+        ledger=made.ledger_table(metadata),
+        quarantine=made.quarantine_table(metadata),
+        mapping_task=made.mapping_task_table(metadata),
+        shape=made.shape_table(metadata),
+        comparison=made.comparison_table(metadata),
+        shadow=made.shadow_table(metadata),
         change=_change(metadata),
         made_by=_made_by(metadata),
+        delivery=receipt_tables.delivery_table(metadata),
+        delivery_record=receipt_tables.delivery_record_table(metadata),
     )
 
 
@@ -316,69 +332,6 @@ def _made_by(metadata: MetaData) -> Table:
         metadata,
         Column("entity", KEY, primary_key=True),
         Column("truth", Text, nullable=False),
-    )
-
-
-def _stream(metadata: MetaData) -> Table:
-    """How far one `changes` operation has been read."""
-    return Table(
-        "stream",
-        metadata,
-        Column("source", KEY, primary_key=True),
-        Column("operation", KEY, primary_key=True),
-        Column("cursor", Text),
-        Column("updated_at", Instant, nullable=False),
-    )
-
-
-def _run(metadata: MetaData) -> Table:
-    return Table(
-        "run",
-        metadata,
-        Column("id", Integer, primary_key=True),
-        Column("source", KEY, nullable=False),
-        Column("operation", KEY, nullable=False),
-        Column("started_at", Instant, nullable=False),
-        Column("finished_at", Instant),
-        Column("status", Text, nullable=False),
-        Column("error", Text),
-        CheckConstraint("status IN ('running', 'succeeded', 'failed')", name="run_status"),
-        Index("run_of_stream", "source", "operation"),
-    )
-
-
-def _ledger(metadata: MetaData) -> Table:
-    """What became of the records of each page of a run; it must balance."""
-    return Table(
-        "ledger",
-        metadata,
-        Column("run_id", ForeignKey("run.id"), primary_key=True),
-        Column("page", Integer, primary_key=True, autoincrement=False),
-        Column("fetched", Integer, nullable=False),
-        Column("applied", Integer, nullable=False),
-        Column("unchanged", Integer, nullable=False),
-        Column("duplicate", Integer, nullable=False),
-        Column("quarantined", Integer, nullable=False),
-        Column("at", Instant, nullable=False),
-        CheckConstraint("fetched = applied + unchanged + duplicate + quarantined", name="ledger_balances"),
-    )
-
-
-def _quarantine(metadata: MetaData) -> Table:
-    """Records that were not taken, each kept once for each version of the mapping that refused it."""
-    return Table(
-        "quarantine",
-        metadata,
-        Column("source", KEY, primary_key=True),
-        Column("operation", KEY, primary_key=True),
-        Column("entity", KEY, primary_key=True),
-        Column("record_digest", Text, primary_key=True),
-        Column("mapping_version", Text, primary_key=True),
-        Column("run_id", ForeignKey("run.id")),
-        Column("payload", PLAIN, nullable=False),
-        Column("reason", Text, nullable=False),
-        Column("step", Text, nullable=False),
-        Column("at", Instant, nullable=False),
     )
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, delete, select
 
 from gateway.store.bulk import Cells, Constant, among, insert_columns, update_columns
 from gateway.store.history import keep_replaced, keep_superseded
+from gateway.store.points import reach
 from gateway.store.rows import Columns, row_columns, told_when
 from gateway.store.tables import ANONYMOUS, Tables
 from gateway.store.tellings import GONE, Arrival, Page, Place, Telling, embedded_keys
@@ -31,10 +32,12 @@ def write(
             known,
             arrival,
         )
+        reach(connection, "links.before")
         _link(connection, tables, entity, mine, known, arrival.source)
     confirmed = [telling for telling in latest if telling.verdict == "confirmed"]
     for entity, mine in _by_entity(confirmed).items():
         _update(connection, tables, entity, mine, arrival, {"record_digest": [t.digest for t in mine]})
+    reach(connection, "links.after")
     keep_superseded(connection, tables, registry, page, latest, arrival)
     forgotten = _forget_anonymous(connection, tables, registry, page, applied, arrival.source)
     return {telling.place for telling in applied} | forgotten
