@@ -52,7 +52,8 @@ class Retry(Written):
 class Breaker(Written):
     """After `failures` in a row an operation is left alone for `pause`, then tried with one call.
 
-    `slow`: calls that are still unanswered after it count as failures before they end.
+    `slow`: calls that are still unanswered after it count as failures before they end; without it, silence counts by the
+    pace of the source itself.
     """
 
     failures: int = Field(default=5, ge=1, le=1000)

@@ -19,6 +19,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from gateway.store import receipt_tables
 from gateway.store import stream_tables as made
 from gateway.store.columns import KEY, PLAIN, Instant, column_type, current_type
 from schema.names import snake
@@ -54,6 +55,8 @@ class Tables:
     shadow: Table
     change: Table
     made_by: Table
+    delivery: Table
+    delivery_record: Table
 
 
 def make_tables(registry: Registry) -> Tables:
@@ -82,6 +85,8 @@ def make_tables(registry: Registry) -> Tables:
         shadow=made.shadow_table(metadata),
         change=_change(metadata),
         made_by=_made_by(metadata),
+        delivery=receipt_tables.delivery_table(metadata),
+        delivery_record=receipt_tables.delivery_record_table(metadata),
     )
 
 

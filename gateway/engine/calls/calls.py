@@ -87,7 +87,7 @@ class Calls:
                 others = _words(arguments) if len(arguments) > 1 or not keys else ()
                 asked = (source, operation, viewer.scope, viewer.masking, tuple(keys), others)
                 flown = self._flights.join(
-                    asked, deadline, lambda flight: send(line, flight, arguments, priority), line.metrics.shared
+                    asked, deadline, lambda flight: send(line, flight, arguments, priority), line.joined
                 )
                 return await flown
             keys = tuple(dict.fromkeys(arguments.pop("keys")))
@@ -142,7 +142,7 @@ class Calls:
             question.of_keys(keys),
             deadline,
             lambda flight: self._fetch(question, keys, flight, priority),
-            question.line.metrics.shared,
+            question.line.joined,
         )
 
     async def _fetch(self, question: Question, keys: Sequence[str], flight: Flight[Page], priority: Priority) -> Page:
