@@ -89,7 +89,7 @@ def test_an_upload_goes_on_where_it_was_broken_off(anywhere):
     content = records(*range(60)).encode()
     place = created(anywhere, content)
     assert patch(anywhere, place, content[:1000], 0).headers["upload-offset"] == "1000"
-    with served.anywhere.connect() as broken:
+    with anywhere.served.connect() as broken:
         fields = [f"PATCH {place} HTTP/1.1", "host: 127.0.0.1", f"authorization: Bearer {anywhere.key}"]
         fields += ["tus-resumable: 1.0.0", "upload-offset: 1000", f"content-type: {CHUNKS}", "content-length: 3000"]
         broken.sendall("\r\n".join([*fields, "", ""]).encode() + content[1000:1500])
