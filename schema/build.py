@@ -12,6 +12,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
+from schema.delivery import make_mutation, make_receipt, receipt_field
 from schema.enums import make_enums
 from schema.query import make_query
 from schema.registry import Registry
@@ -21,7 +22,7 @@ from schema.types import make_types
 
 DESCRIBED = r'(?:^ *"""[^"]*"""\n)?'
 FOR_COMPOSITION = (
-    (r"^schema @link\(.*\) \{\n  query: Query\n  subscription: Subscription\n\}\n\n", ""),
+    (r"^schema @link\(.*\) \{\n  query: Query\n  mutation: Mutation\n  subscription: Subscription\n\}\n\n", ""),
     (r"^(type \w+(?: implements \w+)?)(?: @(?:key|shareable)(?:\([^)]*\))?)+ \{$", r"\1 {"),
     (DESCRIBED + r"^  _entities\([^)]*\): .*\n\n?", ""),
     (DESCRIBED + r"^  _service: .*\n\n?", ""),
@@ -68,8 +69,10 @@ def build_schema(registry: Registry) -> strawberry.Schema:
     def subgraph() -> str:
         return print_subgraph(schema)
 
+    receipt = make_receipt()
     schema = QuietSchema(
-        query=make_query(registry, types, enums, subgraph),
+        query=make_query(registry, types, enums, subgraph, receipt_field(receipt)),
+        mutation=make_mutation(receipt),
         subscription=make_subscription(),
         types=list(types.values()),
         config=StrawberryConfig(scalar_map=SCALARS, enable_experimental_incremental_execution=True),

@@ -49,9 +49,14 @@ class ListSource(enum.Enum):
 
 
 def make_query(
-    registry: Registry, types: Mapping[str, type], enums: Mapping[str, Any], subgraph: Callable[[], str]
+    registry: Registry,
+    types: Mapping[str, type],
+    enums: Mapping[str, Any],
+    subgraph: Callable[[], str],
+    *others: StrawberryField,
 ) -> type:
-    """The Query type. Every root reads what the engine found for it, by its name in the answer; `subgraph` prints the SDL."""
+    """The Query type. Every root reads what the engine found for it, by its name in the answer; `subgraph` prints the SDL;
+    `others` are roots that are answered otherwise."""
     page_info = make_object(
         "PageInfo",
         [
@@ -78,7 +83,14 @@ def make_query(
             )
         )
         fields.append(groups[entity.name])
-    fields += [_node(), _nodes(), entities_field(types), service_field(subgraph), *make_metadata(registry, page_info)]
+    fields += [
+        _node(),
+        _nodes(),
+        entities_field(types),
+        service_field(subgraph),
+        *make_metadata(registry, page_info),
+        *others,
+    ]
     return make_object("Query", fields, "查询入口：按键查一个，逐页列出，或分组统计")  # type: ignore[no-any-return]
 
 

@@ -44,6 +44,14 @@ class AnswerView(Protocol):
         """The operation's document, parsed and validated."""
         ...
 
+    async def submit(self, source: str, operation: str, key: str, records: Sequence[Any]) -> Mapping[str, Any]:
+        """The receipt of records that the request hands in. Raises GraphQLError."""
+        ...
+
+    async def receipt(self, identifier: str) -> Mapping[str, Any] | None:
+        """A receipt that is asked for again. Raises GraphQLError."""
+        ...
+
     def root(self, name: str) -> Any:
         """What was found for the root that stands under `name` in the answer: an EntityView, a list of them, or a mapping."""
         ...
