@@ -1,7 +1,7 @@
 """The roots: every entity by key, as a list with relay cursors, counted in groups; `node`, and what a federated graph asks."""
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import strawberry
@@ -48,16 +48,9 @@ class ListSource(enum.Enum):
     )
 
 
-def make_query(
-    registry: Registry,
-    types: Mapping[str, type],
-    enums: Mapping[str, Any],
-    subgraph: Callable[[], str],
-    *others: StrawberryField,
-) -> type:
-    """The Query type. Every root reads what the engine found for it, by its name in the answer; `subgraph` prints the SDL;
-    `others` are roots that are answered otherwise."""
-    page_info = make_object(
+def make_page_info() -> Any:
+    """The type of relay's PageInfo."""
+    return make_object(
         "PageInfo",
         [
             item_field("has_next_page", bool, "后面还有"),
@@ -68,6 +61,18 @@ def make_query(
         "翻页信息（Relay）",
         directives=[Shareable()],
     )
+
+
+def make_query(
+    registry: Registry,
+    types: Mapping[str, type],
+    enums: Mapping[str, Any],
+    subgraph: Callable[[], str],
+    page_info: Any,
+    others: Sequence[StrawberryField] = (),
+) -> type:
+    """The Query type. Every root reads what the engine found for it, by its name in the answer; `subgraph` prints the SDL;
+    `others` are roots that are answered otherwise."""
     filters, orders = make_filters(registry, enums), make_orders(registry)
     groups = make_groups(registry, enums, filters)
     fields: list[StrawberryField] = []

@@ -52,6 +52,10 @@ class AnswerView(Protocol):
         """A receipt that is asked for again. Raises GraphQLError."""
         ...
 
+    async def returned(self, question: str, given: Mapping[str, Any]) -> Any:
+        """What is known of data return: the answer to the root of this name with these arguments. Raises GraphQLError."""
+        ...
+
     def root(self, name: str) -> Any:
         """What was found for the root that stands under `name` in the answer: an EntityView, a list of them, or a mapping."""
         ...

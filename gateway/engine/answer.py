@@ -6,6 +6,7 @@ from typing import Any
 
 from graphql import DocumentNode, GraphQLError
 
+from gateway.engine.data_return import returned
 from gateway.engine.executor import Execution, Submissions
 from gateway.engine.index import Failure, Index, Row, provenance_of
 from gateway.store.search import Found, Search
@@ -146,6 +147,10 @@ class Answers:
     async def receipt(self, identifier: str) -> Mapping[str, Any] | None:
         """A receipt that is asked for again. Raises GraphQLError."""
         return await self._submissions.receipt(self.execution.context, identifier)
+
+    async def returned(self, question: str, given: Mapping[str, Any]) -> Any:
+        """What is known of data return. Raises GraphQLError."""
+        return await returned(self.execution, question, given)
 
     @property
     def _submissions(self) -> Submissions:

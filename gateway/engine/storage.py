@@ -87,6 +87,10 @@ class Storage:
         """The key each allotted value belongs to. Raises StoreUnavailable."""
         return await self._ask(self.store.find_identified, entity, values)
 
+    async def ask(self, question: Callable[[], Answer]) -> Answer:
+        """What a question of one's own is answered. Raises StoreUnavailable."""
+        return await self._ask(question)
+
     async def _ask(self, question: Callable[..., Answer], *arguments: object) -> Answer:
         try:
             return await asyncio.to_thread(question, *arguments)
