@@ -149,6 +149,7 @@ class Gateway:
         self.hash_id: HashId = make_hash_id(str(settings.party_key_secret))
         self.store = Store(settings.database_url, definitions.registry, truth=definitions.truth)
         self.store.create()
+        self.storage = Storage(self.store)
         compiler = Compiler(self.hash_id)
         self.write_back = StoreWriteBack(self.store, compiler)
         sources: dict[str, Source] = {
@@ -159,7 +160,7 @@ class Gateway:
             definitions.registry,
             definitions.mappings,
             self.calls,
-            Storage(self.store),
+            self.storage,
             self.write_back,
             self.hash_id,
             compiler,
@@ -185,6 +186,7 @@ class Gateway:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
             await self.calls.aclose()
+            self.storage.close()
             self.store.close()
 
 
@@ -195,6 +197,7 @@ class Application:
         self.running: list[Gateway] = []
         self.settings, self.definitions = settings, definitions
         self.admission = admission
+        admission.threads = lambda: self.running[0].storage.threads if self.running else None
         examples = read_examples(EXAMPLES)
         documents = Documents(settings.persisted_kept, settings.trusted_documents, settings.only_trusted)
         answering = Answering(self._engine, settings, documents, admission)
