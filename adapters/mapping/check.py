@@ -110,11 +110,16 @@ def _check_placeholders(document: Document, path: ProblemPath, form: MappingForm
             if is_placeholder(word):
                 document.problem(path, f"{word} 只用于 {'search' if word in SEARCHING or '.' in word else 'changes'}")
     elif operation.changes:
-        if "$since" not in used:
-            document.problem(path, "changes 的请求里没有 $since")
+        by_token = operation.page is not None and operation.page.next is not None
+        if ("$cursor" if by_token else "$since") not in used:
+            document.problem(path, f"changes 的请求里没有 {'$cursor' if by_token else '$since'}")
         for word in used & {"$keys", "$key"}:
             document.problem(path, f"{word} 只用于 lookup")
-        for word in sorted(word for word in used if is_placeholder(word) and (word in SEARCHING or "." in word)):
+        if "$cursor" in used and not by_token:
+            document.problem(path, "$cursor 须有同级的 page.next（答复中续读标记的位置）")
+        for word in sorted(
+            word for word in used - {"$cursor"} if is_placeholder(word) and (word in SEARCHING or "." in word)
+        ):
             document.problem(path, f"{word} 只用于 search")
     else:
         for word in sorted(used & {"$keys", "$key", "$since", "$until"}):

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from adapters.mapping.changes_words import Changes
 from adapters.mapping.delivered import Deliver, FileConnect, Layout
 from adapters.mapping.limits import Cache, Connect, Duration, Hedge, Written
 from adapters.mapping.words import FromEnv, Is, Name, Size, Texts, Uscc, listed
@@ -226,15 +227,6 @@ class Lookup(Written):
     deleted: Is | None = None
 
 
-class Changes(Written):
-    """What moved since a cursor. `cursor` is a mapped field; `overlap` is how far back to read again."""
-
-    entity: str
-    cursor: str
-    overlap: Duration = 0.0
-    deleted: Is | None = None
-
-
 class Filtered(Written):
     """Which comparisons of one element the source takes; `format` when it wants dates written differently than it has them."""
 
@@ -326,9 +318,12 @@ class EntityForm(Written):
     """How records become one entity. `key`: the first of these elements that is present identifies the record.
 
     `holds`: the source has only entities with one of these values in these elements, or, `all`, every one there is.
+    `drift`: what happens when a record has a field that no record had before: it is kept and told of (`evolve`), the stream
+    stops (`freeze`), or such records are set aside (`quarantine`).
     """
 
     key: Texts
+    drift: Literal["evolve", "freeze", "quarantine"] = "evolve"
     holds: Literal["all"] | dict[Name, Texts] = {}
     fields: dict[Name, Annotated[FieldForm, BeforeValidator(_path_form)]]
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, Row, RowMapping, func, select
 
@@ -32,7 +33,7 @@ def by_keys(
 ) -> list[Stored]:
     """Every source's copy of these entities that is not deleted, in the order of key and source."""
     rows = _rows(connection, tables, entity, keys, None)
-    return [_stored(registry, entity, row) for row in rows if row["deleted_at"] is None]
+    return [stored_row(registry, entity, row) for row in rows if row["deleted_at"] is None]
 
 
 def answers(
@@ -108,7 +109,7 @@ def told_by(
 ) -> dict[str, Stored | None]:
     """What one source told of each key; None where it said that the entity is gone; absent where it told nothing."""
     rows = _rows(connection, tables, entity, keys, source)
-    told = {row["key"]: _stored(registry, entity, row) if row["deleted_at"] is None else None for row in rows}
+    told = {row["key"]: stored_row(registry, entity, row) if row["deleted_at"] is None else None for row in rows}
     relations = registry.entities[entity].relations
     for relation, target in embedded.items():
         if relation not in relations or relations[relation].to != target:
@@ -146,7 +147,8 @@ def _rows(
     return rows
 
 
-def _stored(registry: Registry, entity: str, row: RowMapping) -> Stored:
+def stored_row(registry: Registry, entity: str, row: Mapping[str, Any] | RowMapping) -> Stored:
+    """What a row of the entity's table tells."""
     columns = {name: element_column(name) for name in registry.entities[entity].elements}
     mapped = Mapped(
         entity,

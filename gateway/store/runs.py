@@ -12,7 +12,17 @@ from gateway.store.leases import RunSuperseded, StreamBusy
 from gateway.store.points import reach
 from gateway.store.tables import Tables
 
-__all__ = ["INTERRUPTED", "LEASE", "Begun", "Landed", "Progress", "RunSuperseded", "StreamBusy", "StreamHalted"]
+__all__ = [
+    "INTERRUPTED",
+    "LEASE",
+    "Begun",
+    "CursorLost",
+    "Landed",
+    "Progress",
+    "RunSuperseded",
+    "StreamBusy",
+    "StreamHalted",
+]
 
 INTERRUPTED = "运行中断：没有正常结束，租约过期后由同一数据流的下一次运行接替"
 LEASE = 30.0
@@ -25,6 +35,13 @@ class StreamHalted(Exception):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"{type(self).__doc__}：{reason}")
+
+
+class CursorLost(Exception):
+    """数据流的游标丢失（曾经有过）：不会自行从头开始，请用 gateway sync 来源 --operation 操作 --from 值|beginning 指定从何处继续"""
+
+    def __init__(self) -> None:
+        super().__init__(type(self).__doc__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +95,19 @@ class Beginning:
 
 
 def begin_run(connection: Connection, tables: Tables, beginning: Beginning, moment: datetime) -> Begun:
-    """Start a run. Raises StreamBusy while another one holds the stream, StreamHalted when a person has to look at it."""
+    """Start a run. Raises StreamBusy while another one holds the stream, StreamHalted when a person has to look at it, and
+    CursorLost when the stream stood somewhere once and nobody knows any more where."""
     source, operation = beginning.source, beginning.operation
     fence = leases.take(connection, tables, source, operation, beginning.holder, beginning.seconds)
     reach(connection, "lease.taken")
     run, stream = tables.run, tables.stream
     of_stream = (run.c.source == source, run.c.operation == operation)
-    there = select(stream.c.cursor, stream.c.cursor_key, stream.c.halt_reason, stream.c.halted_at)
+    there = select(stream)
     stands = connection.execute(there.where(stream.c.source == source, stream.c.operation == operation)).one_or_none()
     if stands is not None and stands.halted_at is not None:
         raise StreamHalted(str(stands.halt_reason))
+    if beginning.kind == "changes" and (stands is None or (stands.cursor is None and not stands.is_from_start)):
+        _make_sure_it_never_stood(connection, tables, of_stream)
     interrupted = update(run).where(*of_stream, run.c.status == "running")
     connection.execute(interrupted.values(status="failed", finished_at=moment, error=INTERRUPTED))
     last = connection.execute(select(run.c.status).where(*of_stream).order_by(run.c.id.desc()).limit(1)).scalar()
@@ -96,6 +116,32 @@ def begin_run(connection: Connection, tables: Tables, beginning: Beginning, mome
     run_id: int = connection.execute(begun).scalar_one()
     cursor, cursor_key = (stands.cursor, stands.cursor_key) if stands else (None, None)
     return Begun(run_id, cursor, fence, cursor_key, last == "failed")
+
+
+def _make_sure_it_never_stood(connection: Connection, tables: Tables, of_stream: Sequence[Any]) -> None:
+    run, ledger = tables.run, tables.ledger
+    stood = (
+        select(ledger.c.run_id).join(run, run.c.id == ledger.c.run_id).where(*of_stream, ledger.c.cursor.is_not(None))
+    )
+    if connection.execute(stood.limit(1)).first() is not None:
+        raise CursorLost
+
+
+def set_cursor(
+    connection: Connection, tables: Tables, source: str, operation: str, cursor: str | None, moment: datetime
+) -> None:
+    """A person says where the stream goes on, None: from the beginning; whatever halted it is over.
+
+    Raises StreamBusy while a run goes on.
+    """
+    fence = leases.take(connection, tables, source, operation, "operator", LEASE)
+    stream = tables.stream
+    there = (stream.c.source == source, stream.c.operation == operation)
+    stands = {"cursor": cursor, "cursor_key": None, "is_from_start": cursor is None, "updated_at": moment}
+    free = {"halted_at": None, "halt_reason": None, "failures": 0, "due_at": None}
+    if connection.execute(update(stream).where(*there).values(**stands, **free)).rowcount == 0:
+        connection.execute(insert(stream).values(source=source, operation=operation, **stands))
+    leases.release(connection, tables, source, operation, fence)
 
 
 def hold(connection: Connection, tables: Tables, run_id: int) -> None:
@@ -206,7 +252,9 @@ def _move(connection: Connection, tables: Tables, progress: Progress, moment: da
     leases.hold(connection, tables, mine.source, mine.operation, mine.fence)
     reach(connection, "fence.checked")
     there = (stream.c.source == mine.source, stream.c.operation == mine.operation)
-    stands = {"cursor": progress.cursor, "cursor_key": progress.cursor_key, "updated_at": moment}
+    stands: dict[str, Any] = {"cursor": progress.cursor, "cursor_key": progress.cursor_key, "updated_at": moment}
+    if progress.cursor is not None:
+        stands["is_from_start"] = False
     moved = connection.execute(update(stream).where(*there).values(**stands))
     if moved.rowcount == 0:
         connection.execute(insert(stream).values(source=mine.source, operation=mine.operation, **stands))

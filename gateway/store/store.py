@@ -171,6 +171,12 @@ class Store:
         self._tell()
         return begun
 
+    def set_cursor(self, source: str, operation: str, cursor: str | None) -> None:
+        """A person says from where the stream goes on, None: from the beginning. Raises StreamBusy while a run goes on."""
+        self.database.write(
+            lambda connection: runs.set_cursor(connection, self.tables, source, operation, cursor, self.clock())
+        )
+
     def renew_run(self, run_id: int, seconds: float = runs.LEASE) -> None:
         """A heartbeat: the run goes on. Raises RunSuperseded."""
         self.database.write(lambda connection: runs.renew(connection, self.tables, run_id, seconds))

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Float,
@@ -12,6 +13,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    false,
 )
 
 from gateway.store.columns import KEY, PLAIN, Instant
@@ -22,8 +24,8 @@ PARTS = "applied + unchanged + duplicate + quarantined"
 def stream_table(metadata: MetaData) -> Table:
     """How far one `changes` operation has been read, when it is due again, and why a person has to look at it first.
 
-    `cursor` is the value and `cursor_key` the keys beside it up to which everything was taken in; it is `lost` when it was
-    there once and is no more, so that nobody begins from nought by mistake.
+    `cursor` is the value up to which everything was taken in, and `cursor_key` the place of the last row where it has one.
+    `is_from_start`: a person said so, or nothing was ever told; else a stream without a cursor has lost it.
     """
     return Table(
         "stream",
@@ -32,6 +34,7 @@ def stream_table(metadata: MetaData) -> Table:
         Column("operation", KEY, primary_key=True),
         Column("cursor", Text),
         Column("cursor_key", Text),
+        Column("is_from_start", Boolean, nullable=False, server_default=false()),
         Column("updated_at", Instant, nullable=False),
         Column("due_at", Instant),
         Column("reconcile_due_at", Instant),

@@ -29,6 +29,8 @@ LARGEST_READ = 16 * 1024
 MOST_UNREAD = 64 * 1024
 """Bytes of refusals that may wait for somebody who goes on asking and reads none of them."""
 TARGET = b"/graphql"
+DELIVERIES = b"/deliver/"
+"""Bodies under here may take as long as they need, as long as they come on."""
 GRACE = 3.0
 """Seconds that the application has to answer 408 itself before a slow body is cut off here."""
 
@@ -55,14 +57,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self.is_in_head, self.is_begun = True, False
         self.said = b""
         """What was read of the connection before it was ours."""
-        self.head_size = self.unread_head = self.messages = 0
+        self.head_size = self.unread_head = self.messages = self.progress = 0
         self.refusal: BadRequest | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Give the first head its time. Any byte that waits to be written counts as a stall, not only many."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)
-        transport.max_size = LARGEST_READ  # type: ignore[attr-defined] - asyncio's own name for it
+        setattr(transport, "max_size", LARGEST_READ)  # noqa: B010 - asyncio has it and its type does not
         self._start("head", self.patience.head, self._head_is_late)
         if self.said:
             self.data_received(self.said)
@@ -136,6 +138,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Keep it, unless nobody will read it."""
+        self.progress += len(body)
+        if self.progress >= LEAST_PROGRESS and self.url.startswith(DELIVERIES):
+            self.progress = 0
+            self._start("body", self.patience.body + GRACE, self.transport.close)
         if not self.is_refusing:
             super().on_body(body)
 
