@@ -167,6 +167,7 @@ class Gateway:
         self.hash_id: HashId = make_hash_id(str(settings.party_key_secret))
         self.store = Store(settings.database_url, definitions.registry, truth=definitions.truth)
         self.store.create()
+        self.storage = Storage(self.store)
         compiler = Compiler(self.hash_id)
         self.write_back = StoreWriteBack(self.store, compiler)
         sources: dict[str, Source] = {
@@ -181,7 +182,7 @@ class Gateway:
             definitions.registry,
             definitions.mappings,
             self.calls,
-            Storage(self.store),
+            self.storage,
             self.write_back,
             self.hash_id,
             compiler,
@@ -212,6 +213,7 @@ class Gateway:
             await asyncio.gather(work, *([taking_up] if taking_up else []), return_exceptions=True)
             await asyncio.to_thread(self.deliveries.close)
             await self.calls.aclose()
+            self.storage.close()
             self.store.close()
 
 
@@ -225,6 +227,7 @@ class Application:
         self.rates = Rates(settings.deliveries_per_minute)
         keys = read_keys(settings.delivery_keys, delivered_sources(definitions.mappings))
         access = DeliveryAccess(keys, settings.allowed_hosts, self.rates, settings.most_deliveries)
+        admission.threads = lambda: self.running[0].storage.threads if self.running else None
         examples = read_examples(EXAMPLES)
         documents = Documents(settings.persisted_kept, settings.trusted_documents, settings.only_trusted)
         answering = Answering(self._engine, settings, documents, admission)
