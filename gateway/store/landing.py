@@ -24,7 +24,8 @@ from gateway.store.issues import record_issues, storable
 from gateway.store.points import reach
 from gateway.store.runs import Landed, Progress, record_progress
 from gateway.store.tables import Tables
-from gateway.store.tellings import GONE, Arrival, Page, Telling, judge, read_known, tell, write
+from gateway.store.tellings import GONE, Arrival, Known, Page, Place, Telling, judge, read_known, tell
+from gateway.store.writing import write
 from schema.formats import UNSTORABLE
 from schema.registry import Registry
 
@@ -104,10 +105,12 @@ def land(
     landed = _count(landing, tops, latest, len(refused))
     if progress:
         record_progress(connection, tables, progress, len(landing.mapped) + len(landing.deleted), landed, moment)
-    _allot(connection, tables, registry, latest, moment)
+    new = {t.place for t in latest if t.verdict == "applied" and _is_new(page.known.get(t.place))}
+    _allot(connection, tables, registry, latest, new, moment)
     for entity in sorted({entity for entity, _ in changed}):
         keys = [key for of, key in changed if of == entity]
-        refresh(connection, tables, registry, truth, entity, keys, landing.received_at)
+        untold = {key for of, key in changed if of == entity and (of, key) not in page.known}
+        refresh(connection, tables, registry, truth, entity, keys, landing.received_at, untold)
     reach(connection, "current.after")
     record_changes(connection, tables, landing.source, changes_of(page, latest, changed), moment)
     if also:
@@ -128,7 +131,26 @@ def _keep_raw(connection: Connection, tables: Tables, landing: Landing, run_id: 
             run_id=run_id,
         )
         connection.execute(row)
+    _note_arrival(connection, tables, landing, digest, run_id)
     return digest
+
+
+def _note_arrival(connection: Connection, tables: Tables, landing: Landing, digest: str, run_id: int | None) -> None:
+    """The same payload may arrive again, from elsewhere or at another time; at the same time it is the same arrival."""
+    table = tables.arrival
+    here = (table.c.digest == digest, table.c.source == landing.source, table.c.operation == landing.operation)
+    same = select(table.c.id).where(*here, table.c.received_at == landing.received_at)
+    if connection.execute(same).first() is None:
+        row = insert(table).values(
+            digest=digest,
+            source=landing.source,
+            operation=landing.operation,
+            received_at=landing.received_at,
+            run_id=run_id,
+            mapping_version=landing.mapping_version,
+            asked=sorted(landing.answered) or None,
+        )
+        connection.execute(row)
 
 
 def _refusal(landing: Landing, position: int) -> _Refused | None:
@@ -280,14 +302,21 @@ def _record_answers(connection: Connection, tables: Tables, landing: Landing) ->
             connection.execute(insert(table), new)
 
 
+def _is_new(known: Known | None) -> bool:
+    return known is None or known.digest == GONE
+
+
 def _allot(
-    connection: Connection, tables: Tables, registry: Registry, latest: Sequence[Telling], moment: datetime
+    connection: Connection,
+    tables: Tables,
+    registry: Registry,
+    latest: Sequence[Telling],
+    new: Collection[Place],
+    moment: datetime,
 ) -> None:
     """Give new entities their codes. When there is none left the page still goes in; whoever asks for the code is told."""
     for entity in registry.entities.values():
-        keys = [
-            t.mapped.key for t in latest if t.mapped.entity == entity.name and t.verdict == "applied" and not t.is_gone
-        ]
-        if entity.allotted and keys:
+        if entity.allotted:
+            keys = [t.mapped.key for t in latest if t.mapped.entity == entity.name and t.place in new and not t.is_gone]
             with suppress(CodesExhausted):
                 allot(connection, tables, registry, entity, keys, moment)

@@ -12,19 +12,21 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from gateway.store import receipt_tables
 from gateway.store import stream_tables as made
-from gateway.store.columns import KEY, PLAIN, Instant, column_type, current_type
+from gateway.store.columns import KEY, PLAIN, Instant, Packed, column_type, current_type
 from schema.names import snake
 from schema.registry import OWNER, Entity, Registry
 
+ANONYMOUS = text("substr(target, 1, 1) = '~'")
+"""That a link leads to something that nobody identified."""
 LONGEST_NAME = 63
 """Characters PostgreSQL keeps of a name."""
 
@@ -38,7 +40,9 @@ class Tables:
     link: Table
     current: Mapping[str, Table]
     current_link: Table
+    history: Table
     landing: Table
+    arrival: Table
     answer: Table
     identity: Table
     agency_ordinal: Table
@@ -68,7 +72,9 @@ def make_tables(registry: Registry) -> Tables:
         link=_link(metadata),
         current={entity.name: _current(metadata, registry, entity) for entity in registry.entities.values()},
         current_link=_current_link(metadata),
+        history=_history(metadata),
         landing=_landing(metadata),
+        arrival=_arrival(metadata),
         answer=_answer(metadata),
         identity=_identity(metadata),
         agency_ordinal=_agency_ordinal(metadata),
@@ -147,7 +153,7 @@ def _link(metadata: MetaData) -> Table:
         Column("relation", KEY, primary_key=True),
         Column("target", KEY, primary_key=True),
         Index("link_target", "entity", "relation", "target"),
-        Index("link_of_source", "source", "target"),
+        Index("link_anonymous", "source", "target", postgresql_where=ANONYMOUS, sqlite_where=ANONYMOUS),
     )
 
 
@@ -186,6 +192,29 @@ def _current_link(metadata: MetaData) -> Table:
     )
 
 
+def _history(metadata: MetaData) -> Table:
+    """Everything a source told of an entity that it does not tell now, each as the row it was or would have been.
+
+    The source's own time and number of change say when it held, `recorded_at` and `superseded_at` when the store said so; they
+    are equal for what came too late to hold at all.
+    """
+    return Table(
+        "history",
+        metadata,
+        Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+        Column("entity", KEY, nullable=False),
+        Column("key", KEY, nullable=False),
+        Column("source", KEY, nullable=False),
+        Column("source_updated_at", Instant),
+        Column("change_no", BigInteger),
+        Column("record_digest", Text, nullable=False),
+        Column("recorded_at", Instant, nullable=False),
+        Column("superseded_at", Instant, nullable=False),
+        Column("row", PLAIN, nullable=False),
+        Index("history_of", "entity", "key", "source"),
+    )
+
+
 def _landing(metadata: MetaData) -> Table:
     """Payloads as they arrived, each kept once."""
     return Table(
@@ -195,9 +224,27 @@ def _landing(metadata: MetaData) -> Table:
         Column("source", KEY, nullable=False),
         Column("operation", KEY, nullable=False),
         Column("media_type", Text, nullable=False),
-        Column("raw", LargeBinary, nullable=False),
+        Column("raw", Packed, nullable=False),
         Column("received_at", Instant, nullable=False),
         Column("run_id", ForeignKey("run.id")),
+    )
+
+
+def _arrival(metadata: MetaData) -> Table:
+    """Each time a payload arrived: from where, in which run, and, where it answers a lookup, which texts were asked for."""
+    return Table(
+        "arrival",
+        metadata,
+        Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+        Column("digest", ForeignKey("landing.digest"), nullable=False),
+        Column("source", KEY, nullable=False),
+        Column("operation", KEY, nullable=False),
+        Column("received_at", Instant, nullable=False),
+        Column("run_id", ForeignKey("run.id")),
+        Column("mapping_version", Text, nullable=False),
+        Column("asked", PLAIN),
+        Index("arrival_of", "source", "operation"),
+        Index("arrival_digest", "digest"),
     )
 
 
