@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from adapters.mapping.delivered import FileConnect
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.written import PlatformConnect, RestConnect, SoapConnect, SqlConnect
 from adapters.secrets import Secrets, require
@@ -42,3 +43,7 @@ def open_source(mapping: SourceMapping, secrets: Secrets, now: Callable[[], floa
             from adapters.sql import SqlSource
 
             return SqlSource(mapping, connect, secrets)
+        case FileConnect():
+            from adapters.file import FileSource
+
+            return FileSource()

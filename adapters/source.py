@@ -31,7 +31,8 @@ class Call:
     """One request to one operation. `timeout` is in seconds, for everything from connecting to the last byte.
 
     Lookups fill `keys` (texts, as the source writes them, at most the operation's batch). Changes fill `since` (as the
-    source writes its cursor, None from the beginning), `until`, `page` (counted as the mapping says) and `size`.
+    source writes its cursor, None from the beginning), `until`, `size`, and `page` (counted as the mapping says) or `cursor`
+    (the last page's `next`: for databases the place of its last row, elsewhere the source's own token).
     Searches fill `filters` (`filed_date.gte` -> texts), `order` as the mapping writes it, `size` and, as the source counts
     its pages, `page`, `offset` (records before it; what databases are asked by) or `cursor` (the last page's `next`).
     An adapter may let `reader` read the answer.

@@ -128,7 +128,8 @@ class SqlSource:
         raw = canonical_json(rows)
         records = latest(rows, operation.latest_of, operation.latest_by) if operation.changes is None else rows
         notes = drift.notes(statement.name)
-        return Page(records, raw, "application/json", datetime.now(CHINA_TIME), notes=notes)
+        following = statement.following(rows[-1]) if operation.changes and rows else None
+        return Page(records, raw, "application/json", datetime.now(CHINA_TIME), next=following, notes=notes)
 
     def _rows(self, statement: Statement, drift: Drift, call: Call, watch: Watch) -> list[dict[str, Any]]:
         """The rows; those columns that are gone are left out of them, as long as the question can be asked at all."""

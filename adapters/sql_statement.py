@@ -15,6 +15,7 @@ from sqlalchemy.types import NullType
 from adapters.mapping.model import EntityMapping, Field, OperationMapping, SourceMapping
 from adapters.mapping.paths import RecordPath
 from adapters.source import Call
+from adapters.sql_place import from_place, in_order, read_place, write_place
 from adapters.sql_search import Searching, search_query, searching
 from schema.problems import Problem, Problems
 
@@ -118,20 +119,37 @@ class Statement:
         return sa.union_all(whole, nameless).limit(most)
 
     def _changes(self, call: Call) -> Asked:
-        """Rows from the cursor on, it included; without a cursor all rows, those that have none too."""
+        """Rows from the cursor on, it included; without a cursor all rows, those that have none too.
+
+        With `call.cursor` the page after one that told so as its `next`: from the last row of that one on, it included, so
+        that rows which come, go and move between two pages push nothing out of sight.
+        """
         moved = self.table.c[self.order[0]]
         size = call.size or self.page_size
-        page = 0 if call.page is None else max(0, call.page - self.first_page)
-        rows = sa.select(*self._selected()).order_by(*(self.table.c[name] for name in self.order))
-        rows = rows.limit(sa.bindparam("size", type_=sa.Integer())).offset(sa.bindparam("skip", type_=sa.Integer()))
-        values: dict[str, Any] = {"size": size, "skip": page * size}
+        rows = sa.select(*self._selected()).order_by(*in_order(self.table, self.order, self.dialect.name))
+        rows = rows.limit(sa.bindparam("size", type_=sa.Integer()))
+        values: dict[str, Any] = {"size": size}
         if call.since is not None:
             rows = rows.where(moved >= sa.bindparam("since", type_=NullType()))
             values["since"] = call.since
         if call.until is not None:
             rows = rows.where(moved <= sa.bindparam("until", type_=NullType()))
             values["until"] = call.until
-        return self._written(tuple(values), rows, values)
+        shape: tuple[Any, ...] = tuple(values)
+        if call.cursor is not None:
+            place = read_place(call.cursor, self.order)
+            rows = rows.where(from_place(self.table, place, self.dialect.name))
+            values |= {f"at{position}": text for position, (_, text) in enumerate(place) if text is not None}
+            shape = (*values, *(text is None for _, text in place))
+        else:
+            page = 0 if call.page is None else max(0, call.page - self.first_page)
+            rows = rows.offset(sa.bindparam("skip", type_=sa.Integer()))
+            values["skip"] = page * size
+        return self._written(shape, rows, values)
+
+    def following(self, last: Mapping[str, Any]) -> str:
+        """Where the page after the one that ends with this row begins."""
+        return write_place(self.order, last)
 
     def _selected(self) -> list[sa.ColumnClause[Any]]:
         return [self.table.c[name] for name in self.columns]

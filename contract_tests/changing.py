@@ -1,7 +1,7 @@
 """A source that stands at the network: records that change, told in pages, with whatever goes wrong on the way."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,6 +26,7 @@ class Changing:
     counts: bool = True
     order: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] | None = None
     first: int = 1
+    ties: tuple[str, ...] | None = None
     fails_at: set[int] = field(default_factory=set)
     error: Exception = field(default_factory=lambda: SourceUnavailable("http://10.1.2.3/secret"))
     calls: list[Call] = field(default_factory=list)
@@ -39,11 +40,29 @@ class Changing:
         since = _comparable(call.since) if call.since is not None else None
         changed = [r for r in order(self.records) if since is None or _comparable(r[self.cursor]) >= since]
         assert call.size is not None
+        if self.ties is not None:
+            return self._by_place(call, changed)
         start = 0 if call.page is None else (call.page - self.first) * call.size
         records = changed[start : start + call.size]
         raw = json.dumps([call.page, records]).encode()
         received_at = TODAY + timedelta(seconds=len(self.calls))
         return Page(records, raw, "application/json", received_at, len(changed) if self.counts else None)
+
+    def _by_place(self, call: Call, changed: list[dict[str, Any]]) -> Page:
+        """As a database answers: ordered by the cursor and `ties`, from a place on, that row included."""
+        order = (self.cursor, *(self.ties or ()))
+
+        def place_of(record: Mapping[str, Any]) -> list[Any]:
+            return [_comparable(record[name]) for name in order]
+
+        changed.sort(key=place_of)
+        if call.cursor is not None:
+            changed = [r for r in changed if place_of(r) >= place_of(json.loads(call.cursor))]
+        records = changed[: call.size]
+        following = json.dumps({name: records[-1][name] for name in order}) if records else None
+        raw = json.dumps([call.cursor, records]).encode()
+        received_at = TODAY + timedelta(seconds=len(self.calls))
+        return Page(records, raw, "application/json", received_at, next=following)
 
     async def aclose(self) -> None:
         """Nothing to let go of."""
@@ -60,3 +79,11 @@ def with_page_size(mapping: SourceMapping, name: str, size: int) -> SourceMappin
     page = operation.written.page.model_copy(update={"size": size})
     written = operation.written.model_copy(update={"page": page})
     return replace(mapping, operations={**mapping.operations, name: replace(operation, written=written)})
+
+
+def with_changes(mapping: SourceMapping, name: str, **words: Any) -> SourceMapping:
+    """The mapping, but of these changes something else is said."""
+    operation = mapping.operations[name]
+    assert operation.changes is not None
+    changed = replace(operation, changes=replace(operation.changes, **words))
+    return replace(mapping, operations={**mapping.operations, name: changed})

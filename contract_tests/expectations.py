@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.decode import decode
+from adapters.file import format_of, layout_of, operation_of_file, read_file
 from adapters.mapping.load import load_mappings
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.record import Mapped, map_record
@@ -85,6 +86,11 @@ def write_expected() -> list[Path]:
 def _read_samples(mapping: SourceMapping, entity: str) -> list[Record]:
     folder = mapping.folder / "samples"
     match mapping.connect.kind:
+        case "file":
+            operations = [operation for operation in mapping.operations.values() if operation.entity == entity]
+            names = [name for operation in operations for name in layout_of(operation).names]
+            files = sorted(file for name in names for file in folder.glob(name))
+            return [record for file in files for record in _read_file(mapping, file)]
         case "sql":
             return _read_csv(folder / f"{_table_of(mapping, entity)}.csv")
         case "soap":
@@ -95,6 +101,13 @@ def _read_samples(mapping: SourceMapping, entity: str) -> list[Record]:
             records = decode(["json"], (folder / f"{entity}.json").read_text(encoding="utf-8"))
             assert isinstance(records, list)
             return records
+
+
+def _read_file(mapping: SourceMapping, file: Path) -> list[Record]:
+    with read_file(mapping, operation_of_file(mapping, file.name), file, format_of(mapping, file.name)) as reading:
+        rows = list(reading.rows)
+    assert [row.fault for row in rows if row.fault] == []
+    return [row.record for row in rows]
 
 
 def _table_of(mapping: SourceMapping, entity: str) -> str:

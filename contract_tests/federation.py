@@ -140,6 +140,8 @@ def federation(folder: Path, mappings: Path | None = None) -> Iterator[Federatio
         simulators = {}
         for file in sorted(mappings.glob("*/mapping.yaml")):
             mapping = load_mapping(registry, file.parent)
+            if mapping.connect.kind == "file":
+                continue  # nobody is asked for files
             secrets = invent_secrets(mapping)
             simulator = start(mapping, secrets)
             stack.callback(simulator.stop)

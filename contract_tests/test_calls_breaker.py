@@ -124,6 +124,121 @@ def test_half_open_never_lets_a_second_call_in(steps: list[str]) -> None:
         assert len(probes) <= 1
 
 
+@dataclass
+class Silence:
+    """A breaker whose calls are answered when a test says so, moments counted from the beginning."""
+
+    words: dict[str, float] = field(default_factory=dict)
+    clock: Clock = field(default_factory=Clock)
+    told: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.machine = Machine(
+            failures=int(self.words.pop("failures", 5)), pause=2.0, now=self.clock, told=self.told.append, **self.words
+        )
+
+    def at(self, seconds: float) -> "Machine":
+        self.clock.now = 100.0 + seconds
+        return self.machine
+
+    def is_used(self, seconds: float, until: float) -> None:
+        """Calls one after the other, each answered after so long."""
+        begun = self.clock.now - 100.0
+        while begun < until:
+            number = self.at(begun).begin()
+            self.at(begun := begun + seconds).end(number, True)
+
+
+def test_two_silent_calls_open_it_within_a_second() -> None:
+    silence = Silence()
+    silence.is_used(0.02, until=10)
+    silence.at(10.1).begin()
+    silence.at(10.2).begin()
+    assert silence.at(10.8).state == "closed"
+    assert (silence.at(11.0).state, silence.told) == ("open", ["open"])
+    assert silence.machine.refuses() == pytest.approx(2.0)
+
+
+def test_a_source_that_was_never_heard_of_is_cut_off_as_soon() -> None:
+    silence = Silence()
+    silence.at(0).begin()
+    silence.at(0.1).begin()
+    assert silence.at(0.9).state == "open"
+
+
+def test_one_silent_call_lets_one_other_in_whose_answer_lets_everybody_in() -> None:
+    silence = Silence()
+    silence.at(0).begin()
+    assert (silence.at(0.8).state, silence.machine.refuses()) == ("half-open", None)
+    probe = silence.machine.begin()
+    assert silence.at(0.81).refuses() is not None
+    silence.at(0.82).end(probe, True)
+    assert [silence.machine.refuses() for _ in range(50)] == [None] * 50
+    assert silence.at(5).state == "closed"  # the one that is still silent may have asked for what nobody can find
+
+
+def test_a_probe_that_is_silent_as_well_opens_it() -> None:
+    silence = Silence()
+    silence.at(0).begin()
+    silence.at(0.8).begin()
+    assert silence.at(1.5).state == "half-open"
+    assert silence.at(1.6).state == "open"
+
+
+def test_those_who_want_the_same_answer_tell_of_silence_too() -> None:
+    silence = Silence()
+    silence.at(0).begin()
+    assert silence.at(0.5).refuses_to_join() is None
+    assert silence.at(0.8).refuses_to_join() == pytest.approx(2.0)
+    assert silence.machine.state == "open"
+
+
+def test_a_source_that_is_slow_and_alive_is_shut_out_once_and_only_until_it_answers() -> None:
+    silence = Silence()
+    silence.is_used(0.02, until=10)
+    begun = [silence.at(10.1 + number / 10).begin() for number in range(8)]
+    assert silence.at(11.0).state == "open"
+    silence.at(12.0).end(begun[0], True)
+    assert (silence.machine.state, silence.told) == ("closed", ["open", "closed"])
+    for number in begun[1:]:
+        silence.machine.end(number, True)
+    silence.is_used(0.02, until=13)
+    under_way: list[tuple[float, int]] = []
+    for tenth in range(600):  # for a minute, ten calls a second that take two seconds each
+        now = 13 + tenth / 10
+        while under_way and under_way[0][0] <= now:
+            silence.at(now).end(under_way.pop(0)[1], True)
+        assert silence.at(now).refuses() is None
+        under_way.append((now + 2.0, silence.machine.begin()))
+
+
+def test_a_source_that_answers_others_is_not_silent() -> None:
+    """One call in a hundred takes twenty times as long as the rest."""
+    silence = Silence()
+    silence.at(0).begin()
+    for tenth in range(1, 40):
+        number = silence.at(tenth / 10).begin()
+        silence.machine.end(number, True)
+        assert silence.machine.state == "closed"
+
+
+def test_what_it_learnt_of_a_slow_source_is_forgotten() -> None:
+    silence = Silence()
+    silence.is_used(2.0, until=10)
+    assert silence.machine.bound == pytest.approx(3.0)
+    silence.is_used(0.02, until=75)
+    assert silence.machine.bound == 0.75
+
+
+def test_the_word_of_the_mapping_goes_before_what_is_learnt() -> None:
+    silence = Silence({"slow": 5.0})
+    numbers = [silence.at(number / 10).begin() for number in range(5)]
+    assert silence.at(5.0).state == "closed"
+    assert silence.at(5.5).state == "open"
+    silence.machine.end(numbers[0], True)
+    assert silence.machine.state == "open"
+
+
 async def outcomes(calling: Calling, count: int, name: str = "C") -> list[str]:
     """What became of so many different questions asked at once."""
 
@@ -190,6 +305,47 @@ async def test_a_silent_source_is_cut_off_by_its_silence_and_not_by_the_timeout(
         ended = await asyncio.gather(*waiting, return_exceptions=True)
         assert [type(error) for error in ended] == [SourceTimeout, SourceTimeout]
         assert len(asked.upstream.asked) == 2
+
+
+@pytest.mark.parametrize("keys", ["abc", "aaa"])
+async def test_a_silent_source_is_cut_off_within_a_second_whatever_the_mapping_says(keys: str) -> None:
+    async with calling(market(timeout=60.0, breaker=Breaker(failures=5, pause="60s"))) as asked:
+
+        def state() -> str:
+            return asked.calls.health()[SOURCE].breakers[CASES]
+
+        asked.upstream.behave = lambda _number: asyncio.sleep(60)
+        loop = asyncio.get_running_loop()
+        silent_since = loop.time()
+        waiting = [asyncio.create_task(asked.ask(key, seconds=3)) for key in keys]
+        if keys == "abc":
+            await until(lambda: state() == "open")
+        else:  # one call for all of them; whoever asks for the same is the second to tell
+            await until(lambda: state() == "half-open")
+            with pytest.raises(SourceUnavailable):
+                await asked.ask("a", seconds=3)
+        took = loop.time() - silent_since
+        with pytest.raises(SourceUnavailable):
+            await asked.ask("d", seconds=3)
+        assert (state(), asked.calls.health()[SOURCE].state, took < 1.0) == ("open", "down", True)
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+        assert {type(error) for error in ended} == {SourceTimeout}
+        assert len(asked.upstream.asked) == len(set(keys))
+
+
+async def test_a_slow_answer_shuts_it_again_and_goes_to_whoever_waited() -> None:
+    async with calling(market(timeout=60.0, breaker=Breaker(failures=5, pause="60s"))) as asked:
+        go = asyncio.Event()
+
+        async def late(_number: int) -> None:
+            await go.wait()
+
+        asked.upstream.behave = late
+        waiting = [asyncio.create_task(asked.ask(key)) for key in ("a", "b")]
+        await until(lambda: asked.calls.health()[SOURCE].breakers[CASES] == "open")
+        go.set()
+        assert [page.records for page in await asyncio.gather(*waiting)] == [[], []]
+        assert asked.calls.health()[SOURCE].breakers[CASES] == "closed"
 
 
 async def test_refusals_are_answers_and_never_open_it() -> None:

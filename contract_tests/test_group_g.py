@@ -51,9 +51,12 @@ QUERIES: list[tuple[str, str, str]] = [
     ("G6 zero", "{ parties(first: 0) { totalCount } }", "BAD_USER_INPUT"),
     ("G6 too long for Int", "{ parties(first: 2147483648) { totalCount } }", "BAD_USER_INPUT"),
     ("G6 null", "{ parties(first: null) { totalCount } }", "BAD_USER_INPUT"),
-    ("G7 overlapping aliases", "{ parties { nodes {" + " ".join(f"a{i}: partyName" for i in range(600)) + "} } }",
+    ("G7 overlapping aliases", "{ parties { nodes {" + " ".join(f"a{i}: partyName" for i in range(150)) + "} } }",
      "QUERY_TOO_LARGE aliases"),
-    ("G7 repeated fields", "{ parties { nodes {" + "licenses { certCode } " * 600 + "} } }", "QUERY_TOO_LARGE fields"),
+    ("G7 repeated fields", "{ parties { nodes {" + "licenses { certCode } " * 100 + "} } }", "QUERY_TOO_LARGE fields"),
+    ("G7 the same fields", "{ parties { nodes {" + "partyName uscc " * 60 + "} } }", "QUERY_TOO_LARGE fields"),
+    ("G7 the same fields in fragments", "{ parties { nodes {" + " ".join(f"...f{i}" for i in range(40)) + " } } }" + "".join(
+        f" fragment f{i} on Party {{ partyName uscc id __typename }}" for i in range(40)), "QUERY_TOO_LARGE fields"),
     ("G7 ten thousand fields", "{" + "a " * 10_000 + "}", "QUERY_TOO_LARGE tokens"),
     ("G7 directives", "{ __typename " + "@a " * 10_000 + "}", "QUERY_TOO_LARGE directives"),
     ("G7 skips", "{" + "__typename @skip(if: true) " * 500 + "}", "QUERY_TOO_LARGE directives"),
@@ -65,6 +68,7 @@ QUERIES: list[tuple[str, str, str]] = [
     ("G11 NUL", '{ officer(certNo: "\\u0000") { id } }', "GRAPHQL_PARSE_FAILED"),
     ("G11 surrogate", '{ officer(certNo: "\\ud800") { id } }', "GRAPHQL_PARSE_FAILED"),
     ("G12 digits", "{ parties(first: " + "9" * 5000 + ") { totalCount } }", "GRAPHQL_PARSE_FAILED"),
+    ("G13 comments", "#\n" * 15_000 + "{ __typename }", "QUERY_TOO_LARGE tokens"),
     ("G13 comment", "#" + "x" * 200_000 + "\n{ __typename }", "QUERY_TOO_LARGE length"),
     ("G13 strings that do not end", '{ a(x: "' + '\\"' * 15_000, "GRAPHQL_PARSE_FAILED"),
     ("G18 subscription", "subscription { a }", "SUBSCRIPTION_NOT_SUPPORTED"),
@@ -122,6 +126,20 @@ def test_g5_the_size_a_variable_tells_counts(gateway: Served, sources: Federatio
     assert sources.calls() == {}
 
 
+def test_g12_a_filter_in_a_variable_is_no_larger_than_filters_may_be(gateway: Served, sources: Federation) -> None:
+    query = "query ($w: PartyWhere) { parties(where: $w) { totalCount } }"
+    refused = gateway.ask(query, {"w": {"or": [{"partyName": {"eq": "甲"}}] * 1000}})
+    assert (refused.status, refused.codes) == (400, ["QUERY_TOO_LARGE"])
+    assert refused.json["errors"][0]["extensions"]["limit"] == "conditions"
+    assert gateway.ask(query, {"w": {"or": [{"partyName": {"eq": "甲"}}] * 30}}).status == 200
+    assert sources.calls() == {}
+
+
+def test_g12_as_many_values_as_may_be_are_read_and_commas_in_texts_are_no_values(gateway: Served) -> None:
+    for given in (["a"] * 9000, "1,2,[" * 20_000, {"a": [[[1.5e3, -0, None, True]]]}):
+        assert gateway.ask("{ __typename }", {"v": given}).status == 200
+
+
 def test_g4_what_asks_the_same_under_many_names_is_one_call(gateway: Served, sources: Federation) -> None:
     same = " ".join(f'a{i}: officer(certNo: "35010020240001") {{ officerName }}' for i in range(14))
     answer = gateway.ask(f"{{ {same} }}").json["data"]
@@ -149,6 +167,10 @@ BODIES: list[tuple[str, bytes, dict[str, str], int, str]] = [
     ("G12 null", b"null", {}, 400, "BAD_REQUEST"),
     ("G12 number", b"1", {}, 400, "BAD_REQUEST"),
     ("G12 empty", b"", {}, 400, "BAD_REQUEST"),
+    ("G12 many values", b'{"query": "{a}", "variables": {"n": [' + b"1," * 10_000 + b"1]}}", {}, 400, "BAD_REQUEST"),
+    ("G12 many objects", b'{"query": "{a}", "variables": {"n": [' + b"{}," * 10_000 + b"1]}}", {}, 400, "BAD_REQUEST"),
+    ("G12 one level too many", b'{"query": "{a}", "variables": ' + b'{"a":' * 63 + b"[]" + b"}" * 64, {}, 400, "BAD_REQUEST"),
+    ("G12 duplicate by an escape", b'{"query": "{a}", "\\u0071uery": "{b}"}', {}, 400, "BAD_REQUEST"),
     ("G12 duplicate keys", b'{"query": "{a}", "query": "{b}"}', {}, 400, "BAD_REQUEST"),
     ("G12 duplicate inside", b'{"query": "{a}", "variables": {"a": 1, "a": 2}}', {}, 400, "BAD_REQUEST"),
     ("G13 20 MB", b" " * 20_000_000, {}, 413, "BODY_TOO_LARGE"),

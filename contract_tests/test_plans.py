@@ -43,18 +43,18 @@ def test_a_plan_prints_its_waves_steps_keys_and_elements() -> None:
 wave 1
   [1] binhai_market.cases_by_no -> EnforcementCase
       rest, <= 50 keys a call, timeout 8s (connecting 5s), concurrency 4, queue 128
-      breaker after 5 failures or 3s of silence for 2s, retries 1 (<= 10% of calls)
+      breaker after 5 failures or silence for 2s, retries 1 (<= 10% of calls)
       cache 5s stale 30s negative 2s
       for  enforcementCase  keys: sourceCaseNo of enforcementCase where agencyCode = 11350100MB0A00018J  route: by rule
            caseName, officers
   [2] traffic_police.violations_by_no -> EnforcementCase
       soap, <= 50 keys a call, timeout 10s (connecting 5s), concurrency 2, queue 64
-      breaker after 5 failures or 5s of silence for 2s, retries 1 (<= 10% of calls)
+      breaker after 5 failures or silence for 2s, retries 1 (<= 10% of calls)
       cache 5s stale 30s negative 2s
       for  enforcementCase  keys: sourceCaseNo of enforcementCase where agencyCode = 11100000MB0A00018B  route: by rule
   [3] binhai_exchange.penalties_of_case -> PenaltyDecision
       sql, <= 200 keys a call, timeout 6s, concurrency 3, queue 128
-      breaker after 5 failures or 3s of silence for 2s, retries 1 (<= 10% of calls)
+      breaker after 5 failures or silence for 2s, retries 1 (<= 10% of calls)
       cache 5s stale 30s negative 2s
       for  enforcementCase.penaltyDecisions  keys: sourceCaseNo of enforcementCase where agencyCode = 11350100MB0A00018J  route: by rule
            fineAmount
@@ -64,7 +64,7 @@ wave 2
       for  enforcementCase  whatever no source could be asked for
   [5] provincial_platform.officers_by_cert -> Officer
       platform, <= 100 keys a call, timeout 8s (connecting 5s), concurrency 4, queue 128
-      breaker after 5 failures or 3s of silence for 2s, retries 2 (<= 10% of calls), budget 100/s 3000/min
+      breaker after 5 failures or silence for 2s, retries 2 (<= 10% of calls), budget 100/s 3000/min
       cache 30s stale 300s negative 5s, hedge after p95
       for  enforcementCase.officers  keys: certNo of enforcementCase.officers
            officerName

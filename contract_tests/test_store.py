@@ -31,6 +31,7 @@ from contract_tests.stores import (
     with_decisions,
     with_parties,
 )
+from gateway.store.landing import Fate
 from gateway.store.runs import RunSuperseded
 from gateway.store.store import Landed, Progress, Store
 from schema.formats import CHINA_TIME, Format
@@ -181,12 +182,13 @@ def test_what_no_database_keeps_is_simply_not_found(store):
 
 
 def test_a_page_of_a_run_that_was_superseded_leaves_no_trace(store):
-    begun = store.begin_run("market", "cases")
+    begun = store.begin_run("market", "cases", seconds=0)
     later = store.begin_run("market", "cases")
     with pytest.raises(RunSuperseded):
         store.land(page(case("1")), Progress(begun.run_id, 1, "c"))
     assert names(store, "1") == {}
     assert store.land(page(case("1")), Progress(later.run_id, 1, "c")) == Landed(applied=1)
+    store.fail_run(later.run_id, "")
     assert store.begin_run("market", "cases").cursor == "c"
 
 
@@ -225,3 +227,29 @@ def test_an_element_that_the_specification_gains_gets_its_column(url):
 def test_a_store_needs_a_file():
     with pytest.raises(ValueError, match="文件"):
         Store("sqlite://", REGISTRY)
+
+
+def test_whoever_lands_a_page_may_write_beside_it_and_learns_the_fate_of_each_record(store):
+    store.land(page(case("1", 1), case("2", 5)))
+    told: list[tuple[Landed, list[Fate]]] = []
+    mapped = [case("1", 2, case_name="乙"), case("2", 5), case("2", 4), case("3"), case("4")]
+    landing = page(*mapped, faults={4: "第 5 行缺 2 格"}, received=101)
+    landed = store.land(landing, also=lambda _connection, landed, fates: told.append((landed, list(fates))))
+    fates = [
+        Fate("applied"),
+        Fate("unchanged"),
+        Fate("duplicate"),
+        Fate("applied"),
+        Fate("quarantined", "第 5 行缺 2 格"),
+    ]
+    assert told == [(landed, fates)]
+    assert landed == Landed(applied=2, unchanged=1, duplicate=1, quarantined=1)
+
+
+def test_what_is_written_beside_a_page_goes_in_with_it_or_not_at_all(store):
+    def fails(*_given: object) -> None:
+        raise RuntimeError("beside")
+
+    with pytest.raises(RuntimeError, match="beside"):
+        store.land(page(case("1")), also=fails)
+    assert names(store, "1") == {}

@@ -201,7 +201,7 @@ def test_runs_are_told_as_they_stand_with_their_ledgers(store: Store) -> None:
 
 
 def test_a_run_that_failed_or_was_superseded_says_so(store: Store) -> None:
-    store.begin_run("market", "cases")
+    store.begin_run("market", "cases", seconds=0)
     known = store.run_states()
     other = store.begin_run("market", "cases")
     store.fail_run(other.run_id, "来源系统暂时无法访问")

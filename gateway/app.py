@@ -35,17 +35,25 @@ from gateway.engine.storage import Storage
 from gateway.engine.subscriptions import Subscriptions
 from gateway.engine.writeback import StoreWriteBack
 from gateway.log import logger
+from gateway.receiving.deliveries import Deliveries
+from gateway.receiving.keys import Rates, read_keys
+from gateway.receiving.receive import Receiver
+from gateway.receiving.spool import Spool
+from gateway.receiving.submit import Submissions
 from gateway.settings import PROJECT, Settings, look_at_settings
 from gateway.store.identity import make_hash_id
 from gateway.store.store import Store
 from gateway.tracing import flush_traces, set_up_tracing
 from gateway.web.admission import Admission
 from gateway.web.answering import Answering
+from gateway.web.deliver import Deliver
+from gateway.web.delivery_access import DeliveryAccess
 from gateway.web.documents import Documents
 from gateway.web.endpoint import Endpoint
 from gateway.web.live import Live
 from gateway.web.operations import Operations
 from gateway.web.origin import cross_origin
+from gateway.web.uploads import Uploads
 from gateway.web.websocket import Sockets
 from schema.build import build_schema
 from schema.load import load_registry
@@ -87,11 +95,21 @@ def prove(environment: Mapping[str, str] | None = None, with_secrets: bool = Tru
         definitions = load_definitions(settings)
     except Problems as error:
         problems.extend(error.problems)
+    try:
+        if definitions:
+            read_keys(settings.delivery_keys, delivered_sources(definitions.mappings))
+    except Problems as error:
+        problems.extend(error.problems)
     if definitions and with_secrets:
         problems += missing_secrets(definitions, settings)
     if problems or definitions is None:
         raise Problems(problems)
     return settings, definitions
+
+
+def delivered_sources(mappings: Mapping[str, SourceMapping]) -> set[str]:
+    """The sources whose owners may deliver."""
+    return {name for name, mapping in mappings.items() if any(one.deliver for one in mapping.operations.values())}
 
 
 def missing_secrets(definitions: Definitions, settings: Settings) -> list[Problem]:
@@ -145,26 +163,32 @@ def open_calls(sources: Mapping[str, Source], mappings: Mapping[str, SourceMappi
 class Gateway:
     """A running gateway: its sources, its store, its engine."""
 
-    def __init__(self, definitions: Definitions, settings: Settings) -> None:
+    def __init__(self, definitions: Definitions, settings: Settings, rates: Rates | None = None) -> None:
         self.definitions, self.settings = definitions, settings
         self.hash_id: HashId = make_hash_id(str(settings.party_key_secret))
         self.store = Store(settings.database_url, definitions.registry, truth=definitions.truth)
         self.store.create()
+        self.storage = Storage(self.store)
         compiler = Compiler(self.hash_id)
         self.write_back = StoreWriteBack(self.store, compiler)
         sources: dict[str, Source] = {
             name: open_source(mapping, settings.secrets) for name, mapping in definitions.mappings.items()
         }
         self.calls = open_calls(sources, definitions.mappings, settings)
+        receiver = Receiver(self.store, compiler)
+        spool = Spool(settings.delivery_folder)
+        self.deliveries = Deliveries(receiver, definitions.mappings, spool, settings.largest_delivery)
+        rates = rates or Rates(settings.deliveries_per_minute)
         services = Services(
             definitions.registry,
             definitions.mappings,
             self.calls,
-            Storage(self.store),
+            self.storage,
             self.write_back,
             self.hash_id,
             compiler,
             definitions.truth,
+            Submissions(self.deliveries, rates),
         )
         self.engine = Engine(definitions.schema, services, make_preparation(definitions, settings, compiler))
         feed = Feed(self.store, settings.feed_interval, settings.subscription_queue)
@@ -174,6 +198,7 @@ class Gateway:
     async def running(self) -> AsyncIterator["Gateway"]:
         """Work behind the answers; in the end what was offered to the store is landed, and everything is closed."""
         work = asyncio.create_task(self.write_back.run())
+        taking_up = asyncio.create_task(self.deliveries.watch()) if self.settings.delivery_keys else None
         try:
             yield self
         finally:
@@ -184,8 +209,12 @@ class Gateway:
             except TimeoutError:
                 logger().warning("writeback.unsettled", waiting=self.write_back.waiting.qsize())
             work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
+            if taking_up is not None:
+                taking_up.cancel()
+            await asyncio.gather(work, *([taking_up] if taking_up else []), return_exceptions=True)
+            await asyncio.to_thread(self.deliveries.close)
             await self.calls.aclose()
+            self.storage.close()
             self.store.close()
 
 
@@ -196,19 +225,28 @@ class Application:
         self.running: list[Gateway] = []
         self.settings, self.definitions = settings, definitions
         self.admission = admission
+        self.rates = Rates(settings.deliveries_per_minute)
+        keys = read_keys(settings.delivery_keys, delivered_sources(definitions.mappings))
+        access = DeliveryAccess(keys, settings.allowed_hosts, self.rates, settings.most_deliveries)
+        admission.threads = lambda: self.running[0].storage.threads if self.running else None
         examples = read_examples(EXAMPLES)
         documents = Documents(settings.persisted_kept, settings.trusted_documents, settings.only_trusted)
         answering = Answering(self._engine, settings, documents, admission)
         live = Live(lambda: self.running[0].subscriptions, answering, documents, settings, admission)
         self.sockets = Sockets(live)
-        endpoint = Endpoint(settings, lambda: console_page(examples, STATIC), admission, documents, answering, live)
+        endpoint = Endpoint(
+            settings, lambda: console_page(examples, STATIC), admission, documents, answering, live, access
+        )
         self.operations = Operations(admission, self._reach_store, self._health, self._counted)
+        patience, stall = settings.request_timeout, settings.body_timeout
+        deliver = Deliver(lambda: self.running[0].deliveries, access, settings.largest_delivery, patience, stall)
         self.routed = Starlette(
             routes=[
                 Route("/", _home),
                 Route("/graphql", endpoint),
                 WebSocketRoute("/graphql", self.sockets),
                 *self.operations.routes(with_metrics=settings.metrics_port is None),
+                *Uploads(deliver).routes(),
                 static_routes(STATIC),
             ],
             lifespan=self._lifespan,
@@ -237,7 +275,7 @@ class Application:
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         if self.settings.otlp_endpoint:
             set_up_tracing(self.settings.otlp_endpoint, self.definitions.registry.version)
-        async with Gateway(self.definitions, self.settings).running() as gateway:
+        async with Gateway(self.definitions, self.settings, self.rates).running() as gateway:
             self.running.append(gateway)
             yield
         await asyncio.to_thread(flush_traces)

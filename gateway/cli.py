@@ -8,7 +8,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gateway.cli_deliver import add_deliver_commands
 from gateway.cli_documents import add_documents
+from gateway.cli_return import add_return_commands
 from gateway.cli_spec import add_spec_commands
 from schema.problems import Problems
 
@@ -84,6 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     docs = add("docs", _docs, "由规范生成数据字典与 schema 参考（静态网页，可离线搜索）")
     docs.add_argument("--out", type=Path, default=Path("docs/site"))
 
+    add_deliver_commands(commands)
+    add_return_commands(commands)
     add_spec_commands(commands)
     add_documents(commands)
 
@@ -164,7 +168,12 @@ def _sync(arguments: argparse.Namespace) -> int:
     from gateway.returning import return_data
 
     configure_logging()
-    return 0 if return_data(*prove(), arguments.source, arguments.operation, print) else 1
+    settings, definitions = prove()
+    if (mapping := definitions.mappings.get(arguments.source)) and mapping.connect.kind == "file":
+        from gateway.delivering import deliver_dropped
+
+        return 0 if deliver_dropped(settings, definitions, arguments.source, None, print) else 1
+    return 0 if return_data(settings, definitions, arguments.source, arguments.operation, print) else 1
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
@@ -174,6 +183,9 @@ def _simulate(arguments: argparse.Namespace) -> int:
 
     folder: Path = arguments.mappings / arguments.source
     mapping = load_mapping(load_registry(), folder, str(folder / "mapping.yaml"))
+    if mapping.connect.kind == "file":
+        print(f"{mapping.name} 的文件由机关交付，没有可模拟的系统；试交样例：gateway deliver", file=sys.stderr)
+        return 1
     secrets = invent_secrets(mapping)
     try:
         simulator = start(mapping, secrets, arguments.port, arguments.control_port, arguments.host)

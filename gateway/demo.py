@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from adapters.mapping.load import load_mappings
 from gateway.app import EXAMPLES, create_app, prove
 from gateway.log import configure_logging
 from gateway.returning import return_everything
 from gateway.serving import serve
 from gateway.settings import PROJECT
+from schema.load import load_registry
 from schema.problems import Problem, Problems
 
 
@@ -67,7 +69,8 @@ def demo(port: int) -> int:
 @contextmanager
 def simulators() -> Iterator[list[Child]]:
     """A process for each source; all have ended when this has."""
-    names = sorted(file.parent.name for file in (PROJECT / "mappings").glob("*/mapping.yaml"))
+    mappings = load_mappings(load_registry(), PROJECT / "mappings")
+    names = [name for name, mapping in mappings.items() if mapping.connect.kind != "file"]
     started = [(name, _start(name)) for name in names]
     try:
         yield [_ready(name, process) for name, process in started]

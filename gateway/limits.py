@@ -1,19 +1,16 @@
 """Limits at the door: what is too much, or no GraphQL request, is refused before any work is done for it."""
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-import msgspec
+from gateway.strict_json import NotTaken, plain_object, read_json
 
-DEEPEST_JSON = 64
 SHORTEST_TIMEOUT = 0.01
 TIMEOUT = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)(s|ms)?", re.ASCII)
-LONGEST_NUMBER = 40
 
 STATUS: Mapping[str, int] = {
     "BAD_REQUEST": 400,
@@ -134,7 +131,7 @@ def check_content_type(headers: list[str], encoding: str | None) -> None:
 
 def parse_request(body: bytes) -> GraphQLRequest:
     """The parameters in a JSON body; a byte order mark is allowed. Raises BadRequest for anything that is not exactly that."""
-    if (tree := _plain_object(body)) is not None:
+    if (tree := plain_object(body)) is not None:
         return request_of(tree)
     try:
         text = body.decode("utf-8-sig")
@@ -146,37 +143,6 @@ def parse_request(body: bytes) -> GraphQLRequest:
     if not isinstance(tree, dict):
         raise BadRequest("BAD_REQUEST", "请求体应为 JSON 对象")
     return request_of(tree)
-
-
-def _plain_object(body: bytes) -> dict[str, Any] | None:
-    """The JSON object in a body that is beyond doubt: an object whose members are texts, or objects of texts and whole numbers.
-
-    None for everything else, which `parse_json` reads or refuses. That no member stands twice is seen by the quotation marks:
-    there are exactly two for each name and text that was read, and more where something was passed over.
-    """
-    try:
-        tree = _PLAIN.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    strings = 0
-    for members in (tree, *tree.values()):
-        if members.__class__ is str or members is None:
-            continue
-        if members.__class__ is not dict:
-            return None
-        strings += len(members)
-        for value in members.values():
-            if value.__class__ is str:
-                strings += 1
-            elif (
-                value is not None and value.__class__ is not int and value.__class__ is not bool and members is not tree
-            ):
-                return None
-    is_plain = body.count(b'"') == 2 * strings and b"\\u" not in body
-    return tree if is_plain else None
-
-
-_PLAIN = msgspec.json.Decoder(dict[str, Any], strict=True)
 
 
 def parse_query_string(query_string: bytes) -> GraphQLRequest:
@@ -244,69 +210,11 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 _DOCUMENT_ID = re.compile(r"sha256:[0-9a-f]{64}|(?:x-[\w.~-]{1,50}:)?[\w.~-]{1,200}", re.ASCII)
 
 
-class _NotTaken(ValueError):
-    """JSON that we do not take, and why."""
-
-
 def parse_json(what: str, text: str) -> Any:
-    """JSON as RFC 8259 has it and I-JSON recommends: unique keys, real numbers, whole characters, within reason. Raises BadRequest."""
+    """JSON as `strict_json` takes it. Raises BadRequest."""
     try:
-        tree = _DECODER.decode(text)
-        _check_values(tree, DEEPEST_JSON, "\\u" in text)
-    except _NotTaken as error:
+        return read_json(text)
+    except NotTaken as error:
         raise BadRequest("BAD_REQUEST", f"{what}：{error}") from None
     except (ValueError, RecursionError):
         raise BadRequest("BAD_REQUEST", f"{what}不是合法的 JSON") from None
-    return tree
-
-
-def _check_values(value: Any, left: int, has_escapes: bool) -> None:
-    if isinstance(value, dict | list):
-        if left == 0:
-            raise _NotTaken(f"嵌套超过 {DEEPEST_JSON} 层")
-        for inner in value.values() if isinstance(value, dict) else value:
-            _check_values(inner, left - 1, has_escapes)
-        if isinstance(value, dict) and has_escapes:
-            for name in value:
-                _check_text(name)
-    elif has_escapes and isinstance(value, str):
-        _check_text(value)
-
-
-def _check_text(text: str) -> None:
-    if "\0" in text:
-        raise _NotTaken("文本中有 NUL 字符")
-    if _SURROGATE.search(text):
-        raise _NotTaken("文本中有不成对的代理项（lone surrogate）")
-
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise _NotTaken("JSON 对象中有重复的键")
-    return found
-
-
-def _no_constant(name: str) -> None:
-    raise _NotTaken(f"{name} 不是 JSON")
-
-
-def _whole(text: str) -> int:
-    if len(text) > LONGEST_NUMBER:
-        raise _NotTaken(f"数字超过 {LONGEST_NUMBER} 位")
-    return int(text)
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if number in (float("inf"), float("-inf")):
-        raise _NotTaken("数字超出范围")
-    return number
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_distinct, parse_constant=_no_constant, parse_int=_whole, parse_float=_finite
-)

@@ -14,7 +14,7 @@ from gateway.app import Definitions, open_calls
 from gateway.engine.calls.patient import PatientSource
 from gateway.settings import Settings
 from gateway.store.identity import make_hash_id
-from gateway.store.runs import RunSuperseded
+from gateway.store.runs import RunSuperseded, StreamBusy, StreamHalted
 from gateway.store.store import Store
 from gateway.sync.cursor import CannotAdvance
 from gateway.sync.run import PageReport, run_changes
@@ -80,7 +80,7 @@ async def _run(
 
     try:
         result = await run_changes(source, mapping, operation, store, hash_id, page_done)
-    except (SourceError, CannotAdvance, RunSuperseded) as error:
+    except (SourceError, CannotAdvance, RunSuperseded, StreamBusy, StreamHalted) as error:
         told = error.public_message if isinstance(error, SourceError) else str(error)
         report(f"{name}：失败，{told}；下次从已提交处继续")
         return False

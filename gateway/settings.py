@@ -115,6 +115,18 @@ class Settings:
     """GATEWAY_CACHE_ENTRIES: answers of sources (one for each key) that are kept for as long as mappings allow; 0: none."""
     cache_bytes: int
     """GATEWAY_CACHE_BYTES: memory for these answers."""
+    drop_folder: Path | None
+    """GATEWAY_DROP_FOLDER: where agencies put files, a folder for each source; none when empty."""
+    delivery_keys: Path | None
+    """GATEWAY_DELIVERY_KEYS: the file of agencies' keys (their hashes); nobody may deliver over HTTP when empty."""
+    delivery_folder: Path
+    """GATEWAY_DELIVERY_FOLDER: where what is delivered over HTTP is kept until it is in the store."""
+    largest_delivery: int
+    """GATEWAY_LARGEST_DELIVERY: bytes of one delivery over HTTP, unpacked as well."""
+    most_deliveries: int
+    """GATEWAY_MOST_DELIVERIES: deliveries that are received or taken in at once."""
+    deliveries_per_minute: int
+    """GATEWAY_DELIVERIES_PER_MINUTE: requests to deliver that one key may make in a minute."""
     secrets: Mapping[str, str] = field(repr=False)
     """Everything a mapping may name as `env:NAME`."""
 
@@ -177,6 +189,9 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
             found[role.strip()] = int(cost)
         return found
 
+    def path(name: str) -> Path | None:
+        return Path(text) if (text := str(read(name, str, ""))) else None
+
     trusted = str(read("GATEWAY_TRUSTED_DOCUMENTS", str, ""))
     settings = Settings(
         database_url=str(read("GATEWAY_DATABASE_URL", str, f"sqlite:///{PROJECT / 'var' / 'gateway.db'}")),
@@ -201,12 +216,12 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
         allow_explain=bool(read("GATEWAY_ALLOW_EXPLAIN", bool, False)),
         federated_tracing=bool(read("GATEWAY_FEDERATED_TRACING", bool, False)),
         largest_body=count("GATEWAY_LARGEST_BODY", 256 * 1024),
-        most_tokens=count("GATEWAY_MOST_TOKENS", 4000),
+        most_tokens=count("GATEWAY_MOST_TOKENS", 700),
         plans_kept=count("GATEWAY_PLANS_KEPT", 500),
         longest_query=count("GATEWAY_LONGEST_QUERY", 32 * 1024),
         deepest_query=count("GATEWAY_DEEPEST_QUERY", 20),
         most_fields=count("GATEWAY_MOST_FIELDS", 2000),
-        most_root_fields=count("GATEWAY_MOST_ROOT_FIELDS", 50),
+        most_root_fields=count("GATEWAY_MOST_ROOT_FIELDS", 30),
         most_aliases=count("GATEWAY_MOST_ALIASES", 100),
         most_directives=count("GATEWAY_MOST_DIRECTIVES", 50),
         most_cost=count("GATEWAY_MOST_COST", 20_000),
@@ -228,6 +243,12 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
         redis_url=Secret(str(read("GATEWAY_REDIS_URL", str, ""))),
         cache_entries=count("GATEWAY_CACHE_ENTRIES", 10_000, least=0),
         cache_bytes=count("GATEWAY_CACHE_BYTES", 64 * 1024 * 1024),
+        drop_folder=path("GATEWAY_DROP_FOLDER"),
+        delivery_keys=path("GATEWAY_DELIVERY_KEYS"),
+        delivery_folder=path("GATEWAY_DELIVERY_FOLDER") or PROJECT / "var" / "deliveries",
+        largest_delivery=count("GATEWAY_LARGEST_DELIVERY", 512 * 1024 * 1024),
+        most_deliveries=count("GATEWAY_MOST_DELIVERIES", 8),
+        deliveries_per_minute=count("GATEWAY_DELIVERIES_PER_MINUTE", 120),
         secrets=environ,
     )
     if str(settings.redis_url) and not str(settings.redis_url).startswith(("redis://", "rediss://", "unix://")):
@@ -244,6 +265,9 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
         problems.append(
             Problem("environment", 1, 1, "GATEWAY_TRUSTED_DOCUMENTS", "GATEWAY_ONLY_TRUSTED 为真时必须设置")
         )
+    if settings.drop_folder is not None and not settings.drop_folder.is_dir():
+        told = f"文件夹 {settings.drop_folder} 不存在"
+        problems.append(Problem("environment", 1, 1, "GATEWAY_DROP_FOLDER", told))
     known = {f"GATEWAY_{name.upper()}" for name in Settings.__dataclass_fields__ if name != "secrets"}
     for name in environ:
         if name.startswith("GATEWAY_") and name not in known:

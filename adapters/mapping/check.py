@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from adapters.mapping.check_delivered import check_delivered, check_file_connect
+from adapters.mapping.delivered import FileConnect
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.placeholders import is_placeholder
 from adapters.mapping.wire import check_wire
-from adapters.mapping.written import PLACEHOLDERS, MappingForm, Request
+from adapters.mapping.written import PLACEHOLDERS, MappingForm, Request, SqlConnect
 from schema.problems import Path as ProblemPath
 from schema.problems import Problem
 from schema.written import Document
@@ -19,6 +21,7 @@ WORDS = {
     "platform": ({"method", "path", "query", "json", "form", "sid"}, {"method", "path"}),
     "soap": ({"operation", "message"}, {"operation", "message"}),
     "sql": ({"table"}, {"table"}),
+    "file": (set(), set()),
 }
 """For each kind: the words its requests may use, and those they must."""
 
@@ -44,6 +47,12 @@ def check_request_words(document: Document, form: MappingForm, folder: Path) -> 
     allowed, required = WORDS[kind]
     for name, operation in form.operations.items():
         path: ProblemPath = ("operations", name, "request")
+        check_delivered(document, form, name)
+        if operation.deliver is not None:
+            continue
+        if "request" not in operation.model_fields_set:
+            document.problem(path, "必须填写")
+            continue
         written = _written_words(operation.request)
         for word in written - allowed:
             document.unknown((*path, word), word, f"{kind} 的请求没有", allowed)
@@ -57,6 +66,7 @@ def check_request_words(document: Document, form: MappingForm, folder: Path) -> 
             _check_placeholders(document, path, form, name)
     _check_answer(document, form)
     check_wire(document, form)
+    check_file_connect(document, form)
     if form.connect.kind == "soap" and not (folder / form.connect.wsdl).is_file():
         document.problem(("connect", "wsdl"), f"映射文件夹里没有 {form.connect.wsdl}")
 
@@ -100,11 +110,16 @@ def _check_placeholders(document: Document, path: ProblemPath, form: MappingForm
             if is_placeholder(word):
                 document.problem(path, f"{word} 只用于 {'search' if word in SEARCHING or '.' in word else 'changes'}")
     elif operation.changes:
-        if "$since" not in used:
-            document.problem(path, "changes 的请求里没有 $since")
+        by_token = operation.page is not None and operation.page.next is not None
+        if ("$cursor" if by_token else "$since") not in used:
+            document.problem(path, f"changes 的请求里没有 {'$cursor' if by_token else '$since'}")
         for word in used & {"$keys", "$key"}:
             document.problem(path, f"{word} 只用于 lookup")
-        for word in sorted(word for word in used if is_placeholder(word) and (word in SEARCHING or "." in word)):
+        if "$cursor" in used and not by_token:
+            document.problem(path, "$cursor 须有同级的 page.next（答复中续读标记的位置）")
+        for word in sorted(
+            word for word in used - {"$cursor"} if is_placeholder(word) and (word in SEARCHING or "." in word)
+        ):
             document.problem(path, f"{word} 只用于 search")
     else:
         for word in sorted(used & {"$keys", "$key", "$since", "$until"}):
@@ -138,10 +153,11 @@ def _walk(path: ProblemPath, tree: Any) -> Iterator[tuple[ProblemPath, Any]]:
 
 
 def _check_answer(document: Document, form: MappingForm) -> None:
-    if form.connect.kind == "sql" or not form.connect.answer:
+    connect = form.connect
+    if isinstance(connect, (SqlConnect, FileConnect)) or not connect.answer:
         return
     state = "text"
-    for index, word in enumerate(form.connect.answer):
+    for index, word in enumerate(connect.answer):
         takes, gives = DECODERS[word]
         if takes != state:
             document.problem(("connect", "answer", index), f"{word} 需要 {takes}，此处却是 {state}")

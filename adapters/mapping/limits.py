@@ -52,7 +52,8 @@ class Retry(Written):
 class Breaker(Written):
     """After `failures` in a row an operation is left alone for `pause`, then tried with one call.
 
-    `slow`: calls that are still unanswered after it count as failures before they end.
+    `slow`: calls that are still unanswered after it count as failures before they end; without it, silence counts by the
+    pace of the source itself.
     """
 
     failures: int = Field(default=5, ge=1, le=1000)
@@ -74,3 +75,22 @@ class Hedge(Written):
     (`p95`); whichever answers first counts."""
 
     after: Duration | Literal["p95"]
+
+
+class Connect(Written):
+    """What every kind of source has: `timeout` bounds one call, `concurrency` all users' calls in flight together, `queue`
+    those that wait for a place. Of `timeout`, `connect_timeout` may go by without a connection and `read_timeout`
+    without a byte (HTTP only).
+
+    `weight` is what asking it for one entity costs, in the cost of a query; by its kind when it is not said.
+    """
+
+    timeout: Duration = 10.0
+    connect_timeout: Duration | None = None
+    read_timeout: Duration | None = None
+    concurrency: int = Field(default=4, ge=1, le=256)
+    queue: int = Field(default=256, ge=0, le=10_000)
+    budget: Budget | None = None
+    retry: Retry = Retry()
+    breaker: Breaker = Breaker()
+    weight: int | None = Field(default=None, ge=1, le=1000)

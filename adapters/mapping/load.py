@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import time
 from pathlib import Path
 
 from adapters.mapping.check import check_operations, check_request_words
@@ -11,6 +12,7 @@ from adapters.mapping.fields import FieldMaker
 from adapters.mapping.judge import conditional_checks, dated_codes
 from adapters.mapping.model import (
     ChangesRole,
+    DeliverRole,
     Embedded,
     EntityMapping,
     Field,
@@ -23,12 +25,17 @@ from adapters.mapping.model import (
 )
 from adapters.mapping.paths import RecordPath, parse_path
 from adapters.mapping.searches import SearchReader
-from adapters.mapping.written import EntityForm, Is, MappingForm
+from adapters.mapping.words import Is
+from adapters.mapping.written import EntityForm, MappingForm
 from adapters.mapping.written import Operation as WrittenOperation
 from schema.problems import Path as ProblemPath
 from schema.problems import Problem, Problems
 from schema.registry import Entity, Registry
 from schema.written import Document, check_shape, read_yaml
+
+WRONG_OVERLAP = "时间游标的 overlap 写时长（如 10m），数字游标写个数（如 100），文本游标不写"
+OVERLAPS: dict[type, tuple[str, ...]] = {float: ("date", "datetime"), int: ("number", "money")}
+"""The kinds of cursor that an overlap in time, and one in numbers, makes sense for."""
 
 MAPPINGS_FOLDER = Path(__file__).parents[2] / "mappings"
 
@@ -141,6 +148,7 @@ class _Loader:
             tuple(name for name in entity.fact_date if name in fields),
             self.searches.holds(path, written, entity, fields | self._named(entity, references)),
             written.holds == "all",
+            written.drift,
         )
 
     def _named(self, entity: Entity, references: Mapping[str, Reference]) -> dict[str, Field]:
@@ -160,13 +168,14 @@ class _Loader:
         self, name: str, written: WrittenOperation, entities: Mapping[str, EntityMapping]
     ) -> OperationMapping | None:
         path: ProblemPath = ("operations", name)
-        if sum(role is not None for role in (written.lookup, written.changes, written.search)) != 1:
-            self.document.problem(path, "lookup、changes、search 必须且只能写一个")
+        if sum(role is not None for role in (written.lookup, written.changes, written.search, written.deliver)) != 1:
+            self.document.problem(path, "lookup、changes、search、deliver 必须且只能写一个")
             return None
         lookup = self._lookup((*path, "lookup"), written, entities) if written.lookup else None
         changes = self._changes((*path, "changes"), written, entities) if written.changes else None
         search = self._search((*path, "search"), written, entities) if written.search else None
-        if lookup is None and changes is None and search is None:
+        deliver = self._deliver((*path, "deliver"), written, entities) if written.deliver else None
+        if lookup is None and changes is None and search is None and deliver is None:
             return None
         latest = written.latest
         return OperationMapping(
@@ -179,7 +188,17 @@ class _Loader:
             changes,
             needs_container=getattr(self.form.connect, "answer", [])[-1:] == ["json"],
             search=search,
+            deliver=deliver,
         )
+
+    def _deliver(
+        self, path: ProblemPath, written: WrittenOperation, entities: Mapping[str, EntityMapping]
+    ) -> DeliverRole | None:
+        role = written.deliver
+        assert role is not None
+        if self._mapped_entity(path, role.entity, entities) is None:
+            return None
+        return DeliverRole(role.entity, self._tombstone((*path, "deleted"), role.deleted))
 
     def _lookup(
         self, path: ProblemPath, written: WrittenOperation, entities: Mapping[str, EntityMapping]
@@ -227,15 +246,34 @@ class _Loader:
         mapping = self._mapped_entity(path, role.entity, entities)
         if mapping is None:
             return None
+        known = [*mapping.provenance, *mapping.fields]
         cursor = mapping.provenance.get(role.cursor) or mapping.fields.get(role.cursor)
         if cursor is None or cursor.print_key is None:
-            known = [*mapping.provenance, *mapping.fields]
             self.document.unknown((*path, "cursor"), role.cursor, "游标应是映射了的字段，没有", known)
             return None
         if written.page is None:
             self.document.problem(path, "changes 需要同级的 page（每次取多少条）")
+        if role.overlap and cursor.element.format.kind not in OVERLAPS[type(role.overlap)]:
+            self.document.problem((*path, "overlap"), WRONG_OVERLAP)
+        by = mapping.fields.get(role.reconcile.by or "")
+        if role.reconcile.by and by is None:
+            self.document.unknown(
+                (*path, "reconcile", "by"), role.reconcile.by, "应是映射了的数据元，没有", mapping.fields
+            )
         deleted = self._tombstone((*path, "deleted"), role.deleted)
-        return ChangesRole(role.entity, cursor, role.overlap, deleted)
+        return ChangesRole(
+            role.entity,
+            cursor,
+            role.overlap,
+            deleted,
+            role.ascending,
+            role.every,
+            tuple((time.fromisoformat(text[:5]), time.fromisoformat(text[6:])) for text in role.pauses),
+            role.most_bad / 100,
+            role.most_gone / 100,
+            role.reconcile.every,
+            by,
+        )
 
     def _search(
         self, path: ProblemPath, written: WrittenOperation, entities: Mapping[str, EntityMapping]

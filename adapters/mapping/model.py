@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from adapters.mapping.delivered import FileConnect
 from adapters.mapping.paths import RecordPath
 from adapters.mapping.written import FieldForm, PlatformConnect, RestConnect, SoapConnect, SqlConnect
 from adapters.mapping.written import Operation as WrittenOperation
 from schema.problems import Problem
 from schema.registry import Element, Entity
 
-Connect = RestConnect | PlatformConnect | SoapConnect | SqlConnect
+Connect = RestConnect | PlatformConnect | SoapConnect | SqlConnect | FileConnect
+Drift = Literal["evolve", "freeze", "quarantine"]
 PROVENANCE_FIELDS = {
     "source_updated_at": "DT",
     "change_no": "N..18",
@@ -98,6 +100,7 @@ class EntityMapping:
     fact_date: tuple[str, ...] = ()
     holds: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     has_all: bool = False
+    drift: Drift = "evolve"
 
     @property
     def provides(self) -> frozenset[str]:
@@ -129,12 +132,19 @@ class LookupRole:
 
 @dataclass(frozen=True, slots=True)
 class ChangesRole:
-    """What moved since a cursor; `overlap` in seconds for time cursors."""
+    """What moved since a cursor; `overlap` in seconds for time cursors. `most_bad` and `most_gone` are parts of one."""
 
     entity: str
     cursor: Field
     overlap: float
     deleted: Tombstone | None
+    ascending: bool = False
+    every: float = 600.0
+    pauses: tuple[tuple[time, time], ...] = ()
+    most_bad: float = 0.3
+    most_gone: float = 0.02
+    reconcile_every: float = 86400.0
+    reconcile_by: Field | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +177,14 @@ class SearchRole:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliverRole:
+    """Records that come without being asked for."""
+
+    entity: str
+    deleted: Tombstone | None
+
+
+@dataclass(frozen=True, slots=True)
 class OperationMapping:
     """Something the source can do. `written` keeps request and paging words for its adapter and its simulator.
 
@@ -183,11 +201,12 @@ class OperationMapping:
     changes: ChangesRole | None
     needs_container: bool = False
     search: SearchRole | None = None
+    deliver: DeliverRole | None = None
 
     @property
-    def role(self) -> LookupRole | ChangesRole | SearchRole:
+    def role(self) -> LookupRole | ChangesRole | SearchRole | DeliverRole:
         """What it is for."""
-        role = self.lookup or self.changes or self.search
+        role = self.lookup or self.changes or self.search or self.deliver
         assert role is not None
         return role
 

@@ -1,4 +1,4 @@
-"""Paths into a record: `body.list`, `ZFRY[].ZFZH`, `DSR[]`, `.` (the record itself), `@id` (an XML attribute).
+"""Paths into a record: `body.list`, `ZFRY[].ZFZH`, `DSR[]`, `.` (the record itself), `@id` (an XML attribute), `"No. 1"`.
 
 Cardinality is said by the path, never guessed from the data: `name` is one value, `name[]` is a list even when it holds one.
 """
@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+QUOTED = re.compile(r'"([^"]+)"')
+"""A whole name in quotes: one that has blanks, dots or brackets, as columns of files do."""
 SEGMENT = re.compile(r"@?[^.\[\]\s]+(\[\])?")
 TEXT = ""
 """The key under which a decoded XML element that has attributes keeps its text."""
@@ -63,6 +65,8 @@ def parse_path(text: str) -> RecordPath:
     """The path written as `text`. Raises ValueError when it is none."""
     if text in ("", "."):
         return RecordPath(text, ())
+    if quoted := QUOTED.fullmatch(text):
+        return RecordPath(text, ((quoted[1], False),))
     parts = text.split(".")
     if not all(SEGMENT.fullmatch(part) for part in parts):
         raise ValueError(f"“{text}” 不是路径（例：data.list、ZFRY[].ZFZH、@id、.）")

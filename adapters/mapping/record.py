@@ -2,11 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Literal
+
+import msgspec
 
 from adapters.mapping.model import Conditional, Embedded, EntityMapping, Field, SourceMapping, Tombstone
 from adapters.mapping.paths import plain
@@ -20,6 +22,7 @@ HashId = Callable[[str], str]
 Severity = Literal["error", "warning"]
 """error: the value was not taken. warning: it was, and stands, but something is wrong or doubtful about it."""
 LONGEST_RAW = 200
+CANONICAL = msgspec.json.Encoder(order="deterministic")
 
 
 class BadValue(ValueError):
@@ -166,6 +169,14 @@ def record_digest(record: Record) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def records_digest(records: Sequence[Record]) -> str:
+    """SHA-256 of all records of a page; equal records have equal digests."""
+    try:
+        return hashlib.sha256(CANONICAL.encode(records)).hexdigest()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return record_digest({"records": records})
+
+
 def key_texts(record: Record, f: Field) -> list[str]:
     """The values at a field as the source wrote them: what a lookup's answer is matched to its keys by."""
     return [text for text, _ in texts_at(f, record)]
@@ -180,6 +191,21 @@ def is_gone(record: Record, tombstone: Tombstone | None) -> bool:
     except ValueError:
         return False
     return any(isinstance(value, str) and value in tombstone.values for value in values)
+
+
+def gone_among(records: Sequence[Record], tombstone: Tombstone | None) -> frozenset[int]:
+    """The positions of the records that say that their entity is gone."""
+    if tombstone is None:
+        return frozenset()
+    steps = tombstone.path.steps
+    if len(steps) != 1 or steps[0][1]:
+        return frozenset(i for i, record in enumerate(records) if is_gone(record, tombstone))
+    name, values = steps[0][0], tombstone.values
+    return frozenset(
+        i
+        for i, record in enumerate(records)
+        if (value in values if type(value := record.get(name)) is str else is_gone(record, tombstone))
+    )
 
 
 def always_tells(mapping: EntityMapping) -> bool:

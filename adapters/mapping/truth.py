@@ -18,7 +18,7 @@ from pydantic import Field
 from adapters.mapping.limits import Written
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.record import Issue
-from adapters.mapping.written import Name, Texts
+from adapters.mapping.words import Name, Texts
 from schema.formats import print_datetime
 from schema.problems import Path as ProblemPath
 from schema.problems import Problems

@@ -3,27 +3,18 @@
 Every scalar of the YAML file is text; these models give it its type. `mappings/mapping.schema.json` is generated from here.
 """
 
-import re
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from adapters.mapping.limits import Breaker, Budget, Cache, Duration, Hedge, Retry, Written
-from schema.identifiers import check_uscc
+from adapters.mapping.changes_words import Changes
+from adapters.mapping.delivered import Deliver, FileConnect, Layout
+from adapters.mapping.limits import Cache, Connect, Duration, Hedge, Written
+from adapters.mapping.words import FromEnv, Is, Name, Size, Texts, Uscc, listed
 
 PLACEHOLDERS = ("$keys", "$key", "$since", "$until", "$page", "$size", "$offset", "$cursor", "$order")
 Operator = Literal["eq", "in", "gte", "lte", "prefix", "contains"]
-SIZE = re.compile(r"(\d+)(KB|MB)")
-SIZES = {"KB": 1024, "MB": 1024 * 1024}
-
-
-def size(text: object) -> object:
-    """An amount of data such as `512KB` or `4MB` (of 1024), in bytes; a number is what it is."""
-    match = SIZE.fullmatch(str(text))
-    if not match and not isinstance(text, int):
-        raise ValueError(f"“{text}” 不是大小（例：512KB、4MB）")
-    return int(match[1]) * SIZES[match[2]] if match else text
 
 
 def _network(text: str) -> str:
@@ -34,16 +25,6 @@ def _network(text: str) -> str:
     return text
 
 
-def _env(text: str) -> str:
-    if not re.fullmatch(r"env:[A-Z][A-Z0-9_]*", text):
-        raise ValueError("地址和密钥只能写成 env:NAME（大写环境变量名）")
-    return text
-
-
-def _listed(value: object) -> object:
-    return value if isinstance(value, list) else [value]
-
-
 def _filter_form(value: object) -> object:
     return value if isinstance(value, dict) else {"operators": value}
 
@@ -52,13 +33,8 @@ def _path_form(value: object) -> object:
     return {"path": value} if isinstance(value, str) else value
 
 
-Size = Annotated[int, BeforeValidator(size), Field(ge=1024, le=64 * 1024 * 1024)]
-FromEnv = Annotated[str, AfterValidator(_env)]
-Uscc = Annotated[str, AfterValidator(check_uscc)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Texts = Annotated[list[str], BeforeValidator(_listed)]
-Networks = Annotated[list[Annotated[str, AfterValidator(_network)]], BeforeValidator(_listed)]
-Waived = Annotated[list[Literal["cancellation"]], BeforeValidator(_listed)]
+Networks = Annotated[list[Annotated[str, AfterValidator(_network)]], BeforeValidator(listed)]
+Waived = Annotated[list[Literal["cancellation"]], BeforeValidator(listed)]
 Words = Literal["percent_decode", "base64", "gunzip", "utf8", "gb18030", "xml_unescape", "xml", "json"]
 Encodings = Literal["xml", "json", "percent_encode", "base64"]
 
@@ -147,25 +123,6 @@ class ZhejiangSigning(Written):
 HttpAuth = Annotated[NoAuth | BearerAuth | BasicAuth | HeaderAuth, Field(discriminator="kind")]
 SoapAuth = Annotated[NoAuth | BasicAuth | WsseAuth, Field(discriminator="kind")]
 Signing = Annotated[NationalSigning | ZhejiangSigning, Field(discriminator="scheme")]
-
-
-class Connect(Written):
-    """What every kind of source has: `timeout` bounds one call, `concurrency` all users' calls in flight together, `queue`
-    those that wait for a place. Of `timeout`, `connect_timeout` may go by without a connection and `read_timeout`
-    without a byte (HTTP only).
-
-    `weight` is what asking it for one entity costs, in the cost of a query; by its kind when it is not said.
-    """
-
-    timeout: Duration = 10.0
-    connect_timeout: Duration | None = None
-    read_timeout: Duration | None = None
-    concurrency: int = Field(default=4, ge=1, le=256)
-    queue: int = Field(default=256, ge=0, le=10_000)
-    budget: Budget | None = None
-    retry: Retry = Retry()
-    breaker: Breaker = Breaker()
-    weight: int | None = Field(default=None, ge=1, le=1000)
 
 
 class TlsWords(Written):
@@ -260,13 +217,6 @@ class Request(Written):
     sid: str | None = None
 
 
-class Is(Written):
-    """A record is meant when the value at `path` is one of `is`."""
-
-    path: str
-    is_: Texts = Field(alias="is")
-
-
 class Lookup(Written):
     """Keys in, records out, in any order; `by` is an element of the entity, or `relation.element` of a related one."""
 
@@ -277,19 +227,10 @@ class Lookup(Written):
     deleted: Is | None = None
 
 
-class Changes(Written):
-    """What moved since a cursor. `cursor` is a mapped field; `overlap` is how far back to read again."""
-
-    entity: str
-    cursor: str
-    overlap: Duration = 0.0
-    deleted: Is | None = None
-
-
 class Filtered(Written):
     """Which comparisons of one element the source takes; `format` when it wants dates written differently than it has them."""
 
-    operators: Annotated[list[Operator], BeforeValidator(_listed)]
+    operators: Annotated[list[Operator], BeforeValidator(listed)]
     format: str | None = None
 
 
@@ -335,9 +276,11 @@ class Latest(Written):
 
 
 class Operation(Written):
-    """Something the source can do: a `lookup`, `changes` or a `search`. No call is sent with less than `at_least` left."""
+    """Something the source can do: a `lookup`, `changes` or a `search`; or what its owner delivers of itself (`deliver`), which
+    needs no `request` and, in files, has a `layout`. No call is sent with less than `at_least` left.
+    """
 
-    request: Request
+    request: Request = Request()
     records: str = ""
     page: Paging | None = None
     latest: Latest | None = None
@@ -347,6 +290,8 @@ class Operation(Written):
     cache: Cache | None = None
     hedge: Hedge | None = None
     search: Search | None = None
+    deliver: Deliver | None = None
+    layout: Layout | None = None
 
 
 class FieldForm(Written):
@@ -373,9 +318,12 @@ class EntityForm(Written):
     """How records become one entity. `key`: the first of these elements that is present identifies the record.
 
     `holds`: the source has only entities with one of these values in these elements, or, `all`, every one there is.
+    `drift`: what happens when a record has a field that no record had before: it is kept and told of (`evolve`), the stream
+    stops (`freeze`), or such records are set aside (`quarantine`).
     """
 
     key: Texts
+    drift: Literal["evolve", "freeze", "quarantine"] = "evolve"
     holds: Literal["all"] | dict[Name, Texts] = {}
     fields: dict[Name, Annotated[FieldForm, BeforeValidator(_path_form)]]
 
@@ -387,7 +335,9 @@ class MappingForm(Written):
     title: str
     agency: Uscc
     owner: str
-    connect: Annotated[RestConnect | PlatformConnect | SoapConnect | SqlConnect, Field(discriminator="kind")]
+    connect: Annotated[
+        RestConnect | PlatformConnect | SoapConnect | SqlConnect | FileConnect, Field(discriminator="kind")
+    ]
     operations: dict[Name, Operation]
     entities: dict[str, EntityForm]
     codes: dict[Name, dict[str, str]] = {}

@@ -4,9 +4,10 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from adapters.mapping.delivered import FileConnect
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.paths import parse_path
-from adapters.mapping.written import Outcome, PlatformConnect
+from adapters.mapping.written import Outcome, PlatformConnect, SqlConnect
 from adapters.simulator.answering import Answer
 from adapters.simulator.binding import Asked
 from adapters.simulator.trees import assemble
@@ -37,7 +38,7 @@ def code_of(outcome: Outcome | None, verdict: Verdict) -> str | None:
 
 def outcome_of(mapping: SourceMapping) -> Outcome | None:
     """How this source says whether it succeeded; None when HTTP or SOAP says it."""
-    return None if mapping.connect.kind == "sql" else mapping.connect.outcome
+    return None if isinstance(mapping.connect, (SqlConnect, FileConnect)) else mapping.connect.outcome
 
 
 def answered(mapping: SourceMapping, asked: Asked, answer: Answer) -> Any:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
+from adapters.mapping.delivered import FileConnect
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.written import SoapConnect, SqlConnect
 from adapters.secrets import names_in
@@ -27,12 +28,15 @@ STOPPING = 15.0
 
 def address_variable(mapping: SourceMapping) -> str:
     """The name of the variable that says where this source is."""
-    connect = mapping.connect
-    written = (
-        connect.url
-        if isinstance(connect, SqlConnect)
-        else (connect.endpoint if isinstance(connect, SoapConnect) else connect.base_url)
-    )
+    match mapping.connect:
+        case SqlConnect() as connect:
+            written = connect.url
+        case SoapConnect() as connect:
+            written = connect.endpoint
+        case FileConnect():
+            raise ValueError(f"{mapping.name} 的文件由机关交付，没有可模拟的系统；交付样例：gateway deliver")
+        case connect:
+            written = connect.base_url
     return written.removeprefix("env:")
 
 

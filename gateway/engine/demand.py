@@ -45,8 +45,11 @@ answers."""
 RECORDS_A_POINT = 10
 """Records that a live list may walk weigh less than entities asked for: so many of them are one."""
 DEEPEST_SPREAD = 50
-MOST_REPEATS, MOST_OBJECT_REPEATS = 100, 20
-"""How often one name may be asked for in one place; the rules of validation compare each with each."""
+MOST_PAIRS = 3000
+"""Pairs of equal names in one place: the rules of validation compare each with each. Thirty fragments may have six fields
+in common."""
+MOST_OBJECT_REPEATS = 10
+"""How often one name with a selection may be asked for in one place: what is selected there is compared as well."""
 MOST_DEFINITIONS = 60
 """Fragments and operations of a document; the rules of validation walk them for each other."""
 MOST_ARGUMENTS = 50
@@ -175,6 +178,7 @@ class _Walk:
         self.fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
         self.known: dict[str, Demand] = {}
         self.sizes: dict[str, Size] = {}
+        self.pairs = 0
 
     def operation(self, node: OperationDefinitionNode) -> Demand:
         found = self._selections(node.selection_set, self.schema.get_root_type(node.operation), 1, 0)
@@ -217,9 +221,12 @@ class _Walk:
                 _join(total, self.fragment(node.name.value, level, spreads + 1))
         assert total.names is not None
         assert total.objects is not None
-        for counted, most in ((total.names, MOST_REPEATS), (total.objects, MOST_OBJECT_REPEATS)):
-            if counted and max(counted.values()) > most:
-                raise _beyond("fields", f"同一处的同名字段超过 {most} 个", most, selections)
+        if total.objects and (max(total.objects.values()) > MOST_OBJECT_REPEATS):
+            most = MOST_OBJECT_REPEATS
+            raise _beyond("fields", f"同一处有子字段的同名字段超过 {most} 个", most, selections)
+        self.pairs += sum(count * (count - 1) // 2 for count in total.names.values())
+        if self.pairs > MOST_PAIRS:
+            raise _beyond("fields", f"同一处的同名字段过多（成对计超过 {MOST_PAIRS}）", MOST_PAIRS, selections)
         if len(total.names) > self.measure.limits.fields:
             raise _beyond("fields", f"字段超过 {self.measure.limits.fields} 个", self.measure.limits.fields, selections)
         return total

@@ -103,7 +103,7 @@ def _limits(mapping: SourceMapping, operation: OperationMapping) -> list[str]:
     for word, limit in (("connecting", connect.connect_timeout), ("reading", connect.read_timeout)):
         times += "" if limit is None else f" ({word} {_time(limit)})"
     places = f"concurrency {connect.concurrency}, queue {connect.queue}"
-    slow = "" if connect.breaker.slow is None else f" or {_time(connect.breaker.slow)} of silence"
+    slow = " or silence" if connect.breaker.slow is None else f" or {_time(connect.breaker.slow)} of silence"
     more = [f"breaker after {connect.breaker.failures} failures{slow} for {_time(connect.breaker.pause)}"]
     if connect.retry.times:
         more.append(f"retries {connect.retry.times} (<= {connect.retry.share}% of calls)")

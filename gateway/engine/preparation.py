@@ -41,13 +41,14 @@ from gateway.engine.selection import (
     read_selection,
 )
 from gateway.engine.tokens import check_tokens
+from gateway.engine.validation import check_conditions, rules_for
 from gateway.errors import QueryError
 from schema.names import FROM
 from schema.registry import Registry
 
 MOST_ERRORS = 100
-MOST_MISTAKES = 25
-"""Errors of validation that are told; each looks for names that were meant instead, which takes its time."""
+MOST_MISTAKES = 5
+"""Errors of validation and of variables that are told; each prints what it is about, which takes its time."""
 
 OTHERWISE = (OperationType.QUERY, OperationType.MUTATION)
 """What is answered once."""
@@ -57,7 +58,7 @@ class Refused(Exception):
     """The operation never runs; `errors` are the reasons, each with a code."""
 
     def __init__(self, errors: list[GraphQLError], code: str) -> None:
-        super().__init__("\n".join(str(error) for error in errors))
+        super().__init__("\n".join(error.message for error in errors))
         self.errors = errors
         for error in errors:
             error.extensions = {"code": code, **(error.extensions or {})}
@@ -200,8 +201,12 @@ class Preparation:
         if known.plain is not None and (plain := coerced(known.plain, variables)) is not None:
             return known, plain
         definitions = known.operation.variable_definitions or ()
+        try:
+            check_conditions(self.schema, definitions, variables)
+        except GraphQLError as error:
+            raise Refused([error], "QUERY_TOO_LARGE") from None
         values = get_variable_values(
-            self.schema, definitions, dict(variables), max_errors=MOST_ERRORS, hide_suggestions=not self.is_open
+            self.schema, definitions, dict(variables), max_errors=MOST_MISTAKES, hide_suggestions=not self.is_open
         )
         if isinstance(values, list):
             raise Refused(values, "BAD_USER_INPUT")
@@ -221,7 +226,7 @@ class Preparation:
     def check(self, text: str) -> None:
         """That each operation of the text could be asked for, whatever its variables. Raises Refused."""
         document = self._parse(text)
-        self._validate(document)
+        self._validate(text, document)
         if not any(isinstance(node, OperationDefinitionNode) for node in document.definitions):
             raise Refused([GraphQLError("没有操作（query）")], "OPERATION_RESOLUTION_FAILURE")
 
@@ -241,7 +246,7 @@ class Preparation:
             return known
         written = self._parse(text)
         _check_kind(get_operation_ast(written, operation_name), kinds)
-        sizes = self._validate(written)
+        sizes = self._validate(text, written)
         in_parts = written if has_incremental(written) else None
         document = delivered_at_once(written) if in_parts else written
         operation = self._operation(document, operation_name)
@@ -261,12 +266,13 @@ class Preparation:
         except RecursionError:
             raise Refused([GraphQLError("查询嵌套过深")], "QUERY_TOO_LARGE") from None
 
-    def _validate(self, document: DocumentNode) -> Mapping[str, Size]:
+    def _validate(self, text: str, document: DocumentNode) -> Mapping[str, Size]:
         """The variables that tell sizes. Within the limits first: to validate what is too large would be the attack."""
         try:
             check_offered(document, self.schema, self.is_open)
             sizes = self.measure.check(document)
-            errors = validate(self.schema, document, max_errors=MOST_MISTAKES, hide_suggestions=not self.is_open)
+            rules = rules_for(text)
+            errors = validate(self.schema, document, rules, MOST_MISTAKES, hide_suggestions=not self.is_open)
         except GraphQLError as error:
             raise Refused([error], "GRAPHQL_VALIDATION_FAILED") from None
         except RecursionError:

@@ -9,7 +9,7 @@ LONGEST_NUMBER = 40
 
 # Possessive throughout, so that no text makes it try again. What matches nothing is left to the parser to complain about.
 _TOKEN = re.compile(
-    r'''\#[^\n\r]*+                                      # a comment
+    r'''(?P<comment> \#[^\n\r]*+ )                      # which the lexer makes a token of as well
     | (?P<text> """(?:[^"\\]++|\\"""|\\|"(?!""))*+"""    # a block string
               | "(?!"")(?:[^"\\\n\r]++|\\.)*+" )         # a string
     | (?P<broken> " )                                    # one that does not end: the rest has no tokens

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, Date, DateTime, Dialect, Text
+import msgspec
+import zstandard
+from sqlalchemy import JSON, BigInteger, Boolean, Date, DateTime, Dialect, LargeBinary, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from schema.formats import CHINA_TIME, Format, Kind
@@ -65,6 +67,38 @@ class Listed(TypeDecorator[tuple[Any, ...]]):
         return tuple(value) if read is None else tuple(read(item) for item in value)
 
 
+class Packed(TypeDecorator[bytes]):
+    """Bytes, kept packed with Zstandard where that is worth it, and given back as they were put in."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> bytes | None:
+        """As the database keeps it."""
+        del dialect
+        return None if value is None else pack(value)
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> bytes | None:
+        """As it was put in."""
+        del dialect
+        return None if value is None else unpack(bytes(value))
+
+
+ZSTD = b"\x28\xb5\x2f\xfd"
+"""How packed bytes begin; bytes that begin so themselves are always packed."""
+WORTH_PACKING = 512
+
+
+def pack(data: bytes) -> bytes:
+    """Bytes as they are kept."""
+    return zstandard.compress(data, 1) if len(data) >= WORTH_PACKING or data.startswith(ZSTD) else data
+
+
+def unpack(data: bytes) -> bytes:
+    """The bytes that were packed."""
+    return zstandard.decompress(data) if data.startswith(ZSTD) else data
+
+
 READ_FROM_TEXT: dict[Kind, Callable[[str], Any]] = {"date": date.fromisoformat, "datetime": datetime.fromisoformat}
 
 
@@ -101,3 +135,11 @@ def current_type(form: Format) -> TypeEngine[Any]:
 def write_json(value: object) -> str:
     """JSON that every database takes: ASCII, so that no half of a surrogate pair and no NUL stands in it by itself."""
     return json.dumps(value, separators=(",", ":"), default=str)
+
+
+def write_json_fast(value: object) -> str:
+    """JSON that reads the same as `write_json`, written in a fraction of the time wherever that can be."""
+    try:
+        return msgspec.json.encode(value).decode()
+    except (TypeError, UnicodeEncodeError):  # what only `write_json` knows how to write
+        return write_json(value)

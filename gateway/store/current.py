@@ -5,18 +5,33 @@ which answers are put together too. So lists are filtered, ordered and counted b
 another source's word was taken over are issues.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    RowMapping,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from adapters.mapping.record import Issue
 from adapters.mapping.truth import NOTHING_SAID, Truth, conflicts
-from gateway.store.database import key_chunks, lock
+from gateway.store.bulk import among, listed_in, rows_of, storable
+from gateway.store.database import chunks, lock
 from gateway.store.issues import record_conflicts
 from gateway.store.tables import Tables, element_column
 from schema.registry import Registry
+
+MOST_AT_ONCE = 10_000
+"""Keys of one step, so that making everything anew takes no more memory than a page does."""
 
 
 def refresh(
@@ -27,21 +42,45 @@ def refresh(
     entity: str,
     keys: Iterable[str],
     moment: datetime,
+    new: Collection[str] = (),
 ) -> None:
-    """Make these rows and their links say what all sources together tell now; within the transaction that changed it."""
+    """Make these rows and their links say what all sources together tell now; within the transaction that changed it.
+
+    `new` are keys that the source whose page it is told for the first time: where nobody else did, no row is there yet.
+    """
     lock(connection, "current", entity)
-    table, link = tables.current[entity], tables.current_link
-    for some in key_chunks(keys):
-        connection.execute(delete(table).where(table.c.key.in_(some)))
-        connection.execute(delete(link).where(link.c.entity == entity, link.c.key.in_(some)))
-        told = tables.entities[entity]
-        count = select(told.c.key, func.count()).where(told.c.key.in_(some), told.c.deleted_at.is_(None))
-        sources: dict[str, int] = {row[0]: row[1] for row in connection.execute(count.group_by(told.c.key))}
-        _copy(connection, tables, registry, entity, [key for key, number in sources.items() if number == 1])
-        several = [key for key, number in sources.items() if number > 1]
-        found = _merge(connection, tables, registry, truth, entity, several)
-        record_conflicts(connection, tables, entity, some, found, moment)
-        _fill_allotted(connection, tables, registry, entity, some)
+    for some in chunks(storable(set(keys)), MOST_AT_ONCE):
+        _refresh(connection, tables, registry, truth, entity, some, frozenset(new), moment)
+
+
+def _refresh(
+    connection: Connection,
+    tables: Tables,
+    registry: Registry,
+    truth: Truth,
+    entity: str,
+    keys: Sequence[str],
+    new: Collection[str],
+    moment: datetime,
+) -> None:
+    table, link, told = tables.current[entity], tables.current_link, tables.entities[entity]
+    text, listed = listed_in(connection, keys)
+    count = (
+        f'SELECT key, COUNT(*), SUM(CASE WHEN deleted_at IS NULL THEN 1 ELSE 0 END) FROM "{told.name}" WHERE key {text}'
+    )
+    found: dict[str, tuple[int, int]] = {
+        key: (told_by, holding) for key, told_by, holding in rows_of(connection, f"{count} GROUP BY key", (listed,))
+    }
+    if before := [key for key in keys if not (key in new and found.get(key, (0, 0))[0] == 1)]:
+        connection.execute(delete(table).where(among(connection, table.c.key, before)))
+        connection.execute(delete(link).where(link.c.entity == entity, among(connection, link.c.key, before)))
+    _copy(connection, tables, registry, entity, [key for key, (_, holding) in found.items() if holding == 1])
+    several = [key for key, (_, holding) in found.items() if holding > 1]
+    disputed = _merge(connection, tables, registry, truth, entity, several)
+    record_conflicts(
+        connection, tables, entity, [key for key, (told_by, _) in found.items() if told_by > 1], disputed, moment
+    )
+    _fill_allotted(connection, tables, registry, entity, several)
 
 
 def renew(
@@ -70,21 +109,27 @@ def renew(
 
 
 def _copy(connection: Connection, tables: Tables, registry: Registry, entity: str, keys: Sequence[str]) -> None:
-    """What one source alone tells holds as it is."""
+    """What one source alone tells holds as it is; what the gateway itself gave out stands in no record."""
     if not keys:
         return
-    table, told = tables.current[entity], tables.entities[entity]
+    table, told, identity = tables.current[entity], tables.entities[entity], tables.identity
     names = [column.name for column in table.columns]
-    rows = select(*(told.c[name] for name in names)).where(told.c.key.in_(keys), told.c.deleted_at.is_(None))
+    values: dict[str, ColumnElement[Any]] = {name: told.c[name] for name in names}
+    origin: FromClause = told
+    if allotted := registry.entities[entity].allotted:
+        name = element_column(allotted)
+        values[name] = func.coalesce(identity.c.value, told.c[name])
+        origin = told.outerjoin(identity, (identity.c.entity == entity) & (identity.c.natural_key == told.c.key))
+    rows = select(*values.values()).select_from(origin)
+    rows = rows.where(among(connection, told.c.key, keys), told.c.deleted_at.is_(None))
     connection.execute(insert(table).from_select(names, rows))
+    if not (relations := _told(registry, entity)):
+        return
     link = tables.link
-    relations = _told(registry, entity)
     ways = select(link.c.entity, link.c.key, link.c.relation, link.c.target).where(
-        link.c.entity == entity, link.c.key.in_(keys), link.c.relation.in_(relations)
+        link.c.entity == entity, among(connection, link.c.key, keys), link.c.relation.in_(relations)
     )
-    connection.execute(
-        insert(tables.current_link).from_select(["entity", "key", "relation", "target"], ways.distinct())
-    )
+    connection.execute(insert(tables.current_link).from_select(["entity", "key", "relation", "target"], ways))
 
 
 def _merge(
@@ -94,7 +139,11 @@ def _merge(
     if not keys:
         return []
     table, told = tables.current[entity], tables.entities[entity]
-    query = select(told).where(told.c.key.in_(keys), told.c.deleted_at.is_(None)).order_by(told.c.key, told.c.source)
+    query = (
+        select(told)
+        .where(among(connection, told.c.key, keys), told.c.deleted_at.is_(None))
+        .order_by(told.c.key, told.c.source)
+    )
     by_key: dict[str, dict[str, RowMapping]] = {}
     for telling in connection.execute(query).mappings():
         by_key.setdefault(telling["key"], {})[telling["source"]] = telling
@@ -142,10 +191,10 @@ def _fill_allotted(
 ) -> None:
     """What the gateway itself gave out stands in no record."""
     allotted, identity = registry.entities[entity].allotted, tables.identity
-    if allotted is None:
+    if allotted is None or not keys:
         return
     query = select(identity.c.natural_key, identity.c.value).where(
-        identity.c.entity == entity, identity.c.natural_key.in_(keys)
+        identity.c.entity == entity, among(connection, identity.c.natural_key, keys)
     )
     rows = [{"of_key": key, "given": value} for key, value in connection.execute(query).all()]
     if rows:

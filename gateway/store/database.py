@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateColumn
 
 from gateway.store.columns import write_json
+from gateway.store.points import Points, pass_by
 from gateway.store.tables import Tables
 from schema.formats import UNSTORABLE
 
@@ -31,6 +32,8 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.engine = _engine(url)
+        self.points: Points = pass_by
+        """Called with the name of each point that a write transaction comes to."""
         self._writer: contextlib.AbstractContextManager[Any] = (
             threading.Lock() if self.engine.dialect.name == "sqlite" else contextlib.nullcontext()
         )
@@ -45,9 +48,11 @@ class Database:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 with self._writer, self.engine.connect() as connection:
-                    connection.execution_options(writes=True)
+                    connection.execution_options(writes=True, points=self.points)
                     result = work(connection)
+                    self.points("commit.before")
                     connection.commit()
+                    self.points("commit.after")
                     return result
             except DBAPIError as error:
                 if attempt == ATTEMPTS or not _is_collision(error):

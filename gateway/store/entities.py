@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, Row, RowMapping, func, select
 
@@ -25,6 +26,8 @@ class Stored:
     source: str
     as_of: datetime
     fetched_at: datetime
+    mapping_version: str | None = None
+    raw_digest: str | None = None
 
 
 def by_keys(
@@ -32,7 +35,7 @@ def by_keys(
 ) -> list[Stored]:
     """Every source's copy of these entities that is not deleted, in the order of key and source."""
     rows = _rows(connection, tables, entity, keys, None)
-    return [_stored(registry, entity, row) for row in rows if row["deleted_at"] is None]
+    return [stored_row(registry, entity, row) for row in rows if row["deleted_at"] is None]
 
 
 def answers(
@@ -108,7 +111,7 @@ def told_by(
 ) -> dict[str, Stored | None]:
     """What one source told of each key; None where it said that the entity is gone; absent where it told nothing."""
     rows = _rows(connection, tables, entity, keys, source)
-    told = {row["key"]: _stored(registry, entity, row) if row["deleted_at"] is None else None for row in rows}
+    told = {row["key"]: stored_row(registry, entity, row) if row["deleted_at"] is None else None for row in rows}
     relations = registry.entities[entity].relations
     for relation, target in embedded.items():
         if relation not in relations or relations[relation].to != target:
@@ -146,7 +149,8 @@ def _rows(
     return rows
 
 
-def _stored(registry: Registry, entity: str, row: RowMapping) -> Stored:
+def stored_row(registry: Registry, entity: str, row: Mapping[str, Any] | RowMapping) -> Stored:
+    """What a row of the entity's table tells."""
     columns = {name: element_column(name) for name in registry.entities[entity].elements}
     mapped = Mapped(
         entity,
@@ -156,4 +160,4 @@ def _stored(registry: Registry, entity: str, row: RowMapping) -> Stored:
         provenance={name: row[name] for name in PROVENANCE_FIELDS if row[name] is not None},
         refs={relation: tuple(keys) for relation, keys in row["refs"].items()},
     )
-    return Stored(mapped, row["source"], row["as_of"], row["fetched_at"])
+    return Stored(mapped, row["source"], row["as_of"], row["fetched_at"], row["mapping_version"], row["raw_digest"])

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, delete, func, insert, literal_column, select, text
+from sqlalchemy import Connection, delete, func, literal_column, select, text
 
+from gateway.store.bulk import Constant, insert_columns
 from gateway.store.tables import Tables
 from gateway.store.tellings import GONE, Page, Place, Telling
 
@@ -89,11 +90,17 @@ def record_changes(
     author = (
         connection.execute(text("SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint)")) if is_postgresql else None
     )
-    common = {"source": source, "at": moment, "written_by": author.scalar_one() if author else None}
-    rows = [{"entity": entity, "key": key, "kind": kind, **common} for (entity, key), kind in changes.items()]
-    connection.execute(insert(table), rows)
+    columns: dict[str, Sequence[Any] | Constant] = {
+        "entity": [entity for entity, _ in changes],
+        "key": [key for _, key in changes],
+        "kind": list(changes.values()),
+        "source": Constant(source),
+        "at": Constant(moment),
+        "written_by": Constant(author.scalar_one() if author else None),
+    }
+    insert_columns(connection, table, columns, len(changes))
     last = connection.execute(select(func.max(table.c.sequence))).scalar_one()
-    if last // PRUNED_EVERY != (last - len(rows)) // PRUNED_EVERY:
+    if last // PRUNED_EVERY != (last - len(changes)) // PRUNED_EVERY:
         _prune(connection, tables, last, moment)
 
 

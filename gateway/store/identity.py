@@ -3,16 +3,18 @@
 import base64
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.hmac import HMAC
 from sqlalchemy import Connection, Table, insert, select, update
 
-from gateway.store.database import key_chunks, lock
+from gateway.store.bulk import Constant, among, insert_columns, listed_in, rows_of, storable
+from gateway.store.database import lock
 from gateway.store.tables import Tables
-from schema.formats import CHINA_TIME, UNSTORABLE
+from schema.formats import CHINA_TIME
 from schema.identifiers import check_id_no, id_check_digit
 from schema.identity import HASH_MARK, HashId, values_in_key
 from schema.registry import Entity, Registry
@@ -68,12 +70,12 @@ def check_digit(digits: str) -> str:
     return str((11 - product) % 10)
 
 
-def find_values(connection: Connection, tables: Tables, entity: str, keys: Iterable[str]) -> dict[str, str]:
+def find_values(connection: Connection, tables: Tables, entity: str, keys: Collection[str]) -> dict[str, str]:
     """Key -> allotted value, of those that have one."""
     return _find(connection, tables.identity, entity, "natural_key", "value", keys)
 
 
-def find_keys(connection: Connection, tables: Tables, entity: str, values: Iterable[str]) -> dict[str, str]:
+def find_keys(connection: Connection, tables: Tables, entity: str, values: Collection[str]) -> dict[str, str]:
     """Allotted value -> key, of those that were given out."""
     return _find(connection, tables.identity, entity, "value", "natural_key", values)
 
@@ -85,7 +87,7 @@ def allot(
 
     A value that a source told, or that is the key itself, is kept; anonymous keys get none. Raises CodesExhausted.
     """
-    wanted = sorted({key for key in keys if not key.startswith("~") and not UNSTORABLE.search(key)})
+    wanted = storable({key for key in keys if not key.startswith("~")})
     found = find_values(connection, tables, entity.name, wanted)
     if len(found) == len(wanted):
         return found
@@ -94,57 +96,77 @@ def allot(
     missing = [key for key in wanted if key not in found]
     told = _told(connection, tables.entities[entity.name], entity, missing)
     taken = find_keys(connection, tables, entity.name, told.values())
-    rows = []
+    year = moment.astimezone(CHINA_TIME).year
+    wanting: dict[str, int] = {}
+    agencies: dict[str, str] = {}
+    for key in missing:
+        if key not in told and (agency := values_in_key(entity, key).get("agency_code")) is not None:
+            agencies[key] = agency
+            wanting[agency] = wanting.get(agency, 0) + 1
+    given = {agency: _codes(connection, tables, registry, agency, year, n) for agency, n in wanting.items()}
+    rows: dict[str, str] = {}
+    exhausted: CodesExhausted | None = None
     for key in missing:
         value = told.get(key)
-        if value is None:
-            agency = values_in_key(entity, key).get("agency_code")
-            if agency is None:
+        if value is None and key in agencies:
+            try:
+                value = next(given[agencies[key]])
+            except CodesExhausted as error:
+                exhausted = exhausted or error
+            except StopIteration:  # this agency's are used up, which was said for an earlier key
                 continue
-            value = _next_code(connection, tables, registry, agency, moment.astimezone(CHINA_TIME).year)
-        found[key] = value
-        if value not in taken:
-            taken[value] = key
-            rows.append({"entity": entity.name, "natural_key": key, "value": value, "allotted_at": moment})
-    if rows:
-        connection.execute(insert(tables.identity), rows)
+        if value is not None:
+            found[key] = value
+            if value not in taken:
+                taken[value] = key
+                rows[key] = value
+    columns: dict[str, Sequence[Any] | Constant] = {
+        "entity": Constant(entity.name),
+        "natural_key": list(rows),
+        "value": list(rows.values()),
+        "allotted_at": Constant(moment),
+    }
+    insert_columns(connection, tables.identity, columns, len(rows))
+    if exhausted:
+        raise exhausted
     return found
 
 
 def _find(
-    connection: Connection, table: Table, entity: str, by: str, gives: str, values: Iterable[str]
+    connection: Connection, table: Table, entity: str, by: str, gives: str, values: Collection[str]
 ) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for some in key_chunks(values):
-        query = select(table.c[by], table.c[gives]).where(table.c.entity == entity, table.c[by].in_(some))
-        found.update((row[0], row[1]) for row in connection.execute(query))
-    return found
+    text, listed = listed_in(connection, values)
+    query = f'SELECT {by}, {gives} FROM "{table.name}" WHERE entity = %s AND {by} {text}'
+    return dict(rows_of(connection, query, (entity, listed)))
 
 
 def _told(connection: Connection, table: Table, entity: Entity, keys: list[str]) -> dict[str, str]:
     """The values that come from the sources themselves, or stand in the key."""
     name = str(entity.allotted)
     told: dict[str, str] = {}
-    for some in key_chunks(keys):
-        query = select(table.c.key, table.c[name]).where(table.c.key.in_(some), table.c[name].is_not(None))
-        told.update((row[0], row[1]) for row in connection.execute(query.order_by(table.c.source.desc())))
+    query = select(table.c.key, table.c[name]).where(among(connection, table.c.key, keys), table.c[name].is_not(None))
+    told.update((row[0], row[1]) for row in connection.execute(query.order_by(table.c.source.desc())))
     own = {key: values_in_key(entity, key).get(name) for key in keys}
     return {**{key: str(value) for key, value in own.items() if value is not None}, **told}
 
 
-def _next_code(connection: Connection, tables: Tables, registry: Registry, agency: str, year: int) -> str:
+def _codes(
+    connection: Connection, tables: Tables, registry: Registry, agency: str, year: int, most: int
+) -> Iterator[str]:
+    """The next codes of an agency in a year, `most` of them set aside at once. Raises CodesExhausted behind the last."""
     ordinal = _ordinal(connection, tables.agency_ordinal, agency)
+    field = _field_code(connection, tables, registry, agency)
     table = tables.agency_serial
     mine = (table.c.agency_code == agency, table.c.year == year)
     last = connection.execute(select(table.c.last).where(*mine)).scalar()
-    serial = (last or 0) + 1
-    if serial > MOST_CASES:
-        raise CodesExhausted(f"机关 {agency} 在 {year} 年已编发 {MOST_CASES} 个案件编码")
+    end = min((last or 0) + most, MOST_CASES)
     if last is None:
-        connection.execute(insert(table).values(agency_code=agency, year=year, last=serial))
+        connection.execute(insert(table).values(agency_code=agency, year=year, last=end))
     else:
-        connection.execute(update(table).where(*mine).values(last=serial))
-    return case_code(agency, ordinal, _field_code(connection, tables, registry, agency), year, serial)
+        connection.execute(update(table).where(*mine).values(last=end))
+    for serial in range((last or 0) + 1, end + 1):
+        yield case_code(agency, ordinal, field, year, serial)
+    raise CodesExhausted(f"机关 {agency} 在 {year} 年已编发 {MOST_CASES} 个案件编码")
 
 
 def _ordinal(connection: Connection, table: Table, agency: str) -> int:

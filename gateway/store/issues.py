@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, select, update
 
 from adapters.mapping.record import Issue
 from adapters.mapping.truth import CONFLICT
-from gateway.store.database import key_chunks
+from gateway.store.bulk import among, insert_columns, listed_in, rows_of
 from gateway.store.tables import Tables
 from gateway.store.tellings import Place
 from schema.formats import UNSTORABLE, print_datetime
@@ -72,21 +72,23 @@ def record_conflicts(
 def _keep(connection: Connection, tables: Tables, now: Mapping[str, tuple[Issue, Place]], moment: datetime) -> None:
     table = tables.issue
     known: set[str] = set()
-    for some in key_chunks(now):
-        known.update(connection.execute(select(table.c.digest).where(table.c.digest.in_(some))).scalars())
+    if now:
+        text, listed = listed_in(connection, now)
+        known = {row[0] for row in rows_of(connection, f'SELECT digest FROM "issue" WHERE digest {text}', (listed,))}
     if known:
         again = update(table).where(table.c.digest == bindparam("seen"))
         again = again.values(last_seen=moment, times=table.c.times + 1, resolved_at=None)
         rows = [{"seen": digest, **_record(now[digest][1]), **_judgement(now[digest][0])} for digest in sorted(known)]
         connection.execute(again, rows)
-    if new := [_row(digest, *now[digest], moment) for digest in now if digest not in known]:
-        connection.execute(insert(table), new)
+    new = [_row(digest, *now[digest], moment) for digest in now if digest not in known]
+    if new:
+        insert_columns(connection, table, {name: [row[name] for row in new] for name in new[0]}, len(new))
 
 
 def _resolve(connection: Connection, tables: Tables, gone: Collection[str], moment: datetime) -> None:
     table = tables.issue
-    for some in key_chunks(gone):
-        connection.execute(update(table).where(table.c.digest.in_(some)).values(resolved_at=moment))
+    if gone:
+        connection.execute(update(table).where(among(connection, table.c.digest, gone)).values(resolved_at=moment))
 
 
 def _open_digests(
@@ -98,14 +100,13 @@ def _open_digests(
         keys.setdefault(entity, []).append(key)
     digests: set[str] = set()
     for entity, of_entity in keys.items():
-        for some in key_chunks(of_entity):
-            query = select(table.c.digest).where(
-                *of,
-                table.c.record_entity == entity,
-                table.c.record_key.in_(some),
-                table.c.resolved_at.is_(None),
-            )
-            digests.update(connection.execute(query).scalars())
+        query = select(table.c.digest).where(
+            *of,
+            table.c.record_entity == entity,
+            among(connection, table.c.record_key, of_entity),
+            table.c.resolved_at.is_(None),
+        )
+        digests.update(connection.execute(query).scalars())
     return digests
 
 

@@ -5,10 +5,11 @@ it was received. So the order in which pages arrive does not matter, and a page 
 """
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -20,9 +21,11 @@ from gateway.store.database import key_chunks, lock
 from gateway.store.feed import changes_of, record_changes
 from gateway.store.identity import CodesExhausted, allot
 from gateway.store.issues import record_issues, storable
+from gateway.store.points import reach
 from gateway.store.runs import Landed, Progress, record_progress
 from gateway.store.tables import Tables
-from gateway.store.tellings import GONE, Arrival, Page, Telling, judge, read_known, tell, write
+from gateway.store.tellings import GONE, Arrival, Known, Page, Place, Telling, judge, read_known, tell
+from gateway.store.writing import write
 from schema.formats import UNSTORABLE
 from schema.registry import Registry
 
@@ -35,7 +38,8 @@ class Landing:
     are (entity, key) that arrived as tombstones without a word on when: they hold against what the store has now. `gone`
     are positions in `mapped` of tombstones that came as whole records, with their time or number of change. `answered`, for
     lookups: the key texts asked -> the keys of the entities they were answered with. `records` are those behind `mapped`,
-    position by position, for the quarantine; without them it keeps the mapped form.
+    position by position, for the quarantine; without them it keeps the mapped form. `faults`: position -> why what stood
+    there could not be read as a record at all.
     """
 
     source: str
@@ -49,6 +53,18 @@ class Landing:
     answered: Mapping[str, Sequence[str]] = field(default_factory=dict)
     gone: Collection[int] = ()
     records: Sequence[Record] = ()
+    faults: Mapping[int, str] = field(default_factory=dict)
+
+
+class Fate(NamedTuple):
+    """What became of one record of a page; `reason` when it was not taken."""
+
+    outcome: Literal["applied", "unchanged", "duplicate", "quarantined"]
+    reason: str = ""
+
+
+Also = Callable[[Connection, Landed, Sequence[Fate]], None]
+"""What else is written in the transaction of a page: it is given what became of the page, and of each record of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +72,7 @@ class _Refused:
     position: int
     step: str
     reason: str
+    rule: str
 
 
 def land(
@@ -66,27 +83,38 @@ def land(
     landing: Landing,
     progress: Progress | None,
     moment: datetime,
+    also: Also | None = None,
 ) -> Landed:
     """Take one page in, within a write transaction: payload, entities, links, issues, quarantine, answers, run and ledger."""
     lock(connection, "source", landing.source)
     run_id = progress.run_id if progress else None
     raw_digest = _keep_raw(connection, tables, landing, run_id)
+    reach(connection, "landing.after")
     refused = [refusal for position in range(len(landing.mapped)) if (refusal := _refusal(landing, position))]
     tops, page = _page(connection, tables, landing, {refusal.position for refusal in refused})
     latest = judge(page, landing.received_at)
     arrival = Arrival(landing.source, landing.received_at, raw_digest, registry.version, landing.mapping_version)
+    reach(connection, "upsert.before")
     changed = write(connection, tables, registry, page, latest, arrival)
+    reach(connection, "upsert.after")
     _record_issues(connection, tables, landing, tops, refused)
-    _quarantine(connection, tables, landing, refused, run_id)
+    reach(connection, "issues.after")
+    _quarantine(connection, tables, landing, refused, run_id, raw_digest, registry.version)
+    reach(connection, "quarantine.after")
     _record_answers(connection, tables, landing)
     landed = _count(landing, tops, latest, len(refused))
     if progress:
         record_progress(connection, tables, progress, len(landing.mapped) + len(landing.deleted), landed, moment)
-    _allot(connection, tables, registry, latest, moment)
+    new = {t.place for t in latest if t.verdict == "applied" and _is_new(page.known.get(t.place))}
+    _allot(connection, tables, registry, latest, new, moment)
     for entity in sorted({entity for entity, _ in changed}):
         keys = [key for of, key in changed if of == entity]
-        refresh(connection, tables, registry, truth, entity, keys, landing.received_at)
+        untold = {key for of, key in changed if of == entity and (of, key) not in page.known}
+        refresh(connection, tables, registry, truth, entity, keys, landing.received_at, untold)
+    reach(connection, "current.after")
     record_changes(connection, tables, landing.source, changes_of(page, latest, changed), moment)
+    if also:
+        also(connection, landed, _fates(landing, tops, latest, refused))
     return landed
 
 
@@ -103,18 +131,40 @@ def _keep_raw(connection: Connection, tables: Tables, landing: Landing, run_id: 
             run_id=run_id,
         )
         connection.execute(row)
+    _note_arrival(connection, tables, landing, digest, run_id)
     return digest
+
+
+def _note_arrival(connection: Connection, tables: Tables, landing: Landing, digest: str, run_id: int | None) -> None:
+    """The same payload may arrive again, from elsewhere or at another time; at the same time it is the same arrival."""
+    table = tables.arrival
+    here = (table.c.digest == digest, table.c.source == landing.source, table.c.operation == landing.operation)
+    same = select(table.c.id).where(*here, table.c.received_at == landing.received_at)
+    if connection.execute(same).first() is None:
+        row = insert(table).values(
+            digest=digest,
+            source=landing.source,
+            operation=landing.operation,
+            received_at=landing.received_at,
+            run_id=run_id,
+            mapping_version=landing.mapping_version,
+            asked=sorted(landing.answered) or None,
+        )
+        connection.execute(row)
 
 
 def _refusal(landing: Landing, position: int) -> _Refused | None:
     """Why a record is not taken; a tombstone only has to say of whom."""
     mapped = landing.mapped[position]
+    if position in landing.faults:
+        return _Refused(position, "read", storable(landing.faults[position]), "read")
     if not mapped.is_identified or UNSTORABLE.search(mapped.key):
-        return _Refused(position, "identify", "记录没有能够识别的编号")
+        return _Refused(position, "identify", "记录没有能够识别的编号", f"{mapped.entity}.key")
     if mapped.quarantined and position not in landing.gone:
-        bad = (issue for issue in mapped.issues if issue.severity == "error")
+        bad = [issue for issue in mapped.issues if issue.severity == "error"]
         reasons = dict.fromkeys(f"{issue.element}：{issue.reason}" for issue in bad)
-        return _Refused(position, "map", storable("；".join(reasons)))
+        rules = dict.fromkeys(f"{issue.entity}.{issue.element}/{issue.check_type}" for issue in bad)
+        return _Refused(position, "map", storable("；".join(reasons)), " ".join(rules))
     return None
 
 
@@ -153,6 +203,20 @@ def _count(landing: Landing, tops: Sequence[Telling], latest: Sequence[Telling],
     )
 
 
+def _fates(
+    landing: Landing, tops: Sequence[Telling], latest: Sequence[Telling], refused: Sequence[_Refused]
+) -> list[Fate]:
+    """The fate of each of `mapped`, counted as `_count` does."""
+    winners = set(map(id, latest))
+    fates = [Fate("duplicate")] * len(landing.mapped)
+    for top in tops:
+        if top.position < len(fates) and id(top) in winners and top.verdict != "superseded":
+            fates[top.position] = Fate("applied" if top.verdict == "applied" else "unchanged")
+    for refusal in refused:
+        fates[refusal.position] = Fate("quarantined", refusal.reason)
+    return fates
+
+
 def _record_issues(
     connection: Connection,
     tables: Tables,
@@ -170,7 +234,13 @@ def _record_issues(
 
 
 def _quarantine(
-    connection: Connection, tables: Tables, landing: Landing, refused: Sequence[_Refused], run_id: int | None
+    connection: Connection,
+    tables: Tables,
+    landing: Landing,
+    refused: Sequence[_Refused],
+    run_id: int | None,
+    raw_digest: str,
+    spec_version: str,
 ) -> None:
     table = tables.quarantine
     rows = {}
@@ -188,6 +258,9 @@ def _quarantine(
             "payload": payload,
             "reason": refusal.reason,
             "step": refusal.step,
+            "rule": refusal.rule,
+            "spec_version": spec_version,
+            "raw_digest": raw_digest,
             "at": landing.received_at,
         }
     for some in key_chunks(digest for _, digest in rows):
@@ -229,14 +302,21 @@ def _record_answers(connection: Connection, tables: Tables, landing: Landing) ->
             connection.execute(insert(table), new)
 
 
+def _is_new(known: Known | None) -> bool:
+    return known is None or known.digest == GONE
+
+
 def _allot(
-    connection: Connection, tables: Tables, registry: Registry, latest: Sequence[Telling], moment: datetime
+    connection: Connection,
+    tables: Tables,
+    registry: Registry,
+    latest: Sequence[Telling],
+    new: Collection[Place],
+    moment: datetime,
 ) -> None:
     """Give new entities their codes. When there is none left the page still goes in; whoever asks for the code is told."""
     for entity in registry.entities.values():
-        keys = [
-            t.mapped.key for t in latest if t.mapped.entity == entity.name and t.verdict == "applied" and not t.is_gone
-        ]
-        if entity.allotted and keys:
+        if entity.allotted:
+            keys = [t.mapped.key for t in latest if t.mapped.entity == entity.name and t.place in new and not t.is_gone]
             with suppress(CodesExhausted):
                 allot(connection, tables, registry, entity, keys, moment)

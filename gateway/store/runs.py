@@ -1,19 +1,44 @@
 """Runs of streams: where one starts, what each page did, and who may still write to the stream."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
-from gateway.store.database import lock
+from gateway.store import leases
+from gateway.store.leases import RunSuperseded, StreamBusy
+from gateway.store.points import reach
 from gateway.store.tables import Tables
 
-INTERRUPTED = "运行中断：没有正常结束，或被同一数据流的下一次运行取代"
+__all__ = [
+    "INTERRUPTED",
+    "LEASE",
+    "Begun",
+    "CursorLost",
+    "Landed",
+    "Progress",
+    "RunSuperseded",
+    "StreamBusy",
+    "StreamHalted",
+]
+
+INTERRUPTED = "运行中断：没有正常结束，租约过期后由同一数据流的下一次运行接替"
+LEASE = 30.0
+"""Seconds for which a stream belongs to a run that says nothing of how long."""
 
 
-class RunSuperseded(Exception):
-    """这次运行已被同一数据流的下一次运行取代，不再写入"""
+class StreamHalted(Exception):
+    """数据流已停下，等人处理"""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"{type(self).__doc__}：{reason}")
+
+
+class CursorLost(Exception):
+    """数据流的游标丢失（曾经有过）：不会自行从头开始，请用 gateway sync 来源 --operation 操作 --from 值|beginning 指定从何处继续"""
 
     def __init__(self) -> None:
         super().__init__(type(self).__doc__)
@@ -21,10 +46,16 @@ class RunSuperseded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A run that may write; `cursor` is where the stream stands."""
+    """A run that may write, under the number `fence`; the stream stands at `cursor`, and inside it at `cursor_key`.
+
+    `was_cut_short`: the run before it did not come to its end.
+    """
 
     run_id: int
     cursor: str | None
+    fence: int = 0
+    cursor_key: str | None = None
+    was_cut_short: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +65,7 @@ class Progress:
     run_id: int
     page: int
     cursor: str | None
+    cursor_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +83,91 @@ class Landed:
         return self.applied + self.unchanged + self.duplicate + self.quarantined
 
 
-def begin_run(connection: Connection, tables: Tables, source: str, operation: str, moment: datetime) -> Begun:
-    """Start a run. An earlier one of the stream that has not finished may write no more."""
-    lock(connection, "source", source)
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Who begins a run of what, and for how long it may be silent before another may take over."""
+
+    source: str
+    operation: str
+    kind: str = "changes"
+    holder: str = "?"
+    seconds: float = LEASE
+
+
+def begin_run(connection: Connection, tables: Tables, beginning: Beginning, moment: datetime) -> Begun:
+    """Start a run. Raises StreamBusy while another one holds the stream, StreamHalted when a person has to look at it, and
+    CursorLost when the stream stood somewhere once and nobody knows any more where."""
+    source, operation = beginning.source, beginning.operation
+    fence = leases.take(connection, tables, source, operation, beginning.holder, beginning.seconds)
+    reach(connection, "lease.taken")
     run, stream = tables.run, tables.stream
-    connection.execute(
-        update(run)
-        .where(run.c.source == source, run.c.operation == operation, run.c.status == "running")
-        .values(status="failed", finished_at=moment, error=INTERRUPTED)
+    of_stream = (run.c.source == source, run.c.operation == operation)
+    there = select(stream)
+    stands = connection.execute(there.where(stream.c.source == source, stream.c.operation == operation)).one_or_none()
+    if stands is not None and stands.halted_at is not None:
+        raise StreamHalted(str(stands.halt_reason))
+    if beginning.kind == "changes" and (stands is None or (stands.cursor is None and not stands.is_from_start)):
+        _make_sure_it_never_stood(connection, tables, of_stream)
+    interrupted = update(run).where(*of_stream, run.c.status == "running")
+    connection.execute(interrupted.values(status="failed", finished_at=moment, error=INTERRUPTED))
+    last = connection.execute(select(run.c.status).where(*of_stream).order_by(run.c.id.desc()).limit(1)).scalar()
+    row = {"source": source, "operation": operation, "kind": beginning.kind, "status": "running", "started_at": moment}
+    begun = insert(run).values(**row, holder=beginning.holder, fence=fence).returning(run.c.id)
+    run_id: int = connection.execute(begun).scalar_one()
+    cursor, cursor_key = (stands.cursor, stands.cursor_key) if stands else (None, None)
+    return Begun(run_id, cursor, fence, cursor_key, last == "failed")
+
+
+def _make_sure_it_never_stood(connection: Connection, tables: Tables, of_stream: Sequence[Any]) -> None:
+    run, ledger = tables.run, tables.ledger
+    stood = (
+        select(ledger.c.run_id).join(run, run.c.id == ledger.c.run_id).where(*of_stream, ledger.c.cursor.is_not(None))
     )
-    row = insert(run).values(source=source, operation=operation, started_at=moment, status="running")
-    run_id = connection.execute(row.returning(run.c.id)).scalar_one()
-    cursor = select(stream.c.cursor).where(stream.c.source == source, stream.c.operation == operation)
-    return Begun(run_id, connection.execute(cursor).scalar())
+    if connection.execute(stood.limit(1)).first() is not None:
+        raise CursorLost
+
+
+def set_cursor(
+    connection: Connection, tables: Tables, source: str, operation: str, cursor: str | None, moment: datetime
+) -> None:
+    """A person says where the stream goes on, None: from the beginning; whatever halted it is over.
+
+    Raises StreamBusy while a run goes on.
+    """
+    fence = leases.take(connection, tables, source, operation, "operator", LEASE)
+    stream = tables.stream
+    there = (stream.c.source == source, stream.c.operation == operation)
+    stands = {"cursor": cursor, "cursor_key": None, "is_from_start": cursor is None, "updated_at": moment}
+    free = {"halted_at": None, "halt_reason": None, "failures": 0, "due_at": None}
+    if connection.execute(update(stream).where(*there).values(**stands, **free)).rowcount == 0:
+        connection.execute(insert(stream).values(source=source, operation=operation, **stands))
+    leases.release(connection, tables, source, operation, fence)
+
+
+def hold(connection: Connection, tables: Tables, run_id: int) -> None:
+    """Make sure that this run may write to the end of this transaction. Raises RunSuperseded."""
+    run = tables.run
+    mine = select(run.c.source, run.c.operation, run.c.fence).where(run.c.id == run_id, run.c.status == "running")
+    found = connection.execute(mine).one_or_none()
+    if found is None:
+        raise RunSuperseded
+    leases.hold(connection, tables, found.source, found.operation, found.fence)
+
+
+def renew(connection: Connection, tables: Tables, run_id: int, seconds: float) -> None:
+    """A heartbeat: the run goes on. Raises RunSuperseded."""
+    run = tables.run
+    found = connection.execute(select(run.c.source, run.c.operation, run.c.fence).where(run.c.id == run_id)).one()
+    leases.renew(connection, tables, found.source, found.operation, found.fence, seconds)
 
 
 def record_progress(
     connection: Connection, tables: Tables, progress: Progress, fetched: int, landed: Landed, moment: datetime
 ) -> None:
     """The ledger's row of a page and the stream's cursor. Raises RunSuperseded when the run may not write any more."""
-    _move(connection, tables, progress.run_id, progress.cursor, moment)
+    reach(connection, "cursor.before")
+    _move(connection, tables, progress, moment)
+    reach(connection, "cursor.after")
     row = insert(tables.ledger).values(
         run_id=progress.run_id,
         page=progress.page,
@@ -79,16 +176,46 @@ def record_progress(
         unchanged=landed.unchanged,
         duplicate=landed.duplicate,
         quarantined=landed.quarantined,
+        cursor=progress.cursor,
         at=moment,
     )
     connection.execute(row)
+    reach(connection, "ledger.after")
 
 
-def finish_run(connection: Connection, tables: Tables, run_id: int, cursor: str | None, moment: datetime) -> None:
-    """The run came to its end, and the stream stands at `cursor`. Raises RunSuperseded."""
-    _move(connection, tables, run_id, cursor, moment)
+def finish_run(
+    connection: Connection,
+    tables: Tables,
+    progress: Progress,
+    moment: datetime,
+    fetched: int | None = None,
+    notes: Sequence[str] = (),
+) -> None:
+    """The run came to its end, and the stream stands where `progress` says. Raises RunSuperseded.
+
+    `fetched` is what the worker got from the source; the database refuses the end of a run whose ledger does not account for
+    all of it.
+    """
+    mine = _move(connection, tables, progress, moment)
+    reach(connection, "finish.moved")
+    sums = ledger_sums(connection, tables, progress.run_id)
+    ended = {**sums, "fetched": sums["fetched"] if fetched is None else fetched, "notes": list(notes) or None}
     run = tables.run
-    connection.execute(update(run).where(run.c.id == run_id).values(status="succeeded", finished_at=moment))
+    done = update(run).where(run.c.id == progress.run_id)
+    connection.execute(done.values(status="succeeded", finished_at=moment, **ended))
+    leases.release(connection, tables, mine.source, mine.operation, mine.fence)
+    reach(connection, "finish.recorded")
+
+
+def ledger_sums(connection: Connection, tables: Tables, run_id: int) -> dict[str, int]:
+    """What became of everything a run fetched so far."""
+    ledger = tables.ledger.c
+    names = ("fetched", "applied", "unchanged", "duplicate", "quarantined")
+    sums = select(*(func.coalesce(func.sum(ledger[name]), 0).label(name) for name in names))
+    return {
+        name: int(value)
+        for name, value in connection.execute(sums.where(ledger.run_id == run_id)).mappings().one().items()
+    }
 
 
 def has_run(connection: Connection, tables: Tables, source: str, operations: Collection[str]) -> bool:
@@ -98,22 +225,36 @@ def has_run(connection: Connection, tables: Tables, source: str, operations: Col
     return connection.execute(select(run.c.id).where(*ended).limit(1)).first() is not None
 
 
-def fail_run(connection: Connection, tables: Tables, run_id: int, error: str, moment: datetime) -> None:
-    """The run ended with an error; the stream stands where its last page left it."""
+def fail_run(
+    connection: Connection, tables: Tables, run_id: int, error: str, moment: datetime, notes: Sequence[str] = ()
+) -> None:
+    """The run ended with an error; the stream stands where its last page left it, and others may take it at once."""
     run = tables.run
-    failed = update(run).where(run.c.id == run_id, run.c.status == "running")
-    connection.execute(failed.values(status="failed", finished_at=moment, error=error))
+    mine = (run.c.id == run_id, run.c.status == "running")
+    told = {"status": "failed", "finished_at": moment, "error": error, "notes": list(notes) or None}
+    sums = ledger_sums(connection, tables, run_id)
+    failed = update(run).where(*mine).values(**told, **sums).returning(run.c.source, run.c.operation, run.c.fence)
+    found = connection.execute(failed).one_or_none()
+    if found is not None:
+        leases.release(connection, tables, found.source, found.operation, found.fence)
 
 
-def _move(connection: Connection, tables: Tables, run_id: int, cursor: str | None, moment: datetime) -> None:
+def _move(connection: Connection, tables: Tables, progress: Progress, moment: datetime) -> Any:
+    """The stream stands where `progress` says, and whoever moved it is alive. Raises RunSuperseded."""
     run, stream = tables.run, tables.stream
     mine = connection.execute(
-        select(run.c.source, run.c.operation).where(run.c.id == run_id, run.c.status == "running").with_for_update()
+        select(run.c.source, run.c.operation, run.c.fence)
+        .where(run.c.id == progress.run_id, run.c.status == "running")
+        .with_for_update()
     ).one_or_none()
     if mine is None:
         raise RunSuperseded
+    leases.hold(connection, tables, mine.source, mine.operation, mine.fence)
+    reach(connection, "fence.checked")
     there = (stream.c.source == mine.source, stream.c.operation == mine.operation)
-    moved = connection.execute(update(stream).where(*there).values(cursor=cursor, updated_at=moment))
+    stands: dict[str, Any] = {"cursor": progress.cursor, "cursor_key": progress.cursor_key, "updated_at": moment}
+    stands["is_from_start"] = progress.cursor is None
+    moved = connection.execute(update(stream).where(*there).values(**stands))
     if moved.rowcount == 0:
-        row = insert(stream).values(source=mine.source, operation=mine.operation, cursor=cursor, updated_at=moment)
-        connection.execute(row)
+        connection.execute(insert(stream).values(source=mine.source, operation=mine.operation, **stands))
+    return mine

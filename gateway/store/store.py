@@ -14,7 +14,8 @@ from gateway.store.entities import Stored
 from gateway.store.feed import Position, Reading, end_of_changes, read_changes
 from gateway.store.groups import Grouped, Groups, count_groups
 from gateway.store.issues import OpenIssue, open_issues
-from gateway.store.landing import Landing, land
+from gateway.store.landing import Also, Landing, land
+from gateway.store.points import reach
 from gateway.store.run_states import RunState, run_states
 from gateway.store.runs import Begun, Landed, Progress
 from gateway.store.search import Found, Search, find
@@ -68,13 +69,20 @@ class Store:
         """Let go of all connections; may be called twice."""
         self.database.close()
 
-    def land(self, landing: Landing, progress: Progress | None = None) -> Landed:
-        """Take one page in, by one transaction; with `progress` the run's cursor and ledger are in it too."""
-        landed = self.database.write(
-            lambda connection: land(connection, self.tables, self.registry, self.truth, landing, progress, self.clock())
-        )
+    def land(self, landing: Landing, progress: Progress | None = None, also: Also | None = None) -> Landed:
+        """Take one page in, by one transaction; with `progress` the run's cursor and ledger are in it too, and what `also` writes."""
+        landed = self.database.write(lambda connection: self.land_within(connection, landing, progress, also))
         self._tell()
         return landed
+
+    def land_within(
+        self, connection: Connection, landing: Landing, progress: Progress | None = None, also: Also | None = None
+    ) -> Landed:
+        """Take one page in, within a write transaction that does more than that."""
+        if progress is not None:
+            runs.hold(connection, self.tables, progress.run_id)
+            reach(connection, "landing.before")
+        return land(connection, self.tables, self.registry, self.truth, landing, progress, self.clock(), also)
 
     def answers(
         self, source: str, operation: str, key_texts: Sequence[str], embedded: Mapping[str, str] | None = None
@@ -154,22 +162,46 @@ class Store:
         """What is wrong in the data now, latest first."""
         return self.database.read(lambda connection: open_issues(connection, self.tables, source, limit))
 
-    def begin_run(self, source: str, operation: str) -> Begun:
-        """Start a run of a stream; an unfinished earlier one may write no more."""
-        begun = self.database.write(
-            lambda connection: runs.begin_run(connection, self.tables, source, operation, self.clock())
-        )
+    def begin_run(
+        self, source: str, operation: str, kind: str = "changes", holder: str = "?", seconds: float = runs.LEASE
+    ) -> Begun:
+        """Start a run of a stream. Raises StreamBusy while another one goes on, StreamHalted when a person has to look."""
+        beginning = runs.Beginning(source, operation, kind, holder, seconds)
+        begun = self.database.write(lambda connection: runs.begin_run(connection, self.tables, beginning, self.clock()))
         self._tell()
         return begun
 
-    def finish_run(self, run_id: int, cursor: str | None) -> None:
-        """The run came to its end and the stream stands at `cursor`. Raises RunSuperseded."""
-        self.database.write(lambda connection: runs.finish_run(connection, self.tables, run_id, cursor, self.clock()))
+    def set_cursor(self, source: str, operation: str, cursor: str | None) -> None:
+        """A person says from where the stream goes on, None: from the beginning. Raises StreamBusy while a run goes on."""
+        self.database.write(
+            lambda connection: runs.set_cursor(connection, self.tables, source, operation, cursor, self.clock())
+        )
+
+    def renew_run(self, run_id: int, seconds: float = runs.LEASE) -> None:
+        """A heartbeat: the run goes on. Raises RunSuperseded."""
+        self.database.write(lambda connection: runs.renew(connection, self.tables, run_id, seconds))
+
+    def finish_run(
+        self,
+        run_id: int,
+        cursor: str | None,
+        fetched: int | None = None,
+        notes: Sequence[str] = (),
+        cursor_key: str | None = None,
+    ) -> None:
+        """The run came to its end and the stream stands at `cursor`. Raises RunSuperseded; what the ledger does not account
+        for is refused by the database."""
+        progress = Progress(run_id, 0, cursor, cursor_key)
+        self.database.write(
+            lambda connection: runs.finish_run(connection, self.tables, progress, self.clock(), fetched, notes)
+        )
         self._tell()
 
-    def fail_run(self, run_id: int, error: str) -> None:
+    def fail_run(self, run_id: int, error: str, notes: Sequence[str] = ()) -> None:
         """The run ended with an error, told without secrets; the stream stands where its last page left it."""
-        self.database.write(lambda connection: runs.fail_run(connection, self.tables, run_id, error, self.clock()))
+        self.database.write(
+            lambda connection: runs.fail_run(connection, self.tables, run_id, error, self.clock(), notes)
+        )
         self._tell()
 
     def end_of_changes(self) -> Position:

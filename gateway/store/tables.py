@@ -12,17 +12,21 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
-from gateway.store.columns import KEY, PLAIN, Instant, column_type, current_type
+from gateway.store import receipt_tables
+from gateway.store import stream_tables as made
+from gateway.store.columns import KEY, PLAIN, Instant, Packed, column_type, current_type
 from schema.names import snake
 from schema.registry import OWNER, Entity, Registry
 
+ANONYMOUS = text("substr(target, 1, 1) = '~'")
+"""That a link leads to something that nobody identified."""
 LONGEST_NAME = 63
 """Characters PostgreSQL keeps of a name."""
 
@@ -36,18 +40,27 @@ class Tables:
     link: Table
     current: Mapping[str, Table]
     current_link: Table
+    history: Table
     landing: Table
+    arrival: Table
     answer: Table
     identity: Table
     agency_ordinal: Table
     agency_serial: Table
     issue: Table
     stream: Table
+    lease: Table
     run: Table
     ledger: Table
     quarantine: Table
+    mapping_task: Table
+    shape: Table
+    comparison: Table
+    shadow: Table
     change: Table
     made_by: Table
+    delivery: Table
+    delivery_record: Table
 
 
 def make_tables(registry: Registry) -> Tables:
@@ -59,18 +72,27 @@ def make_tables(registry: Registry) -> Tables:
         link=_link(metadata),
         current={entity.name: _current(metadata, registry, entity) for entity in registry.entities.values()},
         current_link=_current_link(metadata),
+        history=_history(metadata),
         landing=_landing(metadata),
+        arrival=_arrival(metadata),
         answer=_answer(metadata),
         identity=_identity(metadata),
         agency_ordinal=_agency_ordinal(metadata),
         agency_serial=_agency_serial(metadata),
         issue=_issue(metadata),
-        stream=_stream(metadata),
-        run=_run(metadata),
-        ledger=_ledger(metadata),
-        quarantine=_quarantine(metadata),
+        stream=made.stream_table(metadata),
+        lease=made.lease_table(metadata),
+        run=made.run_table(metadata),
+        ledger=made.ledger_table(metadata),
+        quarantine=made.quarantine_table(metadata),
+        mapping_task=made.mapping_task_table(metadata),
+        shape=made.shape_table(metadata),
+        comparison=made.comparison_table(metadata),
+        shadow=made.shadow_table(metadata),
         change=_change(metadata),
         made_by=_made_by(metadata),
+        delivery=receipt_tables.delivery_table(metadata),
+        delivery_record=receipt_tables.delivery_record_table(metadata),
     )
 
 
@@ -131,7 +153,7 @@ def _link(metadata: MetaData) -> Table:
         Column("relation", KEY, primary_key=True),
         Column("target", KEY, primary_key=True),
         Index("link_target", "entity", "relation", "target"),
-        Index("link_of_source", "source", "target"),
+        Index("link_anonymous", "source", "target", postgresql_where=ANONYMOUS, sqlite_where=ANONYMOUS),
     )
 
 
@@ -170,6 +192,29 @@ def _current_link(metadata: MetaData) -> Table:
     )
 
 
+def _history(metadata: MetaData) -> Table:
+    """Everything a source told of an entity that it does not tell now, each as the row it was or would have been.
+
+    The source's own time and number of change say when it held, `recorded_at` and `superseded_at` when the store said so; they
+    are equal for what came too late to hold at all.
+    """
+    return Table(
+        "history",
+        metadata,
+        Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+        Column("entity", KEY, nullable=False),
+        Column("key", KEY, nullable=False),
+        Column("source", KEY, nullable=False),
+        Column("source_updated_at", Instant),
+        Column("change_no", BigInteger),
+        Column("record_digest", Text, nullable=False),
+        Column("recorded_at", Instant, nullable=False),
+        Column("superseded_at", Instant, nullable=False),
+        Column("row", PLAIN, nullable=False),
+        Index("history_of", "entity", "key", "source"),
+    )
+
+
 def _landing(metadata: MetaData) -> Table:
     """Payloads as they arrived, each kept once."""
     return Table(
@@ -179,9 +224,27 @@ def _landing(metadata: MetaData) -> Table:
         Column("source", KEY, nullable=False),
         Column("operation", KEY, nullable=False),
         Column("media_type", Text, nullable=False),
-        Column("raw", LargeBinary, nullable=False),
+        Column("raw", Packed, nullable=False),
         Column("received_at", Instant, nullable=False),
         Column("run_id", ForeignKey("run.id")),
+    )
+
+
+def _arrival(metadata: MetaData) -> Table:
+    """Each time a payload arrived: from where, in which run, and, where it answers a lookup, which texts were asked for."""
+    return Table(
+        "arrival",
+        metadata,
+        Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+        Column("digest", ForeignKey("landing.digest"), nullable=False),
+        Column("source", KEY, nullable=False),
+        Column("operation", KEY, nullable=False),
+        Column("received_at", Instant, nullable=False),
+        Column("run_id", ForeignKey("run.id")),
+        Column("mapping_version", Text, nullable=False),
+        Column("asked", PLAIN),
+        Index("arrival_of", "source", "operation"),
+        Index("arrival_digest", "digest"),
     )
 
 
@@ -269,69 +332,6 @@ def _made_by(metadata: MetaData) -> Table:
         metadata,
         Column("entity", KEY, primary_key=True),
         Column("truth", Text, nullable=False),
-    )
-
-
-def _stream(metadata: MetaData) -> Table:
-    """How far one `changes` operation has been read."""
-    return Table(
-        "stream",
-        metadata,
-        Column("source", KEY, primary_key=True),
-        Column("operation", KEY, primary_key=True),
-        Column("cursor", Text),
-        Column("updated_at", Instant, nullable=False),
-    )
-
-
-def _run(metadata: MetaData) -> Table:
-    return Table(
-        "run",
-        metadata,
-        Column("id", Integer, primary_key=True),
-        Column("source", KEY, nullable=False),
-        Column("operation", KEY, nullable=False),
-        Column("started_at", Instant, nullable=False),
-        Column("finished_at", Instant),
-        Column("status", Text, nullable=False),
-        Column("error", Text),
-        CheckConstraint("status IN ('running', 'succeeded', 'failed')", name="run_status"),
-        Index("run_of_stream", "source", "operation"),
-    )
-
-
-def _ledger(metadata: MetaData) -> Table:
-    """What became of the records of each page of a run; it must balance."""
-    return Table(
-        "ledger",
-        metadata,
-        Column("run_id", ForeignKey("run.id"), primary_key=True),
-        Column("page", Integer, primary_key=True, autoincrement=False),
-        Column("fetched", Integer, nullable=False),
-        Column("applied", Integer, nullable=False),
-        Column("unchanged", Integer, nullable=False),
-        Column("duplicate", Integer, nullable=False),
-        Column("quarantined", Integer, nullable=False),
-        Column("at", Instant, nullable=False),
-        CheckConstraint("fetched = applied + unchanged + duplicate + quarantined", name="ledger_balances"),
-    )
-
-
-def _quarantine(metadata: MetaData) -> Table:
-    """Records that were not taken, each kept once for each version of the mapping that refused it."""
-    return Table(
-        "quarantine",
-        metadata,
-        Column("source", KEY, primary_key=True),
-        Column("operation", KEY, primary_key=True),
-        Column("entity", KEY, primary_key=True),
-        Column("record_digest", Text, primary_key=True),
-        Column("mapping_version", Text, primary_key=True),
-        Column("run_id", ForeignKey("run.id")),
-        Column("payload", PLAIN, nullable=False),
-        Column("reason", Text, nullable=False),
-        Column("step", Text, nullable=False),
-        Column("at", Instant, nullable=False),
     )
 
 

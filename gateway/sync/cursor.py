@@ -38,52 +38,60 @@ def write_cursor(value: Any) -> str | None:
 
 
 def before(value: Any, overlap: float) -> Any:
-    """Where to read from again: times go back by the overlap, in seconds; everything else is read inclusively anyway."""
-    return value - timedelta(seconds=overlap) if isinstance(value, date) else value
+    """Where to read from again: times go back by the overlap in seconds, numbers by so many; texts are read inclusively anyway."""
+    if isinstance(value, date):
+        return value - timedelta(seconds=overlap)
+    return value - int(overlap) if isinstance(value, int) else value
 
 
 @dataclass(slots=True)
 class Reached:
     """How far a run has come from `start`.
 
-    While records come in the order of their cursor, what was read is a safe place to go on from. When they do not, only the
-    end of the run is, because something earlier may be on any page still to come. A time in the future is never a safe
-    place: what changes until then would be passed over.
+    Only what the source itself told is ever a place to go on from. Of times, none that was still to come when it was asked
+    for, and none behind the first page that came within the `overlap` of then: what is committed late beside it could
+    otherwise be older than the next run reads again. `limit`: nothing behind it is a place either. `is_ordered`: every record
+    so far came at or behind the one before it.
     """
 
     start: Any
+    overlap: float = 0.0
     greatest: Any = None
     last: Any = None
     is_ordered: bool = True
-    received_at: datetime | None = None
+    is_at_edge: bool = False
+    limit: datetime | None = None
 
-    def add(self, values: Sequence[Any], received_at: datetime) -> None:
+    def add(self, values: Sequence[Any], asked_at: datetime) -> None:
         """Take the cursor values of a page into account, in their order."""
-        self.received_at = received_at
+        latest = asked_at if self.limit is None else min(asked_at, self.limit)
         for value in values:
             if self.last is not None and value < self.last:
                 self.is_ordered = False
             self.last = value
-            if self.greatest is None or value > self.greatest:
+            if (
+                not self.is_at_edge
+                and (self.greatest is None or value > self.greatest)
+                and not _is_behind(value, latest)
+            ):
                 self.greatest = value
+        edge = asked_at - timedelta(seconds=self.overlap)
+        self.is_at_edge = self.is_at_edge or (self.overlap > 0 and any(_is_behind(value, edge) for value in values))
 
-    def so_far(self) -> Any:
-        """Where the next run may start if this one ends here."""
-        return self._furthest() if self.is_ordered else self.start
+    def go_back(self) -> None:
+        """The pages that follow are read from an earlier place."""
+        self.last = None
 
-    def at_end(self, read_whole: bool) -> Any:
-        """Where the next run may start if nothing more is there; `read_whole` when that is certain."""
-        return self._furthest() if self.is_ordered or read_whole else self.start
-
-    def _furthest(self) -> Any:
+    @property
+    def furthest(self) -> Any:
+        """The greatest value that was told, never before the start."""
         if self.greatest is None:
             return self.start
-        furthest = min(self.greatest, _now_as(self.greatest, self.received_at))
-        return furthest if self.start is None else max(self.start, furthest)
+        return self.greatest if self.start is None else max(self.start, self.greatest)
 
 
-def _now_as(value: Any, received_at: datetime | None) -> Any:
-    """When the page was received, in the kind of `value`; the value itself when it is no time."""
-    if received_at is None or not isinstance(value, date):
-        return value
-    return received_at if isinstance(value, datetime) else received_at.date()
+def _is_behind(value: Any, moment: datetime) -> bool:
+    """Whether a time is later than a moment; nothing else is."""
+    if isinstance(value, datetime):
+        return value > moment
+    return isinstance(value, date) and value > moment.date()

@@ -1,28 +1,34 @@
 """One run of one `changes` operation: page after page into the store, each page one transaction, until there is no more."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import timedelta
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapters.errors import SourceError
 from adapters.mapping.model import ChangesRole, OperationMapping, SourceMapping
-from adapters.mapping.record import is_gone, map_record, record_digest
 from adapters.source import Call, Page, Source
-from gateway.store.store import Landed, Landing, Progress, Store
+from gateway.store.runs import LEASE, Begun, RunSuperseded
+from gateway.store.store import Landed, Progress, Store
 from gateway.sync.cursor import CannotAdvance, Reached, before, read_cursor, write_cursor
-from schema.formats import CHINA_TIME
+from gateway.sync.pages import Pages
+from gateway.sync.walks import ByNumber, ByPlace, BySince, Disordered, Heard, Question, Walk
+from gateway.sync.ways import following, is_by_token, is_numbered, same_text
 from schema.identity import HashId
 
-REPEATED = "来源又给出了已读过的一页，到此为止"
+One = TypeVar("One")
+Other = TypeVar("Other")
 
 
 @dataclass(frozen=True, slots=True)
 class PageReport:
-    """A page that is in the store, or, with a `note`, what is worth saying about one that is not."""
+    """A page that is in the store, or, with a `note`, what is worth saying about one that is not. `expected`: how many records
+    the source says there are."""
 
     source: str
     operation: str
@@ -30,6 +36,7 @@ class PageReport:
     landed: Landed
     cursor: str | None
     note: str = ""
+    expected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,15 @@ class RunResult:
         return f"{self.pages} 页 {self.fetched} 条：{counts}；游标 {self.cursor or '无'}"
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a run is made: by whom, how long it may be silent before another takes over, and whether bad pages are let in."""
+
+    holder: str = "?"
+    lease: float = LEASE
+    lets_bad_in: bool = False
+
+
 async def run_changes(
     source: Source,
     mapping: SourceMapping,
@@ -56,23 +72,61 @@ async def run_changes(
     store: Store,
     hash_id: HashId,
     report: Callable[[PageReport], None],
+    manner: Manner = Manner(),
 ) -> RunResult:
     """Read a stream from where it stands to its end. What fails is recorded and raised; the next run goes on from there.
 
-    Raises SourceError, CannotAdvance, RunSuperseded when a later run of the stream has begun, and what the store raises.
+    Raises SourceError, CannotAdvance, StreamBusy, StreamHalted, RunSuperseded when the lease is lost, and what the store raises.
     """
     what = mapping.operations[operation]
     if what.changes is None or what.written.page is None:
         raise ValueError(f"{mapping.name}.{operation} 不是 changes 操作")
-    begun = await asyncio.to_thread(store.begin_run, mapping.name, operation)
+    begun = await asyncio.to_thread(
+        store.begin_run, mapping.name, operation, holder=manner.holder, seconds=manner.lease
+    )
+    run: _Run | None = None
     try:
-        reached = Reached(read_cursor(what.changes.cursor, begun.cursor))
-        run = _Run(source, mapping, what, what.changes, store, hash_id, report, begun.run_id, reached)
-        return await run.read()
+        async with alive(store, begun.run_id, manner.lease):
+            pages = Pages(mapping, what, what.changes, hash_id, manner.lets_bad_in)
+            run = _Run(source, mapping, what, what.changes, store, pages, report, begun)
+            return await run.read()
     except Exception as error:
         with suppress(SQLAlchemyError):  # the error that matters is the first
-            await asyncio.to_thread(store.fail_run, begun.run_id, _told(error))
+            notes = run.notes if run else []
+            await asyncio.to_thread(store.fail_run, begun.run_id, told(error), notes)
         raise
+
+
+@asynccontextmanager
+async def alive(store: Store, run_id: int, lease: float) -> AsyncIterator[None]:
+    """Heartbeats while a run goes on, three in the time of its lease. A run whose lease is lost is ended: RunSuperseded."""
+    here = asyncio.current_task()
+    lost = False
+
+    async def beat() -> None:
+        nonlocal lost
+        while True:
+            await asyncio.sleep(lease / 3)
+            try:
+                await asyncio.to_thread(store.renew_run, run_id, lease)
+            except RunSuperseded:
+                lost = True
+                assert here is not None
+                here.cancel()
+                return
+            except SQLAlchemyError:
+                continue  # the next page is refused if that lasts too long
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not lost or (here is not None and here.uncancel() > 0):
+            raise
+        raise RunSuperseded from None
+    finally:
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
 
 
 @dataclass(slots=True)
@@ -82,19 +136,42 @@ class _Run:
     operation: OperationMapping
     role: ChangesRole
     store: Store
-    hash_id: HashId
+    pages: Pages
     report: Callable[[PageReport], None]
-    run_id: int
-    reached: Reached
+    begun: Begun
     landed: list[Landed] = field(default_factory=list)
+    fetched: int = 0
+    told: int = 0
+    notes: list[str] = field(default_factory=list)
+    expected: int | None = None
+    asking: float = 0.0
+    start: Any = None
+    reached: Reached = field(default_factory=lambda: Reached(None))
+    walk: Walk = field(init=False)
+
+    def __post_init__(self) -> None:
+        cursor = self.begun.cursor
+        self.start = cursor if is_by_token(self.operation) else read_cursor(self.role.cursor, cursor)
+        self.reached = Reached(self.start, self.role.overlap)
+        self.walk = self._first_walk()
 
     async def read(self) -> RunResult:
-        """Page after page, then the run is finished."""
-        read_whole = await (self._by_number() if _counts_pages(self.mapping, self.operation) else self._by_cursor())
-        cursor = write_cursor(self.reached.at_end(read_whole))
-        await asyncio.to_thread(self.store.finish_run, self.run_id, cursor)
+        """Page after page, pass after pass, then the run is finished."""
+        question = self.walk.question
+        while question is not None:
+            await self._pass(question)
+            self.walk.end_pass(sum(landed.applied for landed in self.landed[self.told :]))
+            self.told = len(self.landed)
+            self._note()
+            question = self.walk.question
+        cursor, key = self._stands(at_end=True)
+        self._reach("finish.before")
+        await asyncio.to_thread(
+            self.store.finish_run, self.begun.run_id, cursor, self.fetched, self.notes, cursor_key=key
+        )
+        self._reach("finish.after")
         return RunResult(
-            fetched=sum(landed.fetched for landed in self.landed),
+            fetched=self.fetched,
             applied=sum(landed.applied for landed in self.landed),
             unchanged=sum(landed.unchanged for landed in self.landed),
             duplicate=sum(landed.duplicate for landed in self.landed),
@@ -103,120 +180,140 @@ class _Run:
             cursor=cursor,
         )
 
-    async def _by_number(self) -> bool:
-        """Pages one, two, three from the same place, by the total or to a short page. Whether everything was read."""
+    async def _pass(self, question: Question) -> None:
+        """From a question to where the way ends, or leads back; the next page is asked for while one is landing."""
+        page = await self._call(question)
+        while True:
+            if question.goes_back:
+                self.reached.go_back()
+            landing, heard = await asyncio.to_thread(self.pages.read, page)
+            self.expected = page.total
+            try:
+                is_new = self.walk.hear(heard)
+            except Disordered:
+                self.walk = ByNumber(self._since(), self._size, self._first())
+                self.walk.notes.append(str(Disordered.__doc__) + "：改为从头逐页读")
+                is_new = True
+            self._note()
+            following = self.walk.question
+            if not is_new:
+                return
+            self.fetched += len(page.records)
+            self._take(heard, page)
+            cursor, key = self._stands()
+            landed = self._land(landing, Progress(self.begun.run_id, len(self.landed) + 1, cursor, key))
+            if following is None:
+                await landed
+                return
+            question, (_, page) = following, await _together(landed, self._call(following))
+
+    def _take(self, heard: Heard, page: Page) -> None:
+        """Note how far the page leads. Pages by number are only as fresh as the first of them: what came late to one already
+        read has pushed others out of sight."""
+        asked_at = page.received_at - timedelta(seconds=self.asking)
+        if isinstance(self.walk, ByNumber) and self.reached.limit is None:
+            self.reached.limit = asked_at
+        self.reached.add(heard.told, asked_at)
+
+    def _first_walk(self) -> Walk:
+        since = self._since()
+        if is_by_token(self.operation):
+            return ByPlace(None, self._size, by_token=True, place=self.start)
+        if self.mapping.connect.kind == "sql":
+            return ByPlace(since, self._size, place=self._resumed())
+        if is_numbered(self.operation) and not self.role.ascending:
+            return ByNumber(since, self._size, self._first())
+        first = self._first() if is_numbered(self.operation) else None
+        cursor = self.role.cursor
+        return BySince(since, self._size, cursor.name, same_text(cursor), following, first)
+
+    def _since(self) -> Any:
+        return None if is_by_token(self.operation) else before(self.start, self.role.overlap)
+
+    def _resumed(self) -> str | None:
+        """Where the run before this one was cut short, if the mapping is still the same."""
+        version, _, place = (self.begun.cursor_key or "").partition(" ")
+        return place if self.begun.was_cut_short and version == self.mapping.version else None
+
+    def _stands(self, at_end: bool = False) -> tuple[str | None, str | None]:
+        """The cursor up to which everything is in, and the place of the last row. A run that went on in the middle leaves what
+        came late before that place to the next one, which reads from the start of this one again."""
+        walk = self.walk
+        if is_by_token(self.operation):
+            return walk.place, None
+        is_safe = walk.is_whole if at_end else walk.is_settled and self.reached.is_ordered
+        if at_end and self._resumed() is not None:
+            is_safe = False
+        key = f"{self.mapping.version} {walk.place}" if walk.place and not at_end else None
+        return write_cursor(self.reached.furthest if is_safe else self.start), key
+
+    def _first(self) -> int:
         paging = self.operation.written.page
         assert paging is not None
-        since = self._print(before(self.reached.start, self.role.overlap))
-        from_nought = self.mapping.connect.kind == "sql" and "first" not in paging.model_fields_set
-        first = 0 if from_nought else paging.first
-        seen: set[str] = set()
-        while True:
-            page = await self._call(since, first + len(self.landed))
-            digest = record_digest({"records": page.records})
-            if digest in seen:
-                self._say(Landed(), REPEATED)
-                return False
-            seen.add(digest)
-            await self._land(page)
-            asked = len(self.landed) * paging.size
-            if len(page.records) < paging.size if page.total is None else asked >= page.total:
-                break
-        fetched = sum(landed.fetched for landed in self.landed)
-        if page.total is not None and fetched != page.total:
-            self._say(Landed(), f"来源说共 {page.total} 条，实得 {fetched} 条")
-        return page.total is None or fetched >= page.total
-
-    async def _by_cursor(self) -> bool:
-        """Each page from the last value of the one before, inclusive, to a short page. Everything was read."""
-        size = self._size
-        since = before(self.reached.start, self.role.overlap)
-        while True:
-            page = await self._call(self._print(since), None)
-            values = await self._land(page)
-            if len(page.records) < size:
-                return True
-            since = self._following(since, values)
-
-    def _following(self, since: Any, values: Sequence[Any]) -> Any:
-        """The last value of a full page, which has to lie behind where the page started."""
-        name, size = self.role.cursor.name, self._size
-        if not values:
-            raise CannotAdvance(f"整页 {size} 条记录都没有 {name}，无法继续")
-        if since is None or (values[-1] > since and self._print(values[-1]) != self._print(since)):
-            return values[-1]
-        if max(values) > since:
-            raise CannotAdvance(f"记录没有按 {name} 升序给出，无法从一页的末尾继续")
-        raise CannotAdvance(
-            f"整页 {size} 条记录的 {name} 都是 {self._print(since)}，无法越过；请加大 page.size（现为 {size}）"
-        )
+        return paging.first
 
     @property
     def _size(self) -> int:
-        assert self.operation.written.page is not None
-        return self.operation.written.page.size
+        paging = self.operation.written.page
+        assert paging is not None
+        return paging.size
 
-    async def _call(self, since: str | None, number: int | None) -> Page:
-        timeout = self.mapping.connect.timeout
-        return await self.source.call(Call(self.operation.name, timeout, since=since, page=number, size=self._size))
+    async def _call(self, question: Question) -> Page:
+        self._reach("fetch.before")
+        print_key = self.role.cursor.print_key
+        assert print_key is not None
+        since = None if question.since is None else print_key(question.since)
+        call = Call(
+            self.operation.name,
+            self.mapping.connect.timeout,
+            since=since,
+            page=question.page,
+            size=question.size,
+            cursor=question.place,
+        )
+        begun = time.monotonic()
+        page = await self.source.call(call)
+        self.asking = time.monotonic() - begun
+        self._reach("fetch.after")
+        return page
 
-    async def _land(self, page: Page) -> list[Any]:
-        """Put one page into the store, with cursor and ledger; returns its cursor values in their order."""
-        landing, values = await asyncio.to_thread(self._map, page)
-        self.reached.add(values, page.received_at)
-        progress = Progress(self.run_id, len(self.landed) + 1, write_cursor(self.reached.so_far()))
+    async def _land(self, landing: Any, progress: Progress) -> None:
+        """Put one page into the store, with cursor and ledger."""
+        self._reach("page.before")
         landed = await asyncio.to_thread(self.store.land, landing, progress)
+        self._reach("page.done")
         self.landed.append(landed)
         self._say(landed, "")
-        return values
 
-    def _map(self, page: Page) -> tuple[Landing, list[Any]]:
-        told_on = page.received_at.astimezone(CHINA_TIME).date()
-        mapped = [map_record(self.mapping, self.role.entity, record, self.hash_id, told_on) for record in page.records]
-        landing = Landing(
-            source=self.mapping.name,
-            operation=self.operation.name,
-            raw=page.raw,
-            media_type=page.media_type,
-            received_at=page.received_at,
-            mapped=mapped,
-            mapping_version=self.mapping.version,
-            gone=frozenset(i for i, record in enumerate(page.records) if is_gone(record, self.role.deleted)),
-            records=page.records,
-        )
-        name = self.role.cursor.name
-        values = (one.provenance.get(name, one.values.get(name)) for one in mapped)
-        return landing, [value for value in values if value is not None]
+    def _note(self) -> None:
+        for note in self.walk.notes:
+            if note not in self.notes:
+                self.notes.append(note)
+                self._say(Landed(), note)
 
-    def _print(self, value: Any) -> str | None:
-        """A cursor value as the source writes it."""
-        assert self.role.cursor.print_key is not None
-        return None if value is None else self.role.cursor.print_key(value)
+    def _reach(self, name: str) -> None:
+        self.store.database.points(name)
 
     def _say(self, landed: Landed, note: str) -> None:
-        cursor = write_cursor(self.reached.so_far())
-        self.report(PageReport(self.mapping.name, self.operation.name, len(self.landed), landed, cursor, note))
+        cursor, _ = self._stands()
+        name = self.operation.name
+        self.report(PageReport(self.mapping.name, name, len(self.landed), landed, cursor, note, self.expected))
 
 
-def _counts_pages(mapping: SourceMapping, operation: OperationMapping) -> bool:
-    """Whether pages are asked for by number: databases always are, others when the request has a place for it."""
-    request = operation.written.request
-    trees = (request.query, request.json_body, request.form, request.message)
-    return mapping.connect.kind == "sql" or any(_mentions(tree, "$page") for tree in trees)
+async def _together(landing: Awaitable[One], following: Coroutine[Any, Any, Other]) -> tuple[One, Other]:
+    """Both results. What `following` asks for is on its way while `landing` goes on, and given up when that fails."""
+    asking = asyncio.create_task(following)
+    try:
+        return await landing, await asking
+    finally:
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
 
 
-def _mentions(tree: object, word: str) -> bool:
-    if isinstance(tree, Mapping):
-        return any(_mentions(value, word) for value in tree.values())
-    if isinstance(tree, list):
-        return any(_mentions(value, word) for value in tree)
-    return tree == word
-
-
-def _told(error: Exception) -> str:
+def told(error: Exception) -> str:
     """The error for the record: never a source's own words, which may carry hosts, SQL or names."""
     if isinstance(error, SourceError):
         return f"{error.code}：{error.public_message}"
-    if isinstance(error, CannotAdvance):
+    if isinstance(error, (CannotAdvance, RunSuperseded)):
         return str(error)
     return f"内部错误：{type(error).__name__}"

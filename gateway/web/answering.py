@@ -61,7 +61,8 @@ class Answering:
             if not is_free:
                 raise overloaded("heavy")
             kept_back = min(MOST_MARGIN, deadline.left * MARGIN)
-            context = RequestContext(Deadline(deadline.at - kept_back), explain=told.is_explained, trace=told.is_traced)
+            until = Deadline(deadline.at - kept_back)
+            context = RequestContext(until, explain=told.is_explained, trace=told.is_traced, deliverer=told.deliverer)
             try:
                 ready = engine.ask(text, asked.variables, name, context, told.in_parts)
                 if isinstance(ready, Result):

@@ -28,6 +28,7 @@ from gateway.log import TRACE, logger
 from gateway.settings import Settings
 from gateway.web.admission import RETRY_AFTER, Admission
 from gateway.web.answering import OTHER, Answering
+from gateway.web.delivery_access import DeliveryAccess
 from gateway.web.documents import Documents
 from gateway.web.events import EventStream
 from gateway.web.headers import HttpRequest
@@ -73,9 +74,10 @@ class Endpoint:
         documents: Documents,
         answering: Answering,
         live: Live,
+        access: DeliveryAccess | None = None,
     ) -> None:
         self.settings, self.page, self.admission = settings, page, admission
-        self.documents, self.answering, self.live = documents, answering, live
+        self.documents, self.answering, self.live, self.access = documents, answering, live, access
         self.takes_usual = not settings.allowed_hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -146,7 +148,8 @@ class Endpoint:
             asked = parse_request(await read_body(request.stream(), length, largest, patience))
         if is_for_events and (stream := await self._events(request, asked, is_read, deadline, seen)) is not None:
             return stream
-        told = wanted(request, self.settings.allow_explain, self.settings.federated_tracing)
+        deliverer = self.access.deliverer(request) if self.access and not is_read else None
+        told = wanted(request, self.settings.allow_explain, self.settings.federated_tracing, deliverer)
         return await self._answer(told, asked, deadline, seen)
 
     async def _events(

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from starlette.requests import Request
 
+from gateway.context import Deliverer
 from gateway.web.negotiation import media_type, takes_events, takes_parts
 
 PLAIN_JSON = frozenset((b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"))
@@ -31,6 +32,7 @@ class Wanted(NamedTuple):
     is_explained: bool = False
     is_traced: bool = False
     in_parts: bool = False
+    deliverer: Deliverer | None = None
 
     @property
     def is_read(self) -> bool:
@@ -38,8 +40,8 @@ class Wanted(NamedTuple):
         return self.method != "POST"
 
 
-def wanted(request: Request, may_explain: bool, may_trace: bool) -> Wanted:
-    """What a request wants."""
+def wanted(request: Request, may_explain: bool, may_trace: bool, deliverer: Deliverer | None) -> Wanted:
+    """What a request wants, for whoever delivers by it."""
     headers = request.headers
     accept = headers.get("accept")
     return Wanted(
@@ -50,6 +52,7 @@ def wanted(request: Request, may_explain: bool, may_trace: bool) -> Wanted:
         may_explain and headers.get("x-explain") == "1",
         may_trace and headers.get(TRACE_HEADER) == "ftv1",
         takes_parts(accept),
+        deliverer,
     )
 
 

@@ -14,10 +14,22 @@ WINDOW_OF_FAILURES = 4
 is no help."""
 LONGEST_PAUSE = 4
 """How many times the first pause the pause between probes may become; each failed probe doubles it."""
+SILENCE = 0.75
+"""Seconds after which a call that is not answered tells something, unless the source is known to take longer."""
+PATIENCE = 1.5
+"""So many times the slowest of its latest answers a source may take before its silence tells anything."""
+REMEMBERED = 30.0
+"""Seconds that the slowest answer is remembered for at least, and twice as long at most."""
+SILENT_ARE_ENOUGH = 2
+"""Silent calls that open it. One alone may have asked for the one record that the source cannot find an end with: then
+whoever comes next is a probe."""
 
 
 class Breaker:
-    """`failures` in a row open it for `pause` seconds; so do calls that have all been waiting longer than `slow`.
+    """`failures` in a row open it for `pause` seconds; so do `failures` calls that have all been waiting longer than `slow`.
+
+    Without `slow` the bound follows the source's own pace (`bound`), two calls are enough, and one of them that is
+    answered after all shuts it again: the source is slow and alive, and `bound` has learnt how slow.
 
     What the caller saw is told with `end`: True for an answer (a refusal is one), False for a failure, None when nobody
     knows, because the caller left. Calls begun before the latest opening no longer count.
@@ -34,7 +46,7 @@ class Breaker:
     ) -> None:
         self._failures, self._first_pause, self._slow = failures, pause, slow
         self._enough_of_window = failures * WINDOW_OF_FAILURES
-        self._stalled_are_enough = min(failures, most_at_once)
+        self._silent_are_enough = min(failures, most_at_once, SILENT_ARE_ENOUGH if slow is None else failures)
         self._now, self._told = now, told
         self._pause = pause
         self._open_until: float | None = None
@@ -43,30 +55,54 @@ class Breaker:
         self._number = self._oldest_that_counts = 0
         self._in_a_row, self._first_of_row, self._last_answer = 0, 0.0, 0.0
         self._window = [0.0, 0, 0]
+        self._slowest = [0.0, 0.0, 0.0]
+        self._is_soft = False
+        """Whether it is open for nothing but silence, so that any answer shuts it."""
 
     @property
     def state(self) -> State:
-        """Half-open from the end of the pause until a probe has told."""
+        """Half-open from the end of the pause until a probe has told, and while one call is silent."""
         if self._open_until is None:
-            return "closed"
-        return "open" if self._now() < self._open_until else "half-open"
+            silent = self._silent() if self._begun else 0
+            if silent < self._silent_are_enough:
+                return "half-open" if silent and self._slow is None else "closed"
+            self._open(is_soft=self._slow is None)
+        return "open" if self._now() < self._open_until else "half-open"  # type: ignore[operator]
+
+    @property
+    def bound(self) -> float:
+        """Seconds after which a call that is not answered is silent."""
+        if self._slow is not None:
+            return self._slow
+        began, before, since = self._slowest
+        age = self._now() - began
+        slowest = max(before, since) if age < REMEMBERED else since if age < 2 * REMEMBERED else 0.0
+        return max(SILENCE, PATIENCE * slowest)
 
     def refuses(self) -> float | None:
         """Seconds until it is worth asking again, when no call may begin now; None when one may."""
-        if self._open_until is None:
-            if self._slow is None or not self._begun or not self._is_stalled():
-                return None
-            self._open()
-        left = self._open_until - self._now()  # type: ignore[operator]
-        if left > 0:
-            return left
-        return self._pause if self._probe is not None else None
+        state = self.state
+        if state == "closed" or (state == "half-open" and self._probe is None):
+            return None
+        return self._pause if state == "half-open" else self._open_until - self._now()  # type: ignore[operator]
+
+    def refuses_to_join(self) -> float | None:
+        """The same for somebody who would wait for the answer to a call that is under way already.
+
+        Where that call is silent, and all there is, one more who wants its answer is as good as another silent call.
+        """
+        state = self.state
+        if state == "half-open" and self._open_until is None and len(self._begun) == 1:
+            self._open(is_soft=True)
+            state = "open"
+        return self.refuses() if state == "open" else None
 
     def begin(self) -> int:
         """A call is sent; only after `refuses` said None, with no waiting in between."""
+        is_probe = self.state == "half-open"
         self._number += 1
         self._begun[self._number] = self._now()
-        if self._open_until is not None:
+        if is_probe:
             self._probe = self._number
             self._told("half-open")
         return self._number
@@ -77,14 +113,19 @@ class Breaker:
 
     def end(self, number: int, succeeded: bool | None) -> None:
         """What became of a call."""
-        del self._begun[number]
+        begun = self._begun.pop(number)
+        if succeeded:
+            self._took(begun)
         if number == self._probe:
             self._probe = None
             if succeeded:
                 self._close()
             elif succeeded is False:
-                self._pause = min(self._pause * 2, self._first_pause * LONGEST_PAUSE)
+                if self._open_until is not None:
+                    self._pause = min(self._pause * 2, self._first_pause * LONGEST_PAUSE)
                 self._open()
+        elif succeeded and self._is_soft:
+            self._close()
         elif succeeded is not None and number > self._oldest_that_counts and self._open_until is None:
             self._count(succeeded)
 
@@ -106,26 +147,32 @@ class Breaker:
         if self._in_a_row >= self._failures or is_streak or is_half:
             self._open()
 
-    def _is_stalled(self) -> bool:
-        """Whether enough calls have been under way for too long, and none was answered since they began."""
-        assert self._slow is not None
-        late = self._now() - self._slow
+    def _took(self, begun: float) -> None:
+        """Remember how long the slowest answers take: of this span of time, and of the one before."""
+        now, slowest = self._now(), self._slowest
+        if now - slowest[0] >= REMEMBERED:
+            slowest[:] = [now, slowest[2] if now - slowest[0] < 2 * REMEMBERED else 0.0, 0.0]
+        slowest[2] = max(slowest[2], now - begun)
+
+    def _silent(self) -> int:
+        """How many calls are silent, of those since which none was answered."""
+        now = self._now()
+        if now - next(iter(self._begun.values())) < (self._slow or SILENCE):
+            return 0
+        late = now - self.bound
         count = 0
         for number, begun in self._begun.items():
             if begun > late:
                 break
-            if number > self._oldest_that_counts and begun > self._last_answer:
-                count += 1
-                if count >= self._stalled_are_enough:
-                    return True
-        return False
+            count += number > self._oldest_that_counts and begun > self._last_answer
+        return count
 
-    def _open(self) -> None:
-        self._open_until = self._now() + self._pause
-        self._oldest_that_counts = self._number
+    def _open(self, is_soft: bool = False) -> None:
+        self._open_until, self._is_soft = self._now() + self._pause, is_soft
+        self._oldest_that_counts, self._probe = self._number, None
         self._told("open")
 
     def _close(self) -> None:
-        self._open_until, self._pause = None, self._first_pause
-        self._in_a_row, self._window = 0, [self._now(), 0, 0]
+        self._open_until, self._pause, self._is_soft, self._probe = None, self._first_pause, False, None
+        self._in_a_row, self._window, self._last_answer = 0, [self._now(), 0, 0], self._now()
         self._told("closed")

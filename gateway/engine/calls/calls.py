@@ -91,7 +91,7 @@ class Calls:
                 if reader is not None:  # how it is read is no part of what is asked
                     arguments["reader"] = reader
                 flown = self._flights.join(
-                    asked, deadline, lambda flight: send(line, flight, arguments, priority), line.metrics.shared
+                    asked, deadline, lambda flight: send(line, flight, arguments, priority), line.joined
                 )
                 return await flown
             keys = tuple(dict.fromkeys(arguments.pop("keys")))
@@ -146,7 +146,7 @@ class Calls:
             question.of_keys(keys),
             deadline,
             lambda flight: self._fetch(question, keys, flight, priority),
-            question.line.metrics.shared,
+            question.line.joined,
         )
 
     async def _fetch(self, question: Question, keys: Sequence[str], flight: Flight[Page], priority: Priority) -> Page:

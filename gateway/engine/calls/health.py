@@ -31,9 +31,9 @@ class SourceHealth:
 def condition(breakers: Sequence[State], last_success: datetime | None, last_failure: datetime | None) -> Condition:
     """`down`: every operation that was ever called is cut off; `degraded`: some are, or the latest call failed.
 
-    `breakers` are those of operations that were called.
+    `breakers` are those of operations that were called, or have told by their silence.
     """
-    if last_success is None and last_failure is None:
+    if last_success is None and last_failure is None and all(state == "closed" for state in breakers):
         return "unknown"
     cut_off = sum(state != "closed" for state in breakers)
     if breakers and cut_off == len(breakers):

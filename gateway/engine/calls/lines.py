@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from adapters.errors import SourceDenied, SourceError, SourceRejected
+from adapters.errors import SourceDenied, SourceError, SourceRejected, SourceUnavailable
 from adapters.mapping.model import OperationMapping, SourceMapping
 from adapters.source import Source
 from gateway.engine.calls.breaker import Breaker, State
@@ -21,8 +21,6 @@ from schema.formats import CHINA_TIME
 
 LONGEST_WINDOW = 3600.0
 """Seconds; a source that asks us to stay away for longer is asked again after this."""
-SURELY_LATE = 1.0
-"""Seconds after which an unanswered call tells something of a source whose pace nobody knows."""
 
 
 @dataclass(slots=True)
@@ -43,7 +41,7 @@ class SourceLine:
     def health(self) -> SourceHealth:
         """How it is now."""
         breakers: dict[str, State] = {name: line.breaker.state for name, line in self.operations.items()}
-        called = [breakers[name] for name, line in self.operations.items() if line.was_called]
+        called = [state for name, state in breakers.items() if state != "closed" or self.operations[name].was_called]
         success, failure = _moment(self.last_success), _moment(self.last_failure)
         return SourceHealth(
             condition(called, success, failure),
@@ -91,6 +89,13 @@ class OperationLine:
             self.notes = notes
             logger().warning("source.deviates", source=self.of.name, operation=self.name, notes=dict(notes))
 
+    def joined(self) -> None:
+        """Somebody waits for the answer to a call that is under way already. Raises SourceError when that is in vain."""
+        if (wait := self.breaker.refuses_to_join()) is not None:
+            self.metrics.refused("breaker")
+            raise cut_off(wait)
+        self.metrics.shared()
+
     def ended(self, number: int, outcome: SourceError | None, seconds: float) -> None:
         """A call was answered, or failed: an answer that refuses us is still an answer."""
         is_answer = outcome is None or isinstance(outcome, SourceDenied | SourceRejected)
@@ -106,8 +111,7 @@ class OperationLine:
 
     def given_up(self, number: int, seconds: float, is_late: bool) -> None:
         """The last one who waited has left. At their deadline it is a failure, if the call had time enough."""
-        enough = self.of.mapping.connect.breaker.slow or max(SURELY_LATE, 2 * self.pace.p95)
-        is_failure = is_late and seconds >= min(enough, self.of.mapping.connect.timeout)
+        is_failure = is_late and seconds >= min(self.breaker.bound, self.of.mapping.connect.timeout)
         self.breaker.end(number, False if is_failure else None)
         if is_failure:
             self.was_called = True
@@ -136,6 +140,11 @@ def make_line(source: Source, mapping: SourceMapping, metrics: CallMetrics, shar
         counted = metrics.of(mapping.name, name)
         line.operations[name] = OperationLine(line, name, operation, breaker, counted, told_as=told_as)
     return line
+
+
+def cut_off(seconds: float) -> SourceUnavailable:
+    """What whoever is not let through by the breaker is told."""
+    return SourceUnavailable("近来的调用都失败了，暂不发起（熔断）", retry_after=seconds)
 
 
 def _moment(seconds: float | None) -> datetime | None:

@@ -28,6 +28,7 @@ class PatientSource:
             until=call.until,
             page=call.page,
             size=call.size,
+            cursor=call.cursor,
         )
 
     async def aclose(self) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 from opentelemetry import trace
 
-from adapters.errors import SourceContractBroken, SourceError, SourceThrottled, SourceTimeout, SourceUnavailable
+from adapters.errors import SourceContractBroken, SourceError, SourceThrottled, SourceTimeout
 from adapters.source import Call, Page
 from gateway import tracing
 from gateway.engine.calls.budget import Budget, BudgetUnknown
 from gateway.engine.calls.flight import Flight
 from gateway.engine.calls.hedge import hedged
-from gateway.engine.calls.lines import OperationLine
+from gateway.engine.calls.lines import OperationLine, cut_off
 from gateway.engine.calls.places import Priority, QueueFull
 from gateway.engine.calls.retry import full_jitter
 from gateway.log import tell
@@ -113,7 +113,7 @@ def _check(line: OperationLine, flight: Flight[Page]) -> None:
         raise SourceThrottled("来源要求稍后再来，未发起调用", retry_after=line.away_until - now)
     if (wait := line.breaker.refuses()) is not None:
         line.metrics.refused("breaker")
-        raise SourceUnavailable("近来的调用都失败了，暂不发起（熔断）", retry_after=wait)
+        raise cut_off(wait)
     if flight.until - now <= line.shortest:
         line.metrics.refused("deadline")
         raise SourceTimeout("剩余的时间不够，未发起调用")

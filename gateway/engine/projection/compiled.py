@@ -14,22 +14,41 @@ from gateway.engine.projection.shape import NotCompilable, ObjectShape, read_sha
 from gateway.engine.projection.writing import Project, write_projection
 from schema.registry import Registry
 
+LARGE = 100
+"""Fields of an operation from which on its code is worth writing only for who asks again: Python takes 30 microseconds a field
+to compile it, and a stream of operations never seen before would take them for nothing."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Projection:
     """What turns an execution into an answer."""
 
     shape: ObjectShape
-    project: Project
+    _project: Project | None = None
+    _is_known: bool = False
+
+    @property
+    def project(self) -> Project:
+        """The compiled code, written when it is first needed."""
+        if self._project is None:
+            self._project = write_projection(self.shape)
+        return self._project
 
     def answer(self, execution: Execution, document: DocumentNode) -> tuple[Any, list[GraphQLError]]:
         """The data, as a Struct or a mapping that msgspec writes as JSON, and the errors."""
+        if not self._is_known:
+            self._is_known = True
+            if self._project is None and _size(self.shape) > LARGE:
+                return self._carefully(execution, document)
         try:
             return self.project(Answers(execution, document, row_as_it_is).root), []
         except Exception:  # whatever it was, it is found again where it can be told
-            answers = Answers(execution, document)
-            data, errors = project_carefully(self.shape, answers)
-            return data, [*errors, *answers.beside]
+            return self._carefully(execution, document)
+
+    def _carefully(self, execution: Execution, document: DocumentNode) -> tuple[Any, list[GraphQLError]]:
+        answers = Answers(execution, document)
+        data, errors = project_carefully(self.shape, answers)
+        return data, [*errors, *answers.beside]
 
 
 def compile_projection(
@@ -45,4 +64,9 @@ def compile_projection(
         shape = read_shape(schema, registry, document, operation, values, plan.places)
     except NotCompilable:
         return None
-    return Projection(shape, write_projection(shape))
+    return Projection(shape)
+
+
+def _size(shape: ObjectShape) -> int:
+    """How many fields the shape has."""
+    return len(shape.fields) + sum(_size(below) for field in shape.fields for below in (field.below or {}).values())

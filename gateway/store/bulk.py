@@ -1,0 +1,260 @@
+"""Many rows at once, past what SQLAlchemy does for each: COPY on PostgreSQL, one prepared statement for all on SQLite.
+
+Rows are given column by column, since that is how they are converted fastest. They are what the tables' own types would
+have written; whatever reads them need not know which way they came.
+"""
+
+import secrets
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import date, datetime
+from functools import lru_cache
+from itertools import repeat
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Date,
+    Integer,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    column,
+    func,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.exc import DBAPIError
+
+from gateway.store.columns import Instant, Listed, Packed, in_china, pack, write_json_fast
+from schema.formats import CHINA_TIME, UNSTORABLE
+
+Cells = Sequence[Any]
+Convert = Callable[[Iterable[Any]], list[Any]]
+NULL = f"\x02{secrets.token_hex(4)}"
+"""How an absent value is written for COPY; nobody outside can know it, so no text can be taken for it."""
+ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+class Constant:
+    """The same value in every row."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def insert_columns(connection: Connection, table: Table, columns: Mapping[str, Cells | Constant], count: int) -> None:
+    """Insert `count` rows; columns that are not named get their defaults."""
+    if not count:
+        return
+    names = tuple(columns)
+    is_postgresql = connection.dialect.name == "postgresql"
+    converted = [_converted(table.c[name], cells, count, is_postgresql) for name, cells in columns.items()]
+    text = _insert_text(table, names, connection.dialect.name)
+    with driver(connection) as raw:
+        if is_postgresql:
+            block = _block(converted, count)
+            with raw.cursor() as cursor, cursor.copy(text) as copy:
+                copy.write(block)
+        else:
+            with closing(raw.cursor()) as cursor:
+                cursor.executemany(text, zip(*converted, strict=True))
+
+
+def update_columns(
+    connection: Connection, table: Table, source: str, keys: Sequence[str], columns: Mapping[str, Cells | Constant]
+) -> None:
+    """Set columns of the rows that this source told under these keys."""
+    if not keys:
+        return
+    is_postgresql = connection.dialect.name == "postgresql"
+    names, prepare = tuple(columns), connection.dialect.identifier_preparer.quote
+    given = {name: cells for name, cells in columns.items() if not isinstance(cells, Constant)}
+    fixed = {name: cells for name, cells in columns.items() if isinstance(cells, Constant)}
+    where = f"{prepare('source')} = "
+    if is_postgresql:
+        sets = [
+            f"{prepare(name)} = told.{prepare(name)}" if name in given else f"{prepare(name)} = %s" for name in names
+        ]
+        typed = ", ".join(f"{prepare(n)} {_type_text(table.c[n], connection)}" for n in ("key", *given))
+        statement = (
+            f"UPDATE {prepare(table.name)} SET {', '.join(sets)} FROM json_to_recordset(%s::json) AS told ({typed})"
+            f" WHERE {prepare(table.name)}.{where} %s AND {prepare(table.name)}.key = told.key"
+        )
+        rows = [dict(zip(("key", *given), row, strict=True)) for row in zip(keys, *given.values(), strict=True)]
+        constants = [cell for name, cells in fixed.items() for cell in _converted_constant(table.c[name], cells, True)]
+        with driver(connection) as raw:
+            raw.execute(statement, [*constants, msgspec.json.encode(rows).decode(), source]).close()
+        return
+    sets = [f"{prepare(name)} = ?" for name in names]
+    statement = f"UPDATE {prepare(table.name)} SET {', '.join(sets)} WHERE {where} ? AND key = ?"
+    converted = [_converted(table.c[name], cells, len(keys), False) for name, cells in columns.items()]
+    with driver(connection) as raw, closing(raw.cursor()) as cursor:
+        cursor.executemany(statement, zip(*converted, repeat(source, len(keys)), keys, strict=True))
+
+
+def among(connection: Connection, of: ColumnElement[Any], texts: Collection[str]) -> ColumnElement[bool]:
+    """That a text is one of these, however many they are; without those that no database can keep."""
+    if connection.dialect.name == "postgresql":
+        return of == any_(cast(bindparam(None, _array(storable(texts)), Text, unique=True), ARRAY(Text)))
+    each = func.json_each(msgspec.json.encode(storable(texts)).decode()).table_valued(column("value", Text))
+    return of.in_(select(each.c.value))
+
+
+def rows_of(connection: Connection, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """What a query gives, as the driver's own tuples. Parameters are written `%s`."""
+    if connection.dialect.name != "postgresql":
+        statement = statement.replace("%s", "?")
+    with driver(connection) as raw, closing(raw.cursor()) as cursor:
+        cursor.execute(statement, values)
+        return list(cursor.fetchall())
+
+
+def listed_in(connection: Connection, texts: Collection[str]) -> tuple[str, str]:
+    """SQL that says that what stands before it is one of these texts, and its one parameter, for `rows_of`."""
+    if connection.dialect.name == "postgresql":
+        return "= ANY(CAST(%s AS text[]))", _array(storable(texts))
+    return "IN (SELECT value FROM json_each(%s))", msgspec.json.encode(storable(texts)).decode()
+
+
+def storable(texts: Collection[str]) -> list[str]:
+    """Each text once, in order, without those that no database can keep: no row can have them."""
+    kept = sorted(set(texts))
+    if UNSTORABLE.search("\n".join(kept)):
+        kept = [text for text in kept if not UNSTORABLE.search(text)]
+    return kept
+
+
+def _array(texts: Sequence[str]) -> str:
+    """An array of texts as PostgreSQL reads it; the driver would take longer to write it than the server to use it."""
+    block = '","'.join(texts)
+    if "\\" in block or block.count('"') != 2 * max(0, len(texts) - 1):
+        block = '","'.join(text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
+    return f'{{"{block}"}}' if texts else "{}"
+
+
+def instant_of(value: Any) -> datetime:
+    """An instant as the driver gives it, in China time."""
+    return datetime.fromisoformat(value).replace(tzinfo=CHINA_TIME) if isinstance(value, str) else in_china(value)
+
+
+@contextmanager
+def driver(connection: Connection) -> Iterator[Any]:
+    """The driver's own connection; its errors are told as SQLAlchemy tells them, without values."""
+    dbapi = connection.dialect.dbapi
+    assert dbapi is not None
+    try:
+        yield connection.connection.driver_connection
+    except dbapi.Error as error:
+        raise DBAPIError.instance(
+            None,
+            None,
+            error,
+            dbapi.Error,
+            hide_parameters=True,
+            dialect=connection.dialect,
+        ) from error
+
+
+@lru_cache(maxsize=512)
+def _insert_text(table: Table, names: tuple[str, ...], dialect: str) -> str:
+    quoted = ", ".join(f'"{name}"' for name in names)
+    if dialect == "postgresql":
+        return f"COPY \"{table.name}\" ({quoted}) FROM STDIN (NULL '{NULL}')"
+    return f'INSERT INTO "{table.name}" ({quoted}) VALUES ({", ".join("?" * len(names))})'
+
+
+def _type_text(of: Column[Any], connection: Connection) -> str:
+    return of.type.compile(dialect=connection.dialect)
+
+
+def _block(converted: Sequence[Cells], count: int) -> str:
+    """The rows as COPY reads them. Nearly always no text needs to be escaped, which one look at the whole tells."""
+    block = "\n".join(map("\t".join, zip(*converted, strict=True))) + "\n"
+    width = len(converted) - 1
+    if "\\" in block or "\r" in block or block.count("\t") != count * width or block.count("\n") != count:
+        escaped = [[cell.translate(ESCAPED) for cell in cells] for cells in converted]
+        block = "\n".join(map("\t".join, zip(*escaped, strict=True))) + "\n"
+    return block
+
+
+def _converted(of: Column[Any], cells: Cells | Constant, count: int, is_postgresql: bool) -> Cells:
+    if isinstance(cells, Constant):
+        return list(_converted_constant(of, cells, is_postgresql)) * count
+    return _converter(of, is_postgresql)(cells)
+
+
+def _converted_constant(of: Column[Any], cells: Constant, is_postgresql: bool) -> list[Any]:
+    return _converter(of, is_postgresql)((cells.value,))
+
+
+def _converter(of: Column[Any], is_postgresql: bool) -> Convert:
+    return (_FOR_COPY if is_postgresql else _FOR_SQLITE)[_kind(of)]
+
+
+@lru_cache(maxsize=4096)
+def _kind(of: Column[Any]) -> str:
+    for kind, name in _KINDS:
+        if isinstance(of.type, kind):
+            return name
+    raise TypeError(f"no bulk form for {of.type!r}")
+
+
+_KINDS: tuple[tuple[Any, str], ...] = (
+    (Instant, "instant"),
+    (Listed, "listed"),
+    (Packed, "packed"),
+    (JSON, "json"),
+    (Boolean, "boolean"),
+    (BigInteger, "number"),
+    (Integer, "number"),
+    (Date, "date"),
+    (Text, "text"),
+)
+
+
+def _listed(value: Iterable[Any]) -> str:
+    return write_json_fast([item.isoformat() if isinstance(item, date) else item for item in value])
+
+
+def _aware(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("时间没有时区")
+    return value
+
+
+_FOR_COPY: dict[str, Convert] = {
+    "text": lambda cells: [NULL if cell is None else cell for cell in cells],
+    "number": lambda cells: [NULL if cell is None else str(cell) for cell in cells],
+    "date": lambda cells: [NULL if cell is None else cell.isoformat() for cell in cells],
+    "instant": lambda cells: [NULL if cell is None else _aware(cell).isoformat() for cell in cells],
+    "boolean": lambda cells: [NULL if cell is None else "t" if cell else "f" for cell in cells],
+    "json": lambda cells: [NULL if cell is None else write_json_fast(cell) for cell in cells],
+    "listed": lambda cells: [NULL if cell is None else _listed(cell) for cell in cells],
+    "packed": lambda cells: [NULL if cell is None else "\\x" + pack(cell).hex() for cell in cells],
+}
+_FOR_SQLITE: dict[str, Convert] = {
+    "text": list,
+    "number": list,
+    "date": lambda cells: [None if cell is None else cell.isoformat() for cell in cells],
+    "instant": lambda cells: [None if cell is None else _local(cell) for cell in cells],
+    "boolean": lambda cells: [None if cell is None else int(cell) for cell in cells],
+    "json": lambda cells: [None if cell is None else write_json_fast(cell) for cell in cells],
+    "listed": lambda cells: [None if cell is None else _listed(cell) for cell in cells],
+    "packed": lambda cells: [None if cell is None else pack(cell) for cell in cells],
+}
+
+
+def _local(moment: datetime) -> str:
+    """As the type of instants keeps it on SQLite: the wall clock of China."""
+    return in_china(_aware(moment)).replace(tzinfo=None).isoformat(" ", "microseconds")

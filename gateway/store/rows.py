@@ -1,0 +1,43 @@
+"""The rows of tellings, column by column, as they are written in bulk."""
+
+from collections.abc import Sequence
+
+from gateway.store.bulk import Cells, Constant
+from gateway.store.tables import element_column
+from gateway.store.tellings import EARLIEST, LOWEST, Arrival, Telling, embedded_keys
+from schema.registry import OWNER, Registry
+
+Columns = dict[str, Cells | Constant]
+
+
+def row_columns(registry: Registry, entity: str, tellings: Sequence[Telling], arrival: Arrival) -> Columns:
+    """The rows of these tellings, column by column."""
+    values = [telling.mapped.values for telling in tellings]
+    return {
+        **{element_column(name): [v.get(name) for v in values] for name in registry.entities[entity].elements},
+        "key": [telling.mapped.key for telling in tellings],
+        "source": Constant(arrival.source),
+        OWNER: [telling.mapped.owner for telling in tellings],
+        "refs": [telling.mapped.refs for telling in tellings],
+        "embedded": [embedded_keys(telling.mapped) for telling in tellings],
+        **told_when(tellings, arrival),
+        "raw_digest": Constant(arrival.raw_digest),
+        "record_digest": [telling.digest for telling in tellings],
+        "fetched_at": Constant(arrival.received_at),
+        "deleted_at": [arrival.received_at if telling.is_gone else None for telling in tellings],
+    }
+
+
+def told_when(tellings: Sequence[Telling], arrival: Arrival) -> Columns:
+    """The columns that move with every telling, whether it says something new or not."""
+    versions = [telling.version for telling in tellings]
+    provenance = [telling.mapped.provenance for telling in tellings]
+    return {
+        "source_updated_at": [None if v.updated_at == EARLIEST else v.updated_at for v in versions],
+        "change_no": [None if v.change_no == LOWEST else v.change_no for v in versions],
+        "batch_no": [p.get("batch_no") for p in provenance],
+        "source_record_id": [p.get("source_record_id") for p in provenance],
+        "as_of": Constant(arrival.received_at),
+        "spec_version": Constant(arrival.spec_version),
+        "mapping_version": Constant(arrival.mapping_version),
+    }

@@ -1,0 +1,158 @@
+"""The rows that follow from the tellings that hold: entities, their links, and the history of what no longer holds."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, select
+
+from gateway.store.bulk import Cells, Constant, among, insert_columns, update_columns
+from gateway.store.history import keep_replaced, keep_superseded
+from gateway.store.points import reach
+from gateway.store.rows import Columns, row_columns, told_when
+from gateway.store.tables import ANONYMOUS, Tables
+from gateway.store.tellings import GONE, Arrival, Page, Place, Telling, embedded_keys
+from schema.registry import Registry
+
+
+def write(
+    connection: Connection, tables: Tables, registry: Registry, page: Page, latest: Sequence[Telling], arrival: Arrival
+) -> set[Place]:
+    """Bring rows and links to what the latest tellings say; returns what it changed."""
+    applied = [telling for telling in latest if telling.verdict == "applied"]
+    for entity, mine in _by_entity(applied).items():
+        known = [telling for telling in mine if telling.place in page.known]
+        keep_replaced(connection, tables, entity, known, arrival)
+        _bury(connection, tables, entity, [t for t in known if t.is_gone], arrival)
+        _replace(
+            connection,
+            tables,
+            registry,
+            entity,
+            [t for t in mine if not t.is_gone or t.place not in page.known],
+            known,
+            arrival,
+        )
+        reach(connection, "links.before")
+        _link(connection, tables, entity, mine, known, arrival.source)
+    confirmed = [telling for telling in latest if telling.verdict == "confirmed"]
+    for entity, mine in _by_entity(confirmed).items():
+        _update(connection, tables, entity, mine, arrival, {"record_digest": [t.digest for t in mine]})
+    reach(connection, "links.after")
+    keep_superseded(connection, tables, registry, page, latest, arrival)
+    forgotten = _forget_anonymous(connection, tables, registry, page, applied, arrival.source)
+    return {telling.place for telling in applied} | forgotten
+
+
+def _by_entity(tellings: Iterable[Telling]) -> dict[str, list[Telling]]:
+    found: dict[str, list[Telling]] = {}
+    for telling in tellings:
+        found.setdefault(telling.mapped.entity, []).append(telling)
+    return found
+
+
+def _replace(
+    connection: Connection,
+    tables: Tables,
+    registry: Registry,
+    entity: str,
+    tellings: Sequence[Telling],
+    known: Sequence[Telling],
+    arrival: Arrival,
+) -> None:
+    table = tables.entities[entity]
+    if there := [telling.mapped.key for telling in known if not telling.is_gone]:
+        connection.execute(delete(table).where(table.c.source == arrival.source, among(connection, table.c.key, there)))
+    insert_columns(connection, table, row_columns(registry, entity, tellings, arrival), len(tellings))
+
+
+def _bury(connection: Connection, tables: Tables, entity: str, tellings: Sequence[Telling], arrival: Arrival) -> None:
+    """A soft delete: the last values stay, with the payload that said the entity is gone."""
+    gone: Columns = {
+        "raw_digest": Constant(arrival.raw_digest),
+        "record_digest": Constant(GONE),
+        "deleted_at": Constant(arrival.received_at),
+    }
+    _update(connection, tables, entity, tellings, arrival, gone)
+
+
+def _update(
+    connection: Connection,
+    tables: Tables,
+    entity: str,
+    tellings: Sequence[Telling],
+    arrival: Arrival,
+    columns: Mapping[str, Cells | Constant],
+) -> None:
+    keys = [telling.mapped.key for telling in tellings]
+    told = {**told_when(tellings, arrival), **columns}
+    update_columns(connection, tables.entities[entity], arrival.source, keys, told)
+
+
+def _link(
+    connection: Connection,
+    tables: Tables,
+    entity: str,
+    tellings: Sequence[Telling],
+    known: Sequence[Telling],
+    source: str,
+) -> None:
+    link = tables.link
+    if known:
+        keys = among(connection, link.c.key, [telling.mapped.key for telling in known])
+        connection.execute(delete(link).where(link.c.entity == entity, link.c.source == source, keys))
+    rows: list[tuple[str, str, str]] = []
+    for telling in tellings:
+        if not telling.is_gone:
+            mapped = telling.mapped
+            ways: dict[str, Any] = {**embedded_keys(mapped), **mapped.refs} if mapped.embedded else mapped.refs
+            for relation, targets in ways.items():
+                rows += [
+                    (mapped.key, relation, target)
+                    for target in (targets if len(targets) < 2 else dict.fromkeys(targets))
+                ]
+    if rows:
+        keys_column, relations, targets_column = zip(*rows, strict=True)
+        told: Columns = {"key": keys_column, "relation": relations, "target": targets_column}
+        insert_columns(connection, link, {"entity": Constant(entity), "source": Constant(source), **told}, len(rows))
+
+
+def _forget_anonymous(
+    connection: Connection,
+    tables: Tables,
+    registry: Registry,
+    page: Page,
+    applied: Sequence[Telling],
+    source: str,
+) -> set[Place]:
+    """Drop entities without an identity that stood in a record which has them no longer, when they stand in no other."""
+    forgotten: set[Place] = set()
+    dropped: dict[str, set[str]] = {}
+    for telling in applied:
+        known = page.known.get(telling.place)
+        if known is None or known.inside is None:
+            continue
+        now = {} if telling.is_gone else embedded_keys(telling.mapped)
+        for relation, before in known.embedded.items():
+            child = registry.target_of(telling.mapped.entity, relation).name
+            left = set(before) - set(now.get(relation, ()))
+            dropped.setdefault(child, set()).update(key for key in left if key.startswith("~"))
+    link = tables.link
+    for entity, keys in dropped.items():
+        if not keys:
+            continue
+        held = select(link.c.entity, link.c.relation, link.c.target).where(
+            link.c.source == source, ANONYMOUS, among(connection, link.c.target, keys)
+        )
+        kept = {
+            row.target
+            for row in connection.execute(held)
+            if registry.target_of(row.entity, row.relation).name == entity
+        }
+        if lost := keys - kept:
+            table = tables.entities[entity]
+            of_these = (table.c.source == source, among(connection, table.c.key, lost))
+            connection.execute(delete(table).where(*of_these))
+            of_them = (link.c.source == source, link.c.entity == entity, among(connection, link.c.key, lost))
+            connection.execute(delete(link).where(*of_them))
+            forgotten.update((entity, key) for key in lost)
+    return forgotten

@@ -1,0 +1,58 @@
+"""A page of a source becomes a landing: mapped, its cursor values read, what is wrong with the whole of it told."""
+
+from dataclasses import dataclass, field
+
+from adapters.mapping.compiled import Compiled, Compiler
+from adapters.mapping.model import ChangesRole, OperationMapping, SourceMapping
+from adapters.mapping.record import gone_among
+from adapters.source import Page
+from gateway.store.store import Landing
+from gateway.sync.walks import Heard
+from schema.formats import CHINA_TIME
+from schema.identity import HashId
+
+LEAST_JUDGED = 10
+"""Records that a page needs for its share of bad ones to say something."""
+
+
+class TooManyBad(Exception):
+    """一页中坏记录过多，数据流停下，游标不动"""
+
+
+@dataclass(slots=True)
+class Pages:
+    """Reads pages of one operation. Raises TooManyBad for one that a person should see before it is taken, unless it
+    `lets_bad_in`."""
+
+    mapping: SourceMapping
+    operation: OperationMapping
+    role: ChangesRole
+    hash_id: HashId
+    lets_bad_in: bool = False
+    compiled: Compiled = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.compiled = Compiler(self.hash_id).compiled(self.mapping, self.role.entity, None)
+
+    def read(self, page: Page) -> tuple[Landing, Heard]:
+        """What lands, and what the way through the source goes by."""
+        told_on = page.received_at.astimezone(CHINA_TIME).date()
+        mapped = self.compiled.page(page.records, told_on)
+        gone = gone_among(page.records, self.role.deleted)
+        bad = sum((one.quarantined or not one.is_identified) and i not in gone for i, one in enumerate(mapped))
+        if not self.lets_bad_in and len(mapped) >= LEAST_JUDGED and bad > self.role.most_bad * len(mapped):
+            raise TooManyBad(f"{TooManyBad.__doc__}：{len(mapped)} 条中 {bad} 条，上限 {self.role.most_bad:.0%}")
+        landing = Landing(
+            source=self.mapping.name,
+            operation=self.operation.name,
+            raw=page.raw,
+            media_type=page.media_type,
+            received_at=page.received_at,
+            mapped=mapped,
+            mapping_version=self.mapping.version,
+            gone=gone,
+            records=page.records,
+        )
+        name = self.role.cursor.name
+        values = [one.provenance.get(name, one.values.get(name)) for one in mapped]
+        return landing, Heard(page, values, [one.key for one in mapped])
