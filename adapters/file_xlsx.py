@@ -3,7 +3,7 @@
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 import openpyxl
 from openpyxl.utils import get_column_letter, range_boundaries
+from openpyxl.utils.exceptions import InvalidFileException
 
 from adapters.file_rows import MOST_COLUMNS, Reading, Row, Unreadable, as_line, column_names, record_of
 from adapters.mapping.delivered import Layout
@@ -42,10 +43,11 @@ class _Merged:
 def read_xlsx(file: Path, layout: Layout, most_bytes: int, formats: Mapping[str, str]) -> Iterator[Reading]:
     """The rows of a sheet below its head; `formats`: column -> how dates are to be written. Raises Unreadable."""
     parts = _check_archive(file, most_bytes)
-    book: Any = None
-    try:
+    with ExitStack() as stack:
         try:
-            book = openpyxl.load_workbook(file, read_only=True, keep_links=False)
+            content = stack.enter_context(file.open("rb"))  # by its name openpyxl would judge it
+            book = openpyxl.load_workbook(content, read_only=True, keep_links=False)
+            stack.callback(book.close)
             page = _sheet(book, layout.sheet)
             merged = _merged(file, str(page._worksheet_path).lstrip("/"), parts)
             page.reset_dimensions()
@@ -54,9 +56,6 @@ def read_xlsx(file: Path, layout: Layout, most_bytes: int, formats: Mapping[str,
         except _BROKEN as error:
             raise Unreadable(f"不是完好的 XLSX 文件（{type(error).__name__}）") from error
         yield Reading(_told(_rows(rows, names, layout.header, merged, formats)), names)
-    finally:
-        if book is not None:
-            book.close()
 
 
 _BROKEN = (
@@ -72,6 +71,7 @@ _BROKEN = (
     NotImplementedError,
     AssertionError,
     OverflowError,
+    InvalidFileException,
 )
 """What openpyxl stumbles over in a workbook that is broken."""
 

@@ -35,17 +35,24 @@ from gateway.engine.storage import Storage
 from gateway.engine.subscriptions import Subscriptions
 from gateway.engine.writeback import StoreWriteBack
 from gateway.log import logger
+from gateway.receiving.deliveries import Deliveries
+from gateway.receiving.keys import read_keys
+from gateway.receiving.receive import Receiver
+from gateway.receiving.spool import Spool
 from gateway.settings import PROJECT, Settings, look_at_settings
 from gateway.store.identity import make_hash_id
 from gateway.store.store import Store
 from gateway.tracing import flush_traces, set_up_tracing
 from gateway.web.admission import Admission
 from gateway.web.answering import Answering
+from gateway.web.deliver import Deliver
+from gateway.web.delivery_access import DeliveryAccess
 from gateway.web.documents import Documents
 from gateway.web.endpoint import Endpoint
 from gateway.web.live import Live
 from gateway.web.operations import Operations
 from gateway.web.origin import cross_origin
+from gateway.web.uploads import Uploads
 from gateway.web.websocket import Sockets
 from schema.build import build_schema
 from schema.load import load_registry
@@ -87,11 +94,21 @@ def prove(environment: Mapping[str, str] | None = None, with_secrets: bool = Tru
         definitions = load_definitions(settings)
     except Problems as error:
         problems.extend(error.problems)
+    try:
+        if definitions:
+            read_keys(settings.delivery_keys, delivered_sources(definitions.mappings))
+    except Problems as error:
+        problems.extend(error.problems)
     if definitions and with_secrets:
         problems += missing_secrets(definitions, settings)
     if problems or definitions is None:
         raise Problems(problems)
     return settings, definitions
+
+
+def delivered_sources(mappings: Mapping[str, SourceMapping]) -> set[str]:
+    """The sources whose owners may deliver."""
+    return {name for name, mapping in mappings.items() if any(one.deliver for one in mapping.operations.values())}
 
 
 def missing_secrets(definitions: Definitions, settings: Settings) -> list[Problem]:
@@ -165,6 +182,9 @@ class Gateway:
             compiler,
             definitions.truth,
         )
+        receiver = Receiver(self.store, compiler)
+        spool = Spool(settings.delivery_folder)
+        self.deliveries = Deliveries(receiver, definitions.mappings, spool, settings.largest_delivery)
         self.engine = Engine(definitions.schema, services, make_preparation(definitions, settings))
         feed = Feed(self.store, settings.feed_interval, settings.subscription_queue)
         self.subscriptions = Subscriptions(self.engine, feed, settings.most_subscriptions)
@@ -173,6 +193,7 @@ class Gateway:
     async def running(self) -> AsyncIterator["Gateway"]:
         """Work behind the answers; in the end what was offered to the store is landed, and everything is closed."""
         work = asyncio.create_task(self.write_back.run())
+        taking_up = asyncio.create_task(self.deliveries.watch()) if self.settings.delivery_keys else None
         try:
             yield self
         finally:
@@ -183,7 +204,10 @@ class Gateway:
             except TimeoutError:
                 logger().warning("writeback.unsettled", waiting=self.write_back.waiting.qsize())
             work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
+            if taking_up is not None:
+                taking_up.cancel()
+            await asyncio.gather(work, *([taking_up] if taking_up else []), return_exceptions=True)
+            await asyncio.to_thread(self.deliveries.close)
             await self.calls.aclose()
             self.store.close()
 
@@ -202,12 +226,21 @@ class Application:
         self.sockets = Sockets(live)
         endpoint = Endpoint(settings, lambda: console_page(examples, STATIC), admission, documents, answering, live)
         self.operations = Operations(admission, self._reach_store, self._health, self._counted)
+        access = DeliveryAccess(
+            read_keys(settings.delivery_keys, delivered_sources(definitions.mappings)),
+            settings.allowed_hosts,
+            settings.deliveries_per_minute,
+            settings.most_deliveries,
+        )
+        patience, stall = settings.request_timeout, settings.body_timeout
+        deliver = Deliver(lambda: self.running[0].deliveries, access, settings.largest_delivery, patience, stall)
         self.routed = Starlette(
             routes=[
                 Route("/", _home),
                 Route("/graphql", endpoint),
                 WebSocketRoute("/graphql", self.sockets),
                 *self.operations.routes(with_metrics=settings.metrics_port is None),
+                *Uploads(deliver).routes(),
                 static_routes(STATIC),
             ],
             lifespan=self._lifespan,

@@ -8,10 +8,11 @@ a receipt never says more than the store has, nor less.
 import os
 import re
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 
@@ -42,6 +43,13 @@ GOES_ON = (StreamBusy, RunSuperseded)
 """Somebody else is at it: what is pending is settled by them, or when it is asked for again."""
 
 
+STOPPED = "网关停止，由下一个进程从已提交处继续"
+
+
+class Stopped(Exception):
+    """The process ends."""
+
+
 class BadKey(ValueError):
     """幂等键应为 1 至 200 个可见的 ASCII 字符"""
 
@@ -56,6 +64,8 @@ class Receiver:
     store: Store
     compiler: Compiler
     clock: Callable[[], datetime] = china_now
+    stopping: threading.Event = field(default_factory=threading.Event)
+    """Set when the process ends: no further page is begun."""
 
     def receive(
         self, mapping: SourceMapping, operation: OperationMapping, content: Content, key: str, patience: float = 10.0
@@ -121,6 +131,9 @@ class Receiver:
             self.store.finish_run(begun.run_id, None)
         except GOES_ON:
             return self._again(receipt)
+        except Stopped:
+            self.store.fail_run(begun.run_id, STOPPED)
+            return self._again(receipt)
         except Exception as error:
             with suppress(SQLAlchemyError):  # the error that matters is the first
                 self.store.fail_run(begun.run_id, f"内部错误：{type(error).__name__}")
@@ -158,6 +171,8 @@ class Receiver:
             for page, rows in enumerate(_pages(reading.rows, receipt.page_size)):
                 if page < receipt.pages:
                     continue
+                if self.stopping.is_set():
+                    raise Stopped
                 self.store.renew_run(run_id)
                 landing = self._landing(mapping, operation, reading, rows)
                 progress = Progress(run_id, page + 1, None)

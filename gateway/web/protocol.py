@@ -22,6 +22,8 @@ MOST_HEADERS = 100
 LEAST_PROGRESS = 16 * 1024
 """Bytes a reader has to take before its time is up, for getting as much again."""
 TARGET = b"/graphql"
+DELIVERIES = b"/deliver/"
+"""Bodies under here may take as long as they need, as long as they come on."""
 GRACE = 3.0
 """Seconds that the application has to answer 408 itself before a slow body is cut off here."""
 
@@ -46,7 +48,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.task: asyncio.Task[None] | None = None
         self.timers: dict[str, asyncio.TimerHandle] = {}
         self.is_in_head = True
-        self.head_size = self.unread_head = self.messages = 0
+        self.head_size = self.unread_head = self.messages = self.progress = 0
         self.refusal: BadRequest | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -123,6 +125,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Keep it, unless nobody will read it."""
+        self.progress += len(body)
+        if self.progress >= LEAST_PROGRESS and self.url.startswith(DELIVERIES):
+            self.progress = 0
+            self._start("body", self.patience.body + GRACE, self.transport.close)
         if not self.is_refusing:
             super().on_body(body)
 
