@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from adapters.mapping.model import OperationMapping
 
 Record = Mapping[str, Any]
 """A record as the source gave it: a tree of mappings, lists, text and None. Numbers are their text, digit for digit."""
@@ -54,6 +57,15 @@ class Page:
     is_cached: bool = False
     keys: Sequence[str] = ()
     parts: Sequence["Page"] = ()
+
+
+@runtime_checkable
+class Rereads(Protocol):
+    """A source that can read again what was kept of its answers, without being asked for it."""
+
+    def reread(self, operation: "OperationMapping", raw: bytes, media_type: str) -> Page:
+        """The page that the payload was. Raises SourceError when it is none."""
+        ...
 
 
 class Source(Protocol):
