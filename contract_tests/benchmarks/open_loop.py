@@ -25,18 +25,22 @@ MOST_CONNECTIONS = 8000
 class Seen:
     """How one request ended: when it was due (seconds from the beginning), how long it took from then, and its status.
 
+    `late` is the part of `took` for which it was the sender that was late.
+
     The status is 0 for one that was not answered by its deadline, -1 for a connection that failed.
     """
 
     due: float
     took: float
     status: int
+    late: float = 0.0
 
 
 @dataclass(slots=True)
 class _Asking:
     held: socket.socket
     due: float = 0.0
+    late: float = 0.0
     got: bytearray = field(default_factory=bytearray)
     to_send: bytes = b""
     is_old: bool = False
@@ -71,7 +75,7 @@ class Load:
             while moments and moments[0] <= now:
                 due = moments.popleft()
                 self.lateness.append(now - due)
-                if (asking := self._send(due)) is not None:
+                if (asking := self._send(due, now - due)) is not None:
                     expiring.append((due + self.deadline, asking, due))
                 now = time.perf_counter() - self.began
             while expiring and expiring[0][0] <= now:
@@ -90,7 +94,7 @@ class Load:
             self._drop(asking)
         self.poll.close()
 
-    def _send(self, due: float) -> _Asking | None:
+    def _send(self, due: float, late: float) -> _Asking | None:
         asking = self.idle.pop() if self.idle else None
         if asking is None:
             if len(self.open) >= MOST_CONNECTIONS:
@@ -104,7 +108,7 @@ class Load:
             asking = _Asking(held)
             self.open[held.fileno()] = asking
             self.poll.register(held.fileno(), select.EPOLLIN | select.EPOLLOUT)
-        asking.due, asking.got, asking.to_send = due, bytearray(), self.request
+        asking.due, asking.late, asking.got, asking.to_send = due, late, bytearray(), self.request
         if asking.is_old:
             self._write(asking)
         return asking
@@ -147,7 +151,7 @@ class Load:
         if len(got) < end + 4 + (int(told[1]) if told else 0):
             return
         now = time.perf_counter() - self.began
-        self.seen.append(Seen(asking.due, now - asking.due, int(got[9:12])))
+        self.seen.append(Seen(asking.due, now - asking.due, int(got[9:12]), asking.late))
         asking.due = -1.0
         if self.is_kept and not CLOSE.search(got, 0, end):
             asking.is_old = True

@@ -69,6 +69,7 @@ def told(name: str, seen: Sequence[Seen], seconds: float, peak: float, lateness:
     """One line of the table."""
     good = [one.took for one in seen if one.status == 200 and one.took <= DEADLINE]
     refused = [one.took for one in seen if one.status == 503]
+    sent = [one.took - one.late for one in seen if one.status == 503]
     figures = {
         "asked": len(seen) / seconds,
         "goodput": len(good) / seconds,
@@ -76,7 +77,9 @@ def told(name: str, seen: Sequence[Seen], seconds: float, peak: float, lateness:
         "p50 ms": percentile(good, 0.5) * 1000,
         "p99 ms": percentile(good, 0.99) * 1000,
         "refused": len(refused) / seconds,
+        "refused p50 ms": percentile(refused, 0.5) * 1000,
         "refused p99 ms": percentile(refused, 0.99) * 1000,
+        "from sent ms": percentile(sent, 0.99) * 1000,
         "late": sum(one.status == 0 for one in seen) / seconds,
         "failed": sum(one.status == -1 for one in seen) / seconds,
         "other": sum(one.status not in (200, 503, 0, -1) for one in seen) / seconds,
@@ -172,7 +175,13 @@ def serving_process(environment: Mapping[str, str], file: Path, *options: str, c
         port = int(probe.getsockname()[1])
     command = ["taskset", "-c", cores, sys.executable, "-m", "gateway.cli", "serve", "--port", str(port), *options]
     with file.open("a", encoding="utf-8") as log:
-        process = subprocess.Popen(command, env=dict(environment), cwd=PROJECT, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command,
+            env=dict(environment),
+            cwd=PROJECT,
+            stdout=log,
+            stderr=log,
+        )
     try:
         wait_until_ready(port)
         yield Serving(port, process, file)

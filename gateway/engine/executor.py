@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from adapters.errors import SourceContractBroken, SourceError
 from adapters.mapping.compiled import Compiler
@@ -61,6 +61,20 @@ class WriteBack(Protocol):
         ...
 
 
+class Submissions(Protocol):
+    """Where records that agencies hand in by mutations are taken in. Methods raise GraphQLError."""
+
+    async def submit(
+        self, context: RequestContext, source: str, operation: str, key: str, records: Sequence[Any]
+    ) -> Mapping[str, Any]:
+        """The receipt, with what became of each record."""
+        ...
+
+    async def receipt(self, context: RequestContext, identifier: str) -> Mapping[str, Any] | None:
+        """A receipt, asked for again."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """What executing needs besides the plan; one for the process."""
@@ -73,6 +87,7 @@ class Services:
     hash_id: HashId
     compiler: Compiler
     truth: Truth = NOTHING_SAID
+    submissions: Submissions | None = None
 
 
 @dataclass(slots=True)

@@ -2,24 +2,23 @@
 to make a connection of it first would cost as much as all the rest, and ten times our load would leave nothing for anybody."""
 
 import asyncio
-import re
+import contextlib
 import socket
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from gateway import metrics
-from gateway.web.admission import REFUSAL, REFUSAL_HEAD, Admission
+from gateway.web import at_once
+from gateway.web.admission import Admission
+from gateway.web.turning_away import LAST, is_one_request
 
-AT_ONCE = 200
-"""Connections taken in one turn of the loop."""
-PEEKED = 16 * 1024
-AGAIN = 0.002
-"""Seconds until one that has not said anything yet is looked at once more."""
+AT_ONCE = 64
+"""Connections taken in one turn of the loop; those that are in have to get their turn as well."""
+AGAIN = 0.004
+"""Seconds from one turn to the next while nobody more is let in: to wake up for each connection would cost more than to
+refuse it. What has not said anything yet is looked at again then as well."""
 LOOKS = 2
-LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,6})\r\n", re.IGNORECASE)
-TARGETS = (b"POST /graphql ", b"POST /graphql?", b"GET /graphql ", b"GET /graphql?")
-TURNED_AWAY = b"HTTP/1.1 503 Service Unavailable\r\n" + REFUSAL_HEAD + b"connection: close\r\n\r\n" + REFUSAL
 PAUSE = 0.5
 """Seconds to wait when the system has no more files for us."""
 
@@ -30,8 +29,10 @@ class Listener:
     def __init__(self, listening: socket.socket, protocol: Callable[[], Any], admission: Admission) -> None:
         self.listening, self.protocol, self.admission = listening, protocol, admission
         self.loop = asyncio.get_running_loop()
-        self.silent: deque[tuple[socket.socket, int]] = deque()
+        self.silent: deque[tuple[int, int]] = deque()
         self.making: set[asyncio.Task[Any]] = set()
+        self.coming = 0
+        """Connections being made whose request is here already: they are about to come in."""
         self.is_open = True
         self.listening.setblocking(False)
         self._resume()
@@ -42,83 +43,81 @@ class Listener:
             self.is_open = False
             self.loop.remove_reader(self.listening)
             self.listening.close()
-            self._look_again()
 
     def _resume(self) -> None:
         if self.is_open:
             self.loop.add_reader(self.listening, self._take)
 
     def _take(self) -> None:
-        was_waiting = bool(self.silent)
+        pause = 0.0
         for _ in range(AT_ONCE):
             try:
-                connection, _address = self.listening.accept()
+                taken = self._accept()
             except (BlockingIOError, ConnectionAbortedError, InterruptedError):
                 break
             except OSError:  # no more files: what waits goes on waiting in the kernel
-                self.loop.remove_reader(self.listening)
-                self.loop.call_later(PAUSE, self._resume)
+                pause = PAUSE
                 break
-            connection.setblocking(False)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio does so only for sockets it made
-            self._receive(connection, 0)
-        if self.silent and not was_waiting:
-            self.loop.call_later(AGAIN, self._look_again)
+            self._receive(taken, 0)
+        if pause or self.silent or self.admission.is_full:
+            self.loop.remove_reader(self.listening)
+            self.loop.call_later(pause or AGAIN, self._take_again)
 
-    def _receive(self, connection: socket.socket, looks: int) -> None:
+    def _take_again(self) -> None:
+        waiting, self.silent = self.silent, deque()
+        for taken, looks in waiting:
+            self._receive(taken, looks)
+        self._resume()
+        if self.is_open:
+            self._take()
+
+    def _accept(self) -> int:
+        if at_once.is_known:
+            return at_once.accept(self.listening.fileno())
+        connection, _address = self.listening.accept()
+        connection.setblocking(False)
+        return connection.detach()
+
+    def _receive(self, taken: int, looks: int) -> None:
         """Turn it away, look again in a moment, or make a connection of it, which is what happens whenever in doubt."""
-        if self.admission.is_full and self.is_open and looks < LOOKS:
+        said, is_request = b"", False
+        if at_once.is_known:
+            is_full = self.admission.has_no_room_for(self.coming)
             try:
-                said = connection.recv(PEEKED, socket.MSG_PEEK)
+                said = at_once.receive(taken)
             except BlockingIOError:
-                self.silent.append((connection, looks + 1))
-                return
+                if is_full and self.is_open and looks < LOOKS:
+                    self.silent.append((taken, looks + 1))
+                    return
             except OSError:
-                connection.close()
+                at_once.close(taken)
                 return
-            if _is_whole(said) and not self._is_critical(said):
-                _turn_away(connection, len(said))
-                return
-        made = self.loop.create_task(self._make(connection))
+            else:
+                if not said:  # it has left
+                    at_once.close(taken)
+                    return
+                is_request = is_one_request(said, self.admission.critical, is_last=True)
+                if is_full and is_request:
+                    metrics.BUSY.inc()
+                    with contextlib.suppress(OSError):
+                        at_once.send(taken, LAST)
+                    at_once.close(taken)
+                    return
+        self.coming += is_request
+        made = self.loop.create_task(self._make(taken, said, is_request))
         self.making.add(made)
         made.add_done_callback(self.making.discard)
 
-    def _is_critical(self, said: bytes) -> bool:
-        mark = self.admission.critical
-        return bool(mark) and mark.partition(b":")[0] in said.lower()
-
-    async def _make(self, connection: socket.socket) -> None:
+    async def _make(self, taken: int, said: bytes, is_request: bool) -> None:
+        """A connection of the server's, which is given first what was read already."""
+        connection = socket.socket(fileno=taken)
         try:
-            await self.loop.connect_accepted_socket(self.protocol, connection)
+            connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio does so only for sockets it made
+            protocol = self.protocol()
+            protocol.said = said
+            await self.loop.connect_accepted_socket(lambda: protocol, connection)
         except OSError:
             connection.close()
-
-    def _look_again(self) -> None:
-        waiting, self.silent = self.silent, deque()
-        for connection, looks in waiting:
-            self._receive(connection, looks)
-        if self.silent:
-            self.loop.call_later(AGAIN, self._look_again)
-
-
-def _is_whole(said: bytes) -> bool:
-    """Whether this is exactly one request for the endpoint, with nothing more to come."""
-    if not said.startswith(TARGETS):
-        return False
-    end = said.find(b"\r\n\r\n")
-    if end < 0:
-        return False
-    told = LENGTH.search(said, 0, end + 2)
-    if told is None:
-        return said.startswith(b"GET") and len(said) == end + 4
-    return len(said) == end + 4 + int(told[1])
-
-
-def _turn_away(connection: socket.socket, size: int) -> None:
-    metrics.BUSY.inc()
-    try:
-        connection.recv(size)
-        connection.send(TURNED_AWAY)
-    except OSError:
-        pass
-    connection.close()
+        finally:
+            self.coming -= is_request

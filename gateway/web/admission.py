@@ -9,7 +9,8 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 
 from gateway import metrics
@@ -49,6 +50,8 @@ class Admission:
         self.lag = self.thread_lag = 0.0
         self.latenesses: deque[float] = deque(maxlen=LOOKS)
         self.is_draining = False
+        self.threads: Callable[[], Executor | None] = lambda: None
+        """Those whose lateness counts as ours."""
         self._watching: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._sent: float | None = None
@@ -57,6 +60,10 @@ class Admission:
     def is_full(self) -> bool:
         """Whether the next ordinary request is one too many."""
         return self.in_flight >= self.limit
+
+    def has_no_room_for(self, more: int) -> bool:
+        """Whether the next is one too many when so many others are about to come in."""
+        return self.in_flight + more >= self.limit
 
     @property
     def is_crowded(self) -> bool:
@@ -104,7 +111,7 @@ class Admission:
             self.thread_lag = max(self.thread_lag, now - self._sent)
         elif self.in_flight:
             self._sent = now
-            asyncio.get_running_loop().run_in_executor(None, self._came)
+            asyncio.get_running_loop().run_in_executor(self.threads(), self._came)
         else:
             self.thread_lag = 0.0
         self.adapt(max(self.lag, self.thread_lag))

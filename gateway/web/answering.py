@@ -8,7 +8,7 @@ from typing import Any
 
 from graphql import GraphQLError
 
-from gateway.context import Deadline, RequestContext
+from gateway.context import Deadline, Deliverer, RequestContext
 from gateway.engine.engine import Engine, Result
 from gateway.engine.preparation import Known, Refused
 from gateway.limits import BadRequest, GraphQLRequest
@@ -42,6 +42,7 @@ class Answering:
         explain: bool,
         trace: bool,
         in_parts: bool = False,
+        deliverer: Deliverer | None = None,
     ) -> Result | AsyncIterator[dict[str, Any]]:
         """The result, by the deadline: what sources and the store did not tell by then is an error where it would have been.
 
@@ -63,7 +64,8 @@ class Answering:
             if not is_free:
                 raise overloaded("heavy")
             kept_back = min(MOST_MARGIN, deadline.left * MARGIN)
-            context = RequestContext(Deadline(deadline.at - kept_back), explain=explain, trace=trace)
+            until = Deadline(deadline.at - kept_back)
+            context = RequestContext(until, explain=explain, trace=trace, deliverer=deliverer)
             try:
                 async with asyncio.timeout(deadline.left):
                     execute = engine.execute_in_parts if in_parts else engine.execute

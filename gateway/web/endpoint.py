@@ -28,6 +28,7 @@ from gateway.log import TRACE, logger
 from gateway.settings import Settings
 from gateway.web.admission import RETRY_AFTER, Admission
 from gateway.web.answering import OTHER, Answering
+from gateway.web.delivery_access import DeliveryAccess
 from gateway.web.documents import Documents
 from gateway.web.events import EventStream, takes_events, takes_events_only
 from gateway.web.headers import HttpRequest
@@ -73,9 +74,10 @@ class Endpoint:
         documents: Documents,
         answering: Answering,
         live: Live,
+        access: DeliveryAccess | None = None,
     ) -> None:
         self.settings, self.page, self.admission = settings, page, admission
-        self.documents, self.answering, self.live = documents, answering, live
+        self.documents, self.answering, self.live, self.access = documents, answering, live, access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. When the client leaves, the server cancels us, and everything that goes on for it."""
@@ -159,7 +161,10 @@ class Endpoint:
         is_explained = self.settings.allow_explain and request.headers.get("x-explain") == "1"
         is_traced = self.settings.federated_tracing and request.headers.get(TRACE_HEADER) == "ftv1"
         in_parts = takes_parts(request.headers.get("accept"))
-        result = await self.answering.result(text, asked, is_read, deadline, is_explained, is_traced, in_parts)
+        deliverer = self.access.deliverer(request) if self.access and not is_read else None
+        result = await self.answering.result(
+            text, asked, is_read, deadline, is_explained, is_traced, in_parts, deliverer
+        )
         seen.operation = self.answering.label(text, asked)
         if not isinstance(result, Result):
             return PartsResponse(result)

@@ -5,6 +5,7 @@ in as many (Patience). Absolute and other odd request targets, and none or sever
 """
 
 import asyncio
+import contextlib
 import json
 import socket
 import struct
@@ -15,12 +16,18 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway import metrics
 from gateway.limits import BadRequest
+from gateway.web import at_once
 from gateway.web.admission import REFUSAL, REFUSAL_HEAD, Admission, refuse
+from gateway.web.turning_away import KEPT, is_one_request
 
 LARGEST_HEAD = 16 * 1024
 MOST_HEADERS = 100
 LEAST_PROGRESS = 16 * 1024
 """Bytes a reader has to take before its time is up, for getting as much again."""
+LARGEST_READ = 16 * 1024
+"""Bytes of a connection that are read in one turn: requests that are pipelined by the thousand take turns with others."""
+MOST_UNREAD = 64 * 1024
+"""Bytes of refusals that may wait for somebody who goes on asking and reads none of them."""
 TARGET = b"/graphql"
 DELIVERIES = b"/deliver/"
 """Bodies under here may take as long as they need, as long as they come on."""
@@ -47,7 +54,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self.is_refusing = self.is_for_us = False
         self.task: asyncio.Task[None] | None = None
         self.timers: dict[str, asyncio.TimerHandle] = {}
-        self.is_in_head = True
+        self.is_in_head, self.is_begun = True, False
+        self.said = b""
+        """What was read of the connection before it was ours."""
         self.head_size = self.unread_head = self.messages = self.progress = 0
         self.refusal: BadRequest | None = None
 
@@ -55,7 +64,10 @@ class GuardedProtocol(HttpToolsProtocol):
         """Give the first head its time. Any byte that waits to be written counts as a stall, not only many."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)
+        setattr(transport, "max_size", LARGEST_READ)  # noqa: B010 - asyncio has it and its type does not
         self._start("head", self.patience.head, self._head_is_late)
+        if self.said:
+            self.data_received(self.said)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is left behind."""
@@ -70,7 +82,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read; refuse a head that grows too large before it ends."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() or (self.admission.is_full and self._is_turned_away(data)):
             return
         before = self.messages
         super().data_received(data)
@@ -87,6 +99,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A new head."""
         super().on_message_begin()
+        self.is_begun = True
         self.head_size = 0
         self._start("head", self.patience.head, self._head_is_late)
 
@@ -135,7 +148,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The body is over."""
         self._stop("body")
-        self.is_in_head = True
+        self.is_in_head, self.is_begun = True, False
         self.messages += 1
         if self.parser.should_upgrade() and self._should_upgrade():
             return
@@ -197,6 +210,29 @@ class GuardedProtocol(HttpToolsProtocol):
             return self.admission.is_crowded
         return True
 
+    def _is_turned_away(self, data: bytes) -> bool:
+        """Turn a request away before anything is parsed, when nothing is going on here and this is the whole of it."""
+        if self.is_begun or self.pipeline or not (self.cycle is None or self.cycle.response_complete):
+            return False
+        if self.admission.is_draining or not is_one_request(data, self.admission.critical):
+            return False
+        metrics.BUSY.inc()
+        self._unset_keepalive_if_required()
+        self._stop("head")
+        self._start("head", self.patience.head, self._head_is_late)
+        sent = 0
+        if at_once.is_known and not self.transport.get_write_buffer_size():
+            with contextlib.suppress(OSError):  # the transport will find out by itself
+                sent = at_once.send(self.transport.get_extra_info("socket").fileno(), KEPT)
+        if sent < len(KEPT):
+            self.transport.write(KEPT[sent:])
+            self._end_if_unread()
+        return True
+
+    def _end_if_unread(self) -> None:
+        if self.transport.get_write_buffer_size() > MOST_UNREAD:
+            self._reset()
+
     def _turn_away(self) -> None:
         """Say so at once, in so many bytes known beforehand; what comes of the body is thrown away while it comes."""
         metrics.BUSY.inc()
@@ -211,6 +247,7 @@ class GuardedProtocol(HttpToolsProtocol):
         is_last = not self.parser.should_keep_alive() or self.admission.is_draining
         end = b"connection: close\r\n\r\n" if is_last else b"\r\n"
         self.transport.write(b"".join((STATUS_LINE[503], REFUSAL_HEAD, end, REFUSAL)))
+        self._end_if_unread()
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         """Answer one request; when the client leaves, everything that was going on for it ends."""
