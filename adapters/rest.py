@@ -69,6 +69,10 @@ class RestSource:
                 reader.learn(answer.body)
             return page
 
+    def reread(self, operation: OperationMapping, raw: bytes, media_type: str) -> Page:
+        """The page that an answer was, from what was kept of it."""
+        return self._page(operation, HttpAnswer(200, {"content-type": media_type}, raw))
+
     async def aclose(self) -> None:
         """Let go of connections; may be called twice."""
         await self.http.aclose()
@@ -107,7 +111,7 @@ class RestSource:
         raise_for_status(answer)
         tree = tree_in(answer, self.connect)
         verdict = timed(self.judge(tree), answer)
-        return page_of(operation, tree, verdict, answer.body, answer.media_type)
+        return page_of(operation, tree, verdict, answer.body, answer.content_type)
 
 
 def _keyed(base: str, request: Request) -> tuple[str, str] | None:

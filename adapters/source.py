@@ -3,7 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+<<<<<<< HEAD
 from typing import Any, Protocol, overload
+=======
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from adapters.mapping.model import OperationMapping
+>>>>>>> origin/main
 
 Record = Mapping[str, Any]
 """A record as the source gave it: a tree of mappings, lists, text and None. Numbers are their text, digit for digit."""
@@ -105,6 +112,15 @@ class Page:
     is_cached: bool = False
     keys: Sequence[str] = ()
     parts: Sequence["Page"] = ()
+
+
+@runtime_checkable
+class Rereads(Protocol):
+    """A source that can read again what was kept of its answers, without being asked for it."""
+
+    def reread(self, operation: "OperationMapping", raw: bytes, media_type: str) -> Page:
+        """The page that the payload was. Raises SourceError when it is none."""
+        ...
 
 
 class Source(Protocol):
