@@ -13,7 +13,7 @@ import msgspec
 
 DEEPEST = 64
 LONGEST_NUMBER = 40
-MOST_VALUES = 10_000
+MOST_VALUES = 5000
 """Values of all kinds: a list of so many keys is more than any operation may ask for."""
 LARGEST_NUMBER = 10**LONGEST_NUMBER
 
