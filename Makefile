@@ -2,7 +2,7 @@
 PORT ?= 8080
 PYTHON := .venv/bin/python
 
-.PHONY: setup demo test check differential bench rolling docs lock clean
+.PHONY: setup demo test check differential crash bench rolling docs lock clean
 setup:            ## virtual environment from requirements.lock, GraphiQL page from npm
 	@sh docker/setup
 
@@ -17,6 +17,9 @@ check: setup      ## what people and CI run: format, lint, types, layers, mappin
 
 differential: setup  ## 50,000 random operations: compiled answers against the stock executor's
 	@$(PYTHON) -m contract_tests.differential --operations 50000
+
+crash: setup      ## kill workers at every named point, DURATION seconds (600) from SEED (1) on, then plant bugs; the last line is one JSON object
+	@$(PYTHON) -m contract_tests.crash --duration $(or $(DURATION),600) --seed $(or $(SEED),1)
 
 bench: setup      ## make bench NAME=<name>: a table, and as its last line one JSON object
 	@test -n "$(NAME)" || { echo "usage: make bench NAME=<name>; one of:"; ls contract_tests/benchmarks/*.py | xargs -n1 basename | sed 's/\.py$$//'; exit 2; }

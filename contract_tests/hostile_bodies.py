@@ -13,7 +13,7 @@ from gateway.engine.tokens import check_tokens
 from gateway.strict_json import MOST_VALUES
 
 LARGEST = 256 * 1024
-LONGEST_QUERY, MOST_TOKENS, DEEPEST, MOST_DIRECTIVES = 16 * 1024, 500, 20, 50
+LONGEST_QUERY, MOST_TOKENS, DEEPEST, MOST_DIRECTIVES = 16 * 1024, 1000, 20, 50
 """The default settings."""
 FIELDS = "caseCode sourceCaseNo caseName causeOfAction filedDate caseStatus violationPlace involvedAmount isMajor"
 CASES = "{ enforcementCases { nodes { %s } } }"
@@ -70,9 +70,9 @@ def _structures() -> Iterator[tuple[str, str]]:
     )
     yield "G3 unused", _fit(lambda n: "{ __typename }" + _fragments(n), 58)
     yield "G4 aliases", CASES % " ".join(f"a{i}: caseName" for i in range(95))
-    yield "G4 roots", "{" + " ".join(f'a{i}: officer(certNo: "{i}") {{ id }}' for i in range(30)) + "}"
+    yield "G4 roots", "{" + " ".join(f'a{i}: officer(certNo: "{i}") {{ id }}' for i in range(50)) + "}"
     yield "G5 sizes", CASES.replace(" {", "(first: 200) {", 1) % "parties { enforcementCases { parties { id } } }"
-    yield "G6 pages", "{" + " ".join(f"a{i}: parties(first: -{i + 1}) {{ totalCount }}" for i in range(29)) + "}"
+    yield "G6 pages", "{" + " ".join(f"a{i}: parties(first: -{i + 1}) {{ totalCount }}" for i in range(49)) + "}"
     yield "G7 the same fields", _fit(lambda n: CASES % (f"{FIELDS} " * n), 200)
     yield (
         "G7 the same objects",
@@ -99,7 +99,7 @@ def _mistakes() -> Iterator[tuple[str, str]]:
     yield "G17 roots", "{ " + " ".join(f"enforcementCase{i:02}Groups" for i in range(50)) + " }"
     yield (
         "G17 arguments",
-        _fit(lambda n: "{" + " ".join(f"a{i}: enforcementCases({_words(19)}) {{ id }}" for i in range(n)) + "}", 29),
+        _fit(lambda n: "{" + " ".join(f"a{i}: enforcementCases({_words(19)}) {{ id }}" for i in range(n)) + "}", 49),
     )
     yield (
         "G17 types",
@@ -131,13 +131,13 @@ def _large() -> Iterator[tuple[str, str]]:
     many = f"enforcementCases(first: 1) {{ nodes {{ {FIELDS} parties {{ partyName }} }} }}"
     test = '{caseName: {eq: "甲"}, caseStatus: {isNull: false}}'
     marked = "query ($v: Boolean!) { __typename @skip(if: $v) "
-    yield "largest roots", _fit(lambda n: "{" + " ".join(f"a{i}: {one % i}" for i in range(n)) + "}", 29)
-    yield "largest lists", _fit(lambda n: "{" + " ".join(f"a{i}: {many}" for i in range(n)) + "}", 29)
-    yield "largest with a variable", _fit(lambda n: marked + " ".join(f"a{i}: {one % i}" for i in range(n)) + "}", 29)
+    yield "largest roots", _fit(lambda n: "{" + " ".join(f"a{i}: {one % i}" for i in range(n)) + "}", 49)
+    yield "largest lists", _fit(lambda n: "{" + " ".join(f"a{i}: {many}" for i in range(n)) + "}", 49)
+    yield "largest with a variable", _fit(lambda n: marked + " ".join(f"a{i}: {one % i}" for i in range(n)) + "}", 49)
     yield (
         "largest fragment",
         "{"
-        + " ".join(f"a{i}: enforcementCases(first: 1) {{ nodes {{ ...f }} }}" for i in range(29))
+        + " ".join(f"a{i}: enforcementCases(first: 1) {{ nodes {{ ...f }} }}" for i in range(49))
         + f"}} fragment f on EnforcementCase {{ {FIELDS} parties {{ partyName uscc }} }}",
     )
     yield "largest fragments", _fit(

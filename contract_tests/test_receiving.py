@@ -174,7 +174,7 @@ def test_records_of_a_request_are_taken_as_their_text_and_lost_digits_are_told(s
     receipt = door.receive(mapping, delivered(mapping), records_content(records), "k1")
     assert counts(receipt) == (4, 2, 0, 0, 2, 0)
     assert [one.reason for one in door.records(receipt.id, 0, 10) if one.reason] == [
-        "第 2 条：“案号” 是 JSON 数字 0.1234567890123456，传输中可能失真，请写成文本",
+        "第 2 条：“案号” 是位数过多的 JSON 数字，传输中可能失真，请写成文本",
         "第 3 条不是记录（JSON 对象）",
     ]
     found = store.by_keys("CoerciveMeasure", ["Q1", "Q4"])

@@ -36,9 +36,10 @@ from gateway.engine.subscriptions import Subscriptions
 from gateway.engine.writeback import StoreWriteBack
 from gateway.log import logger
 from gateway.receiving.deliveries import Deliveries
-from gateway.receiving.keys import read_keys
+from gateway.receiving.keys import Rates, read_keys
 from gateway.receiving.receive import Receiver
 from gateway.receiving.spool import Spool
+from gateway.receiving.submit import Submissions
 from gateway.settings import PROJECT, Settings, look_at_settings
 from gateway.store.identity import make_hash_id
 from gateway.store.store import Store
@@ -121,8 +122,8 @@ def missing_secrets(definitions: Definitions, settings: Settings) -> list[Proble
     return problems
 
 
-def make_preparation(definitions: Definitions, settings: Settings) -> Preparation:
-    """What plans operations; needs no source and no store."""
+def make_preparation(definitions: Definitions, settings: Settings, compiler: Compiler | None = None) -> Preparation:
+    """What plans operations; needs no source and no store. Short ways are only for whom `compiler` maps records."""
     limits = Limits(
         length=settings.longest_query,
         tokens=settings.most_tokens,
@@ -142,6 +143,7 @@ def make_preparation(definitions: Definitions, settings: Settings) -> Preparatio
         settings.plans_kept,
         settings.introspection,
         definitions.truth,
+        compiler,
     )
 
 
@@ -161,7 +163,7 @@ def open_calls(sources: Mapping[str, Source], mappings: Mapping[str, SourceMappi
 class Gateway:
     """A running gateway: its sources, its store, its engine."""
 
-    def __init__(self, definitions: Definitions, settings: Settings) -> None:
+    def __init__(self, definitions: Definitions, settings: Settings, rates: Rates | None = None) -> None:
         self.definitions, self.settings = definitions, settings
         self.hash_id: HashId = make_hash_id(str(settings.party_key_secret))
         self.store = Store(settings.database_url, definitions.registry, truth=definitions.truth)
@@ -173,6 +175,10 @@ class Gateway:
             name: open_source(mapping, settings.secrets) for name, mapping in definitions.mappings.items()
         }
         self.calls = open_calls(sources, definitions.mappings, settings)
+        receiver = Receiver(self.store, compiler)
+        spool = Spool(settings.delivery_folder)
+        self.deliveries = Deliveries(receiver, definitions.mappings, spool, settings.largest_delivery)
+        rates = rates or Rates(settings.deliveries_per_minute)
         services = Services(
             definitions.registry,
             definitions.mappings,
@@ -182,11 +188,9 @@ class Gateway:
             self.hash_id,
             compiler,
             definitions.truth,
+            Submissions(self.deliveries, rates),
         )
-        receiver = Receiver(self.store, compiler)
-        spool = Spool(settings.delivery_folder)
-        self.deliveries = Deliveries(receiver, definitions.mappings, spool, settings.largest_delivery)
-        self.engine = Engine(definitions.schema, services, make_preparation(definitions, settings))
+        self.engine = Engine(definitions.schema, services, make_preparation(definitions, settings, compiler))
         feed = Feed(self.store, settings.feed_interval, settings.subscription_queue)
         self.subscriptions = Subscriptions(self.engine, feed, settings.most_subscriptions)
 
@@ -221,20 +225,19 @@ class Application:
         self.running: list[Gateway] = []
         self.settings, self.definitions = settings, definitions
         self.admission = admission
+        self.rates = Rates(settings.deliveries_per_minute)
+        keys = read_keys(settings.delivery_keys, delivered_sources(definitions.mappings))
+        access = DeliveryAccess(keys, settings.allowed_hosts, self.rates, settings.most_deliveries)
         admission.threads = lambda: self.running[0].storage.threads if self.running else None
         examples = read_examples(EXAMPLES)
         documents = Documents(settings.persisted_kept, settings.trusted_documents, settings.only_trusted)
         answering = Answering(self._engine, settings, documents, admission)
         live = Live(lambda: self.running[0].subscriptions, answering, documents, settings, admission)
         self.sockets = Sockets(live)
-        endpoint = Endpoint(settings, lambda: console_page(examples, STATIC), admission, documents, answering, live)
-        self.operations = Operations(admission, self._reach_store, self._health, self._counted)
-        access = DeliveryAccess(
-            read_keys(settings.delivery_keys, delivered_sources(definitions.mappings)),
-            settings.allowed_hosts,
-            settings.deliveries_per_minute,
-            settings.most_deliveries,
+        endpoint = Endpoint(
+            settings, lambda: console_page(examples, STATIC), admission, documents, answering, live, access
         )
+        self.operations = Operations(admission, self._reach_store, self._health, self._counted)
         patience, stall = settings.request_timeout, settings.body_timeout
         deliver = Deliver(lambda: self.running[0].deliveries, access, settings.largest_delivery, patience, stall)
         self.routed = Starlette(
@@ -272,7 +275,7 @@ class Application:
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         if self.settings.otlp_endpoint:
             set_up_tracing(self.settings.otlp_endpoint, self.definitions.registry.version)
-        async with Gateway(self.definitions, self.settings).running() as gateway:
+        async with Gateway(self.definitions, self.settings, self.rates).running() as gateway:
             self.running.append(gateway)
             yield
         await asyncio.to_thread(flush_traces)

@@ -36,14 +36,26 @@ class Viewer:
     role: str = "everybody"
 
 
+@dataclass(frozen=True, slots=True)
+class Deliverer:
+    """An agency that showed its key: the source it may deliver to, and what its requests are counted under."""
+
+    source: str
+    counted_as: str
+
+
 EVERYBODY = Viewer("everybody", "province", "none")
 
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """Who asks, until when, and whether they asked to see the plan, or a trace for the router of a federated graph."""
+    """Who asks, until when, and whether they asked to see the plan, or a trace for the router of a federated graph.
+
+    `deliverer`: the agency whose key the request has, if it may change anything.
+    """
 
     deadline: Deadline
     viewer: Viewer = EVERYBODY
     explain: bool = False
     trace: bool = False
+    deliverer: Deliverer | None = None

@@ -12,16 +12,18 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
+from schema.delivery import make_mutation, make_receipt, receipt_field
 from schema.enums import make_enums
-from schema.query import make_query
+from schema.query import make_page_info, make_query
 from schema.registry import Registry
+from schema.returning import make_return_roots
 from schema.scalars import SCALARS
-from schema.subscription import make_subscription
+from schema.subscription import make_run, make_subscription
 from schema.types import make_types
 
 DESCRIBED = r'(?:^ *"""[^"]*"""\n)?'
 FOR_COMPOSITION = (
-    (r"^schema @link\(.*\) \{\n  query: Query\n  subscription: Subscription\n\}\n\n", ""),
+    (r"^schema @link\(.*\) \{\n  query: Query\n  mutation: Mutation\n  subscription: Subscription\n\}\n\n", ""),
     (r"^(type \w+(?: implements \w+)?)(?: @(?:key|shareable)(?:\([^)]*\))?)+ \{$", r"\1 {"),
     (DESCRIBED + r"^  _entities\([^)]*\): .*\n\n?", ""),
     (DESCRIBED + r"^  _service: .*\n\n?", ""),
@@ -68,9 +70,12 @@ def build_schema(registry: Registry) -> strawberry.Schema:
     def subgraph() -> str:
         return print_subgraph(schema)
 
+    receipt, run, page_info = make_receipt(), make_run(), make_page_info()
+    others = [receipt_field(receipt), *make_return_roots(page_info, run)]
     schema = QuietSchema(
-        query=make_query(registry, types, enums, subgraph),
-        subscription=make_subscription(),
+        query=make_query(registry, types, enums, subgraph, page_info, others),
+        mutation=make_mutation(receipt),
+        subscription=make_subscription(run),
         types=list(types.values()),
         config=StrawberryConfig(scalar_map=SCALARS, enable_experimental_incremental_execution=True),
         federation_version=FEDERATION,

@@ -1,7 +1,7 @@
 """The roots: every entity by key, as a list with relay cursors, counted in groups; `node`, and what a federated graph asks."""
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import strawberry
@@ -48,11 +48,9 @@ class ListSource(enum.Enum):
     )
 
 
-def make_query(
-    registry: Registry, types: Mapping[str, type], enums: Mapping[str, Any], subgraph: Callable[[], str]
-) -> type:
-    """The Query type. Every root reads what the engine found for it, by its name in the answer; `subgraph` prints the SDL."""
-    page_info = make_object(
+def make_page_info() -> Any:
+    """The type of relay's PageInfo."""
+    return make_object(
         "PageInfo",
         [
             item_field("has_next_page", bool, "后面还有"),
@@ -63,6 +61,18 @@ def make_query(
         "翻页信息（Relay）",
         directives=[Shareable()],
     )
+
+
+def make_query(
+    registry: Registry,
+    types: Mapping[str, type],
+    enums: Mapping[str, Any],
+    subgraph: Callable[[], str],
+    page_info: Any,
+    others: Sequence[StrawberryField] = (),
+) -> type:
+    """The Query type. Every root reads what the engine found for it, by its name in the answer; `subgraph` prints the SDL;
+    `others` are roots that are answered otherwise."""
     filters, orders = make_filters(registry, enums), make_orders(registry)
     groups = make_groups(registry, enums, filters)
     fields: list[StrawberryField] = []
@@ -78,7 +88,14 @@ def make_query(
             )
         )
         fields.append(groups[entity.name])
-    fields += [_node(), _nodes(), entities_field(types), service_field(subgraph), *make_metadata(registry, page_info)]
+    fields += [
+        _node(),
+        _nodes(),
+        entities_field(types),
+        service_field(subgraph),
+        *make_metadata(registry, page_info),
+        *others,
+    ]
     return make_object("Query", fields, "查询入口：按键查一个，逐页列出，或分组统计")  # type: ignore[no-any-return]
 
 

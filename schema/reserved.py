@@ -5,7 +5,12 @@ from collections.abc import Iterable, Sequence
 from schema.names import field_of_groups, field_of_list, field_of_one
 from schema.written import Document
 
-ROOTS = frozenset({"dataElements", "dataElement", "codeTables", "codeTable", "entities", "entity", "node", "nodes"})
+ROOTS = frozenset(
+    {
+        *("dataElements", "dataElement", "codeTables", "codeTable", "entities", "entity", "node", "nodes"),
+        *("streams", "syncRuns", "ledger", "quarantine", "lineage", "deliveryReceipt"),
+    }
+)
 SCALARS = ("Cursor", "Date", "DateTime", "DivisionCode", "IdNo", "Long", "Money", "Uscc")
 PLAIN = ("String", "Int", "Float", "Boolean", "ID", "JSON")
 OF_ENTITY = ("", "Connection", "Edge", "Where", "ListWhere", "Order", "OrderField")
@@ -14,6 +19,10 @@ TYPES = frozenset(
     {
         *("Query", "Mutation", "Subscription", "Provenance", "Mode", "PageInfo", "Node", "Direction", "ListSource"),
         *("EntityChange", "EntityChangeKind", "SyncRun", "SyncRunStatus"),
+        *("SyncRunConnection", "SyncRunEdge", "SyncRunFilter", "Stream", "Lineage", "LineageIssue", "IssueSeverity"),
+        *("LedgerPage", "LedgerPageConnection", "LedgerPageEdge", "QuarantineFilter", "QuarantinedField"),
+        *("QuarantinedRecord", "QuarantinedRecordConnection", "QuarantinedRecordEdge"),
+        *("DeliveryReceipt", "DeliveryStatus", "DeliveryOutcome", "DeliveredRecord", "DeliveredIssue"),
         *("CodeDefinition", "CodeTableDefinition", "EntityDefinition", "RelationDefinition"),
         *("ElementDefinition", "ElementDefinitionConnection", "ElementDefinitionEdge", "ElementDefinitionFilter"),
         *("ElementKind", "ElementNeed", "ElementSensitivity", "ElementStatus"),

@@ -38,10 +38,10 @@ class RunStatus(enum.Enum):
     FAILED = strawberry.enum_value("failed", description="中断，下次从已提交处继续")
 
 
-def make_subscription() -> type:
+def make_subscription(run: Any) -> type:
     """The Subscription type. Each root reads the stream that stands under its name in the root value; its events are
-    mappings by the snake_case names of their fields."""
-    change, run = _entity_change(), _sync_run()
+    mappings by the snake_case names of their fields; `run` is the type of runs."""
+    change = _entity_change()
     fields = [
         _events(
             ENTITY_CHANGED,
@@ -89,7 +89,8 @@ def _entity_change() -> Any:
     )
 
 
-def _sync_run() -> Any:
+def make_run() -> Any:
+    """The type of runs."""
     return make_object(
         SYNC_RUN,
         [

@@ -44,6 +44,18 @@ class AnswerView(Protocol):
         """The operation's document, parsed and validated."""
         ...
 
+    async def submit(self, source: str, operation: str, key: str, records: Sequence[Any]) -> Mapping[str, Any]:
+        """The receipt of records that the request hands in. Raises GraphQLError."""
+        ...
+
+    async def receipt(self, identifier: str) -> Mapping[str, Any] | None:
+        """A receipt that is asked for again. Raises GraphQLError."""
+        ...
+
+    async def returned(self, question: str, given: Mapping[str, Any]) -> Any:
+        """What is known of data return: the answer to the root of this name with these arguments. Raises GraphQLError."""
+        ...
+
     def root(self, name: str) -> Any:
         """What was found for the root that stands under `name` in the answer: an EntityView, a list of them, or a mapping."""
         ...

@@ -6,7 +6,8 @@ from typing import Any
 
 from graphql import DocumentNode, GraphQLError
 
-from gateway.engine.executor import Execution
+from gateway.engine.data_return import returned
+from gateway.engine.executor import Execution, Submissions
 from gateway.engine.index import Failure, Index, Row, provenance_of
 from gateway.store.search import Found, Search
 from schema.aggregates import FUNCTIONS
@@ -138,6 +139,24 @@ class Answers:
     def index(self) -> Index:
         """The rows of this request."""
         return self.execution.index
+
+    async def submit(self, source: str, operation: str, key: str, records: Sequence[Any]) -> Mapping[str, Any]:
+        """The receipt of records that the request hands in. Raises GraphQLError."""
+        return await self._submissions.submit(self.execution.context, source, operation, key, records)
+
+    async def receipt(self, identifier: str) -> Mapping[str, Any] | None:
+        """A receipt that is asked for again. Raises GraphQLError."""
+        return await self._submissions.receipt(self.execution.context, identifier)
+
+    async def returned(self, question: str, given: Mapping[str, Any]) -> Any:
+        """What is known of data return. Raises GraphQLError."""
+        return await returned(self.execution, question, given)
+
+    @property
+    def _submissions(self) -> Submissions:
+        if (found := self.execution.services.submissions) is None:
+            raise GraphQLError("交付入口没有开放", extensions={"code": "DELIVERY_CLOSED"})
+        return found
 
     def root(self, name: str) -> Any:
         """What was found for the root that stands under `name` in the answer. Raises GraphQLError when nobody could tell."""

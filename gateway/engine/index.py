@@ -9,6 +9,7 @@ from typing import Any, Literal
 from adapters.errors import SourceError
 from adapters.mapping.record import Issue, Mapped
 from adapters.mapping.truth import NOTHING_SAID, Truth, conflicts
+from schema.formats import CHINA_TIME
 from schema.identity import global_id, values_in_key
 from schema.names import camel
 from schema.registry import Entity, Registry
@@ -27,7 +28,8 @@ NONE_TOLD: frozenset[str] = frozenset()
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where something in the answer comes from 溯源. `as_of`: the source is known to have said so then;
-    `fetched_at`: when these bytes were first received."""
+    `fetched_at`: when these bytes were first received. What the store tells has the version of the mapping by which it was
+    taken in, and the digest of the payload it stood in."""
 
     source: str
     operation: str
@@ -35,6 +37,8 @@ class Origin:
     as_of: datetime
     fetched_at: datetime
     spec_version: str
+    mapping_version: str | None = None
+    raw_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +166,7 @@ class Index:
 
     def __init__(self, registry: Registry, truth: Truth = NOTHING_SAID) -> None:
         self.registry, self.truth = registry, truth
+        self.asked_at = datetime.now(CHINA_TIME)
         self.rows: dict[tuple[str, str], Row] = {}
         self.related: dict[tuple[str, str, str], dict[int, dict[str, None]]] = {}
         self.related_failures: dict[tuple[str, str, str], Failure] = {}
@@ -321,7 +326,14 @@ def provenance_of(row: Row) -> list[Mapping[str, Any]]:
             "as_of": c.origin.as_of,
             "fetched_at": c.origin.fetched_at,
             "spec_version": c.origin.spec_version,
+            "mapping_version": None if c.is_reference else c.origin.mapping_version,
+            "raw_digest": None if c.is_reference else c.origin.raw_digest,
+            "lag": None if c.origin.mode == "LIVE" else _seconds(c.origin.as_of, row.index.asked_at),
             "elements": sorted(camel(name) for name in c.elements),
         }
         for c in sorted(told or row.contributions.values(), key=lambda c: (-len(c.elements), c.origin.source))
     ]
+
+
+def _seconds(earlier: datetime, later: datetime) -> int:
+    return max(0, int((later - earlier).total_seconds()))

@@ -94,6 +94,10 @@ class Storage:
         """The key each allotted value belongs to. Raises StoreUnavailable."""
         return await self._ask(self.store.find_identified, entity, values)
 
+    async def ask(self, question: Callable[[], Answer]) -> Answer:
+        """What a question of one's own is answered. Raises StoreUnavailable."""
+        return await self._ask(question)
+
     def close(self) -> None:
         """End the threads."""
         self.threads.shutdown()

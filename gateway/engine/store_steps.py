@@ -130,7 +130,8 @@ async def _load(
     for stored in await execution.services.storage.by_keys(entity, keys):
         version = execution.services.registry.version
         mode: Mode = "STALE" if stored.source in failed else "STORE"
-        origin = Origin(stored.source, "", mode, stored.as_of, stored.fetched_at, version)
+        when = (stored.as_of, stored.fetched_at)
+        origin = Origin(stored.source, "", mode, *when, version, stored.mapping_version, stored.raw_digest)
         mapping = execution.services.mappings.get(stored.source)
         told = mapping.entities.get(entity) if mapping else None
         provides = told.provides if told else frozenset(stored.mapped.values)

@@ -78,7 +78,7 @@ def _as_text(value: Any, name: str, faults: list[str]) -> Any:
         case float():
             text = repr(value)
             if "e" in text or "n" in text or len(text.replace(".", "").lstrip("-0")) > EXACT_DIGITS:
-                faults.append(f"“{name}” 是 JSON 数字 {text}，传输中可能失真，请写成文本")
+                faults.append(f"“{name}” 是位数过多的 JSON 数字，传输中可能失真，请写成文本")
             return text.removesuffix(".0") if text.endswith(".0") else text
         case Mapping():
             return {str(key): _as_text(inside, f"{name}.{key}", faults) for key, inside in value.items()}

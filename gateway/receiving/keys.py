@@ -4,6 +4,8 @@ import hashlib
 import hmac
 import re
 import secrets
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +37,24 @@ class DeliveryKeys:
             if hmac.compare_digest(digest, key.digest):
                 found = key
         return found
+
+
+class Rates:
+    """How often each key is used: so many requests a minute, spent at once or as time goes by. One for the process."""
+
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.per_minute, self.clock = float(per_minute), clock
+        self.left: dict[str, tuple[float, float]] = {}
+        """What is counted -> how many requests are left, as of when."""
+
+    def take(self, counted_as: str) -> bool:
+        """Whether one more request is within the rate."""
+        now = self.clock()
+        left, before = self.left.get(counted_as, (self.per_minute, now))
+        left = min(self.per_minute, left + (now - before) * self.per_minute / 60)
+        is_within = left >= 1
+        self.left[counted_as] = (left - is_within, now)
+        return is_within
 
 
 def make_key(source: str) -> tuple[str, str]:

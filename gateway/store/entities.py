@@ -26,6 +26,8 @@ class Stored:
     source: str
     as_of: datetime
     fetched_at: datetime
+    mapping_version: str | None = None
+    raw_digest: str | None = None
 
 
 def by_keys(
@@ -158,4 +160,4 @@ def stored_row(registry: Registry, entity: str, row: Mapping[str, Any] | RowMapp
         provenance={name: row[name] for name in PROVENANCE_FIELDS if row[name] is not None},
         refs={relation: tuple(keys) for relation, keys in row["refs"].items()},
     )
-    return Stored(mapped, row["source"], row["as_of"], row["fetched_at"])
+    return Stored(mapped, row["source"], row["as_of"], row["fetched_at"], row["mapping_version"], row["raw_digest"])

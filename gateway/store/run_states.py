@@ -45,7 +45,7 @@ def run_states(connection: Connection, tables: Tables, known: Collection[RunStat
     if known is not None:
         going_on = run.c.id.in_([state.run_id for state in known if state.status == "running"])
     rows = connection.execute(select(run).where((run.c.id > newest - RECENT) | going_on).order_by(run.c.id)).all()
-    sums = _ledgers(connection, tables, [row.id for row in rows if row.id not in settled])
+    sums = ledgers(connection, tables, [row.id for row in rows if row.id not in settled])
     return [
         settled.get(row.id)
         or RunState(
@@ -62,7 +62,8 @@ def run_states(connection: Connection, tables: Tables, known: Collection[RunStat
     ]
 
 
-def _ledgers(connection: Connection, tables: Tables, run_ids: Collection[int]) -> dict[int, tuple[int, ...]]:
+def ledgers(connection: Connection, tables: Tables, run_ids: Collection[int]) -> dict[int, tuple[int, ...]]:
+    """Pages and sums of the ledgers of these runs; a run without pages is absent."""
     ledger = tables.ledger.c
     counts = (ledger.fetched, ledger.applied, ledger.unchanged, ledger.duplicate, ledger.quarantined)
     found: dict[int, tuple[int, ...]] = {}

@@ -253,8 +253,7 @@ def _move(connection: Connection, tables: Tables, progress: Progress, moment: da
     reach(connection, "fence.checked")
     there = (stream.c.source == mine.source, stream.c.operation == mine.operation)
     stands: dict[str, Any] = {"cursor": progress.cursor, "cursor_key": progress.cursor_key, "updated_at": moment}
-    if progress.cursor is not None:
-        stands["is_from_start"] = False
+    stands["is_from_start"] = progress.cursor is None
     moved = connection.execute(update(stream).where(*there).values(**stands))
     if moved.rowcount == 0:
         connection.execute(insert(stream).values(source=mine.source, operation=mine.operation, **stands))

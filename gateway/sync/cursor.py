@@ -48,23 +48,35 @@ def before(value: Any, overlap: float) -> Any:
 class Reached:
     """How far a run has come from `start`.
 
-    Only what the source itself told is ever a place to go on from, and no time that is still to come: what changes until then
-    would be passed over. `is_ordered`: every record so far came at or behind the one before it.
+    Only what the source itself told is ever a place to go on from. Of times, none that was still to come when it was asked
+    for, and none behind the first page that came within the `overlap` of then: what is committed late beside it could
+    otherwise be older than the next run reads again. `limit`: nothing behind it is a place either. `is_ordered`: every record
+    so far came at or behind the one before it.
     """
 
     start: Any
+    overlap: float = 0.0
     greatest: Any = None
     last: Any = None
     is_ordered: bool = True
+    is_at_edge: bool = False
+    limit: datetime | None = None
 
-    def add(self, values: Sequence[Any], received_at: datetime) -> None:
+    def add(self, values: Sequence[Any], asked_at: datetime) -> None:
         """Take the cursor values of a page into account, in their order."""
+        latest = asked_at if self.limit is None else min(asked_at, self.limit)
         for value in values:
             if self.last is not None and value < self.last:
                 self.is_ordered = False
             self.last = value
-            if (self.greatest is None or value > self.greatest) and not _is_to_come(value, received_at):
+            if (
+                not self.is_at_edge
+                and (self.greatest is None or value > self.greatest)
+                and not _is_behind(value, latest)
+            ):
                 self.greatest = value
+        edge = asked_at - timedelta(seconds=self.overlap)
+        self.is_at_edge = self.is_at_edge or (self.overlap > 0 and any(_is_behind(value, edge) for value in values))
 
     def go_back(self) -> None:
         """The pages that follow are read from an earlier place."""
@@ -78,7 +90,8 @@ class Reached:
         return self.greatest if self.start is None else max(self.start, self.greatest)
 
 
-def _is_to_come(value: Any, received_at: datetime) -> bool:
+def _is_behind(value: Any, moment: datetime) -> bool:
+    """Whether a time is later than a moment; nothing else is."""
     if isinstance(value, datetime):
-        return value > received_at
-    return isinstance(value, date) and value > received_at.date()
+        return value > moment
+    return isinstance(value, date) and value > moment.date()

@@ -1,9 +1,11 @@
 """One run of one `changes` operation: page after page into the store, each page one transaction, until there is no more."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,7 +17,7 @@ from gateway.store.runs import LEASE, Begun, RunSuperseded
 from gateway.store.store import Landed, Progress, Store
 from gateway.sync.cursor import CannotAdvance, Reached, before, read_cursor, write_cursor
 from gateway.sync.pages import Pages
-from gateway.sync.walks import ByNumber, ByPlace, BySince, Disordered, Question, Walk
+from gateway.sync.walks import ByNumber, ByPlace, BySince, Disordered, Heard, Question, Walk
 from gateway.sync.ways import following, is_by_token, is_numbered, same_text
 from schema.identity import HashId
 
@@ -142,6 +144,7 @@ class _Run:
     told: int = 0
     notes: list[str] = field(default_factory=list)
     expected: int | None = None
+    asking: float = 0.0
     start: Any = None
     reached: Reached = field(default_factory=lambda: Reached(None))
     walk: Walk = field(init=False)
@@ -149,7 +152,7 @@ class _Run:
     def __post_init__(self) -> None:
         cursor = self.begun.cursor
         self.start = cursor if is_by_token(self.operation) else read_cursor(self.role.cursor, cursor)
-        self.reached = Reached(self.start)
+        self.reached = Reached(self.start, self.role.overlap)
         self.walk = self._first_walk()
 
     async def read(self) -> RunResult:
@@ -196,13 +199,21 @@ class _Run:
             if not is_new:
                 return
             self.fetched += len(page.records)
-            self.reached.add(heard.told, page.received_at)
+            self._take(heard, page)
             cursor, key = self._stands()
             landed = self._land(landing, Progress(self.begun.run_id, len(self.landed) + 1, cursor, key))
             if following is None:
                 await landed
                 return
             question, (_, page) = following, await _together(landed, self._call(following))
+
+    def _take(self, heard: Heard, page: Page) -> None:
+        """Note how far the page leads. Pages by number are only as fresh as the first of them: what came late to one already
+        read has pushed others out of sight."""
+        asked_at = page.received_at - timedelta(seconds=self.asking)
+        if isinstance(self.walk, ByNumber) and self.reached.limit is None:
+            self.reached.limit = asked_at
+        self.reached.add(heard.told, asked_at)
 
     def _first_walk(self) -> Walk:
         since = self._since()
@@ -260,12 +271,15 @@ class _Run:
             size=question.size,
             cursor=question.place,
         )
+        begun = time.monotonic()
         page = await self.source.call(call)
+        self.asking = time.monotonic() - begun
         self._reach("fetch.after")
         return page
 
     async def _land(self, landing: Any, progress: Progress) -> None:
         """Put one page into the store, with cursor and ledger."""
+        self._reach("page.before")
         landed = await asyncio.to_thread(self.store.land, landing, progress)
         self._reach("page.done")
         self.landed.append(landed)

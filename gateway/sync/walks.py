@@ -138,6 +138,7 @@ class BySince:
     is_whole: bool = False
     place: str | None = None
     notes: list[str] = field(default_factory=list)
+    digest: str = ""
     most: int = 0
     is_probing: bool = False
     checked: Any = None
@@ -149,6 +150,9 @@ class BySince:
         """See the class. A source that breaks its promise is asked for everything at once."""
         asked, count = self.question, len(heard.page.records)
         assert asked is not None
+        digest, self.digest = self.digest, records_digest(heard.page.records)
+        if asked.page != self.first and digest == self.digest and count:
+            raise Disordered  # a page that came again is no page
         if self.is_probing:
             if count:
                 raise CannotAdvance(
@@ -190,7 +194,7 @@ class BySince:
     def _move_on(self, asked: Question, last: Any) -> None:
         """To the last value; before that once more through several pages of one value, in case records left it meanwhile."""
         pages = 0 if asked.page is None or self.first is None else asked.page - self.first
-        if pages > 1 and self.checked != asked.since:
+        if pages > 0 and self.checked != asked.since:
             self.checked = asked.since
             self.question = Question(asked.since, self.size, self.first, goes_back=True)
         else:

@@ -1,13 +1,13 @@
 """Who may deliver, and how much at once: by keys of agencies, so many requests a minute, so many deliveries at a time."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from starlette.requests import HTTPConnection
 
+from gateway.context import Deliverer
 from gateway.limits import BadRequest
-from gateway.receiving.keys import DeliveryKeys, Key
+from gateway.receiving.keys import DeliveryKeys, Key, Rates
 from gateway.web.origin import check_host, check_origin
 from gateway.web.problem import Refusal
 
@@ -17,19 +17,17 @@ LONGEST_KEY = 200
 class DeliveryAccess:
     """Lets holders of keys in. One for the process."""
 
-    def __init__(
-        self,
-        keys: DeliveryKeys,
-        hosts: Sequence[str],
-        per_minute: int,
-        most: int,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.keys, self.hosts, self.most, self.clock = keys, hosts, most, clock
-        self.per_minute = float(per_minute)
-        self.left: dict[str, tuple[float, float]] = {}
-        """Hash of a key -> how many requests it may still make, as of when."""
+    def __init__(self, keys: DeliveryKeys, hosts: Sequence[str], rates: Rates, most: int) -> None:
+        self.keys, self.hosts, self.rates, self.most = keys, hosts, rates, most
         self.in_flight = 0
+
+    def deliverer(self, request: HTTPConnection) -> Deliverer | None:
+        """Whose key a GraphQL request has; None where it has none of ours."""
+        try:
+            key = self.key_of(request) if self.keys.keys else None
+        except Refusal:
+            return None  # a token of another kind, or nobody's: who needs a key is told
+        return Deliverer(key.source, key.digest) if key else None
 
     def key_of(self, request: HTTPConnection) -> Key | None:
         """The key in `Authorization: Bearer …`; None when there is none. Raises Refusal for one that nobody has."""
@@ -53,7 +51,8 @@ class DeliveryAccess:
         key = self.key_of(request)
         if key is None:
             raise Refusal("UNAUTHENTICATED", "请在请求头 Authorization: Bearer 中给出交付密钥")
-        self._count(key)
+        if not self.rates.take(key.digest):
+            raise Refusal("TOO_MANY_REQUESTS", f"一个密钥每分钟至多 {self.rates.per_minute:g} 次请求")
         if source is not None and key.source != source:
             raise Refusal("FORBIDDEN", f"这个密钥只能交付到来源 {key.source}")
         return key
@@ -68,12 +67,3 @@ class DeliveryAccess:
             yield
         finally:
             self.in_flight -= 1
-
-    def _count(self, key: Key) -> None:
-        now = self.clock()
-        left, before = self.left.get(key.digest, (self.per_minute, now))
-        left = min(self.per_minute, left + (now - before) * self.per_minute / 60)
-        if left < 1:
-            self.left[key.digest] = (left, now)
-            raise Refusal("TOO_MANY_REQUESTS", f"一个密钥每分钟至多 {self.per_minute:g} 次请求")
-        self.left[key.digest] = (left - 1, now)
