@@ -13,7 +13,7 @@ from gateway.engine.tokens import check_tokens
 from gateway.strict_json import MOST_VALUES
 
 LARGEST = 256 * 1024
-LONGEST_QUERY, MOST_TOKENS, DEEPEST, MOST_DIRECTIVES = 16 * 1024, 1000, 20, 50
+LONGEST_QUERY, MOST_TOKENS, DEEPEST, MOST_DIRECTIVES = 16 * 1024, 1200, 20, 50
 """The default settings."""
 FIELDS = "caseCode sourceCaseNo caseName causeOfAction filedDate caseStatus violationPlace involvedAmount isMajor"
 CASES = "{ enforcementCases { nodes { %s } } }"
