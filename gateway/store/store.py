@@ -11,6 +11,7 @@ from gateway.store import entities, identity, runs
 from gateway.store.current import refresh, renew
 from gateway.store.database import Database
 from gateway.store.entities import Stored
+from gateway.store.evolution import bring_up
 from gateway.store.feed import Position, Reading, end_of_changes, read_changes
 from gateway.store.groups import Grouped, Groups, count_groups
 from gateway.store.history import Told, history
@@ -53,11 +54,15 @@ class Store:
         """Called, in the thread that wrote, after each landing and each step of a run of this very object."""
 
     def create(self) -> None:
-        """Make what is missing; safe to repeat and to race."""
-        self.database.create(
-            self.tables,
-            lambda connection, changed: renew(connection, self.tables, self.registry, self.said, changed, self.clock()),
-        )
+        """Make what is missing, and bring an older store to today's form; safe to repeat and to race.
+
+        Raises Problems for a change that needs a reviewed migration, and for a store that newer code has made.
+        """
+
+        def renewed(connection: Connection, changed: Collection[str]) -> None:
+            renew(connection, self.tables, self.registry, self.said, changed, self.clock())
+
+        self.database.write(lambda connection: bring_up(connection, self.tables, self.registry, renewed))
 
     def is_reachable(self) -> bool:
         """Whether the database answers."""
