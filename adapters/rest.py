@@ -13,7 +13,7 @@ from adapters.charset import charset_in, charset_in_xml, is_utf8_first, to_text
 from adapters.decode import decode, print_json
 from adapters.http import HttpAnswer, HttpClient, raise_for_status, retry_after, within
 from adapters.json_tree import parse_json
-from adapters.mapping.model import SourceMapping
+from adapters.mapping.model import OperationMapping, SourceMapping
 from adapters.mapping.written import (
     BasicAuth,
     BearerAuth,
@@ -71,7 +71,7 @@ class RestSource:
 
     def reread(self, operation: OperationMapping, raw: bytes, media_type: str) -> Page:
         """The page that an answer was, from what was kept of it."""
-        return self._page(operation, HttpAnswer(200, {"content-type": media_type}, raw))
+        return self._page(Call(operation.name, 0.0), HttpAnswer(OK, {"content-type": media_type}, raw))
 
     async def aclose(self) -> None:
         """Let go of connections; may be called twice."""

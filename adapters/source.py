@@ -3,14 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-<<<<<<< HEAD
-from typing import Any, Protocol, overload
-=======
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 
 if TYPE_CHECKING:
     from adapters.mapping.model import OperationMapping
->>>>>>> origin/main
 
 Record = Mapping[str, Any]
 """A record as the source gave it: a tree of mappings, lists, text and None. Numbers are their text, digit for digit."""

@@ -56,13 +56,15 @@ def bring_up(
     current = context.get_current_heads()
     _refuse_newer(kept, digest, current, {script.revision for script in scripts.walk_revisions()})
     is_pending = set(current) != set(scripts.get_heads())
-    if kept.digests[-1:] == [digest] and not is_pending:
+    before = set(inspect(connection).get_table_names())
+    missing = [t.name for t in tables.metadata.sorted_tables if t.name not in before] if kept.digests else []
+    if kept.digests[-1:] == [digest] and not is_pending and not missing:
         return
     pending = list(scripts.iterate_revisions("heads", current or None)) if is_pending else []
     settled = {name for script in pending for name in getattr(script.module, "SETTLES", ())}
     if kept.form is not None and (breaking := [c for c in breaking_changes(kept.form, form) if c.name not in settled]):
         raise Problems(breaking_problem(change) for change in breaking)
-    before = set(inspect(connection).get_table_names())
+    _refuse_lost(kept, missing, tables)
     tables.metadata.create_all(connection, tables=[t for t in tables.metadata.sorted_tables if t.name not in before])
     if is_pending:
         _apply(connection, scripts)
@@ -142,6 +144,15 @@ def _refuse_newer(kept: Kept, digest: str, current: Sequence[str], known: Collec
     if strange or is_older:
         what = f"存储由更新的版本升级过（迁移 {'、'.join(strange)}）" if strange else "存储的结构比本程序新"
         raise Problems([Problem("存储", 1, 1, "", what, "请用新版本启动；本程序未改动存储")])
+
+
+def _refuse_lost(kept: Kept, missing: Sequence[str], tables: Tables) -> None:
+    """A table that was there and is not any more must not come back empty, except what is made from others anyway."""
+    made = {table.name for table in tables.current.values()}
+    had = set((kept.form or {}).get("tables", ()))
+    if lost := [name for name in missing if name in had and name not in made]:
+        problems = (Problem("存储", 1, 1, name, "这张表不见了", "请从备份恢复，再启动；存储未改动") for name in lost)
+        raise Problems(problems)
 
 
 def _kept(connection: Connection) -> Kept:

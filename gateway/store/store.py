@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from adapters.mapping.truth import NOTHING_SAID, Truth
 from gateway.store import entities, identity, runs
@@ -12,6 +12,7 @@ from gateway.store.current import refresh, renew
 from gateway.store.database import Database
 from gateway.store.entities import Stored
 from gateway.store.evolution import bring_up
+from gateway.store.faults import store_fault
 from gateway.store.feed import Position, Reading, end_of_changes, read_changes
 from gateway.store.groups import Grouped, Groups, count_groups
 from gateway.store.history import Told, history
@@ -23,6 +24,7 @@ from gateway.store.runs import Begun, Landed, Progress
 from gateway.store.search import Found, Search, find
 from gateway.store.tables import make_tables
 from schema.formats import CHINA_TIME
+from schema.problems import Problem, Problems
 from schema.registry import Registry
 
 __all__ = ["Begun", "Landed", "Landing", "OpenIssue", "Progress", "Store", "Stored"]
@@ -62,7 +64,10 @@ class Store:
         def renewed(connection: Connection, changed: Collection[str]) -> None:
             renew(connection, self.tables, self.registry, self.said, changed, self.clock())
 
-        self.database.write(lambda connection: bring_up(connection, self.tables, self.registry, renewed))
+        try:
+            self.database.write(lambda connection: bring_up(connection, self.tables, self.registry, renewed))
+        except DBAPIError as error:
+            raise Problems([Problem("存储", 1, 1, "", store_fault(error), "存储未改动")]) from error
 
     def is_reachable(self) -> bool:
         """Whether the database answers."""
