@@ -59,12 +59,12 @@ class RestSource:
             answer = await self._ask(call)
             reader = call.reader
             if reader is None or answer.status != OK or not self._is_plain(answer.headers.get("content-type")):
-                return await off_loop(len(answer.body), lambda: self._page(call, answer))
+                return await off_loop(len(answer.body), lambda: self._page(operation_of(self.mapping, call), answer))
             if (read := reader.read(answer.body)) is not None:
-                records = Unread(len(read), lambda: self._page(call, answer).records)
+                records = Unread(len(read), lambda: self._page(operation_of(self.mapping, call), answer).records)
                 now = datetime.now(CHINA_TIME)
-                return Page(records, answer.body, answer.media_type, now, read=read, read_by=reader)
-            page = await off_loop(len(answer.body), lambda: self._page(call, answer))
+                return Page(records, answer.body, answer.content_type, now, read=read, read_by=reader)
+            page = await off_loop(len(answer.body), lambda: self._page(operation_of(self.mapping, call), answer))
             if reader.is_learning:
                 reader.learn(answer.body)
             return page
@@ -106,8 +106,7 @@ class RestSource:
             return None
         return front + (quote(separator, safe="").join(keys) if separator else plain)
 
-    def _page(self, call: Call, answer: HttpAnswer) -> Page:
-        operation = operation_of(self.mapping, call)
+    def _page(self, operation: OperationMapping, answer: HttpAnswer) -> Page:
         raise_for_status(answer)
         tree = tree_in(answer, self.connect)
         verdict = timed(self.judge(tree), answer)
