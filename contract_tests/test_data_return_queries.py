@@ -103,7 +103,7 @@ query ($id: ID!, $field: String!) {
 
 
 def identifier(made, measure):
-    text = "query ($id: String!) { coerciveMeasure(measureId: $id) { id provenance { mode rawDigest mappingVersion lag } } }"
+    text = "query ($id: String!) { coerciveMeasure(measureId: $id) { id provenance { mode run rawDigest mappingVersion lag } } }"
     return ask(made, text, id=measure)["coerciveMeasure"]
 
 
@@ -150,7 +150,7 @@ def test_a_value_that_was_refused_is_followed_back_as_well(served):
 
 def test_provenance_of_what_the_store_tells_says_how_old_it_is(served):
     (told,) = identifier(served, "Q1")["provenance"]
-    assert (told["mode"], len(told["mappingVersion"])) == ("STORE", 12)
+    assert (told["mode"], told["run"], len(told["mappingVersion"])) == ("STORE", "2", 12)
     assert 0 <= told["lag"] < 120
 
 
