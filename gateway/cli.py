@@ -12,6 +12,7 @@ from gateway.cli_deliver import add_deliver_commands
 from gateway.cli_documents import add_documents
 from gateway.cli_return import add_return_commands
 from gateway.cli_spec import add_spec_commands
+from gateway.cli_store import add_store_commands
 from schema.problems import Problems
 
 MAPPINGS = Path(__file__).parents[1] / "mappings"
@@ -87,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     docs.add_argument("--out", type=Path, default=Path("docs/site"))
 
     add_deliver_commands(commands)
+    add_store_commands(commands)
     add_return_commands(commands)
     add_spec_commands(commands)
     add_documents(commands)

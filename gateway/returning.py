@@ -13,6 +13,7 @@ from adapters.source import Source
 from gateway.app import Definitions, open_calls
 from gateway.engine.calls.patient import PatientSource
 from gateway.settings import Settings
+from gateway.store.faults import store_fault
 from gateway.store.identity import make_hash_id
 from gateway.store.runs import RunSuperseded, StreamBusy, StreamHalted
 from gateway.store.store import Store
@@ -85,7 +86,7 @@ async def _run(
         report(f"{name}：失败，{told}；下次从已提交处继续")
         return False
     except SQLAlchemyError as error:
-        report(f"{name}：失败，本地存储不可用（{type(error).__name__}）；下次从已提交处继续")
+        report(f"{name}：失败，{store_fault(error)}；下次从已提交处继续")
         return False
     report(f"{name}：{result}")
     return True

@@ -6,23 +6,29 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Connection, Engine, Table, create_engine, event, func, inspect, make_url, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.schema import CreateColumn
 
 from gateway.store.columns import write_json
 from gateway.store.points import Points, pass_by
-from gateway.store.tables import Tables
 from schema.formats import UNSTORABLE
 
 T = TypeVar("T")
 Item = TypeVar("Item")
 ATTEMPTS = 4
 BUSY_MS = 10_000
+SQLITE = (
+    f"busy_timeout = {BUSY_MS}",
+    "journal_mode = WAL",
+    "foreign_keys = ON",
+    "cache_size = -32768",
+    "wal_autocheckpoint = 4000",
+)
+"""Many indexes are written at once: with 2 MB of cache and a checkpoint every 4 MB a page of 5,000 took twice as long."""
 COLLISIONS = {"40001", "40P01", "23505"}
 """PostgreSQL's states for a serialization failure, a deadlock, and a unique key that another transaction took first."""
 
@@ -60,22 +66,6 @@ class Database:
             time.sleep(random.uniform(0, 0.02 * 2**attempt))
         raise AssertionError("the last attempt returns or raises")
 
-    def create(self, tables: Tables, renew: Callable[[Connection, Collection[str]], None]) -> None:
-        """Make the tables that are not there yet, and the columns and indexes that tables have gained since.
-
-        `renew` is called with the entities whose rows of what holds now have just got a table or a column.
-        """
-
-        def work(connection: Connection) -> None:
-            lock(connection, "create")
-            before = set(inspect(connection).get_table_names())
-            tables.metadata.create_all(connection)
-            late = {table.name for table in tables.metadata.sorted_tables if table.name not in before}
-            late |= {t.name for t in tables.metadata.sorted_tables if t.name in before and _catch_up(connection, t)}
-            renew(connection, [name for name, table in tables.current.items() if table.name in late])
-
-        self.write(work)
-
     def close(self) -> None:
         """Let go of all connections."""
         self.engine.dispose()
@@ -111,14 +101,14 @@ def _engine(url: str) -> Engine:
         event.listen(engine, "connect", _open_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
-        event.listen(engine, "connect", _set_time_zone)
+        event.listen(engine, "connect", _prepare_postgresql)
     return engine
 
 
 def _open_sqlite(connection: sqlite3.Connection, record: object) -> None:
     del record
     connection.isolation_level = None  # BEGIN is ours: see _begin_sqlite
-    for pragma in (f"busy_timeout = {BUSY_MS}", "journal_mode = WAL", "foreign_keys = ON"):
+    for pragma in SQLITE:
         connection.execute(f"PRAGMA {pragma}").close()
 
 
@@ -127,10 +117,14 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _set_time_zone(connection: Any, record: object) -> None:
-    """A fixed offset: with a historical zone, or UTC, the first and last days of the calendar cannot be read back."""
+def _prepare_postgresql(connection: Any, record: object) -> None:
+    """A fixed offset: with a historical zone, or UTC, the first and last days of the calendar cannot be read back.
+
+    Statements are not compiled by the server: that takes it longer than any of ours runs.
+    """
     del record
     connection.execute("SET TIME ZONE 'Etc/GMT-8'")
+    connection.execute("SET jit = off")
     connection.commit()
 
 
@@ -138,23 +132,3 @@ def _is_collision(error: DBAPIError) -> bool:
     if isinstance(error.orig, sqlite3.Error):
         return "locked" in str(error.orig) or "UNIQUE constraint" in str(error.orig)
     return getattr(error.orig, "sqlstate", None) in COLLISIONS
-
-
-def _catch_up(connection: Connection, table: Table) -> bool:
-    """Whether the table had to be given columns."""
-    there = {column["name"] for column in inspect(connection).get_columns(table.name)}
-    missing = [column for column in table.columns if column.name not in there]
-    for column in missing:
-        _add_column(connection, table.name, column)
-    indexed = {index["name"] for index in inspect(connection).get_indexes(table.name)}
-    for index in table.indexes:
-        if index.name not in indexed:
-            index.create(connection)
-    return bool(missing)
-
-
-def _add_column(connection: Connection, table: str, column: Column[Any]) -> None:
-    name = connection.dialect.identifier_preparer.quote(table)
-    connection.exec_driver_sql(
-        f"ALTER TABLE {name} ADD COLUMN {CreateColumn(column).compile(dialect=connection.dialect)}"
-    )

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from adapters.errors import SourceError
 from adapters.mapping.model import ChangesRole, OperationMapping, SourceMapping
 from adapters.source import Call, Page, Source
+from gateway.store.faults import store_fault
 from gateway.store.runs import LEASE, Begun, RunSuperseded
 from gateway.store.store import Landed, Progress, Store
 from gateway.sync.cursor import CannotAdvance, Reached, before, read_cursor, write_cursor
@@ -316,4 +317,6 @@ def told(error: Exception) -> str:
         return f"{error.code}：{error.public_message}"
     if isinstance(error, (CannotAdvance, RunSuperseded)):
         return str(error)
+    if isinstance(error, SQLAlchemyError):
+        return store_fault(error)
     return f"内部错误：{type(error).__name__}"
