@@ -133,7 +133,7 @@ def test_a_value_is_followed_back_to_the_bytes_it_came_in(served, url):
         "recordPath": "[1]",
         "fieldPath": "措施种类",
         "rule": "codes: kind",
-        "mediaType": "application/x-ndjson",
+        "mediaType": "application/x-ndjson; line=1",
         "elementId": "ZF16002",
         "note": None,
         "issues": [],
