@@ -187,6 +187,7 @@ def test_the_commands_tell_the_same(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("GATEWAY_DATABASE_URL", url)
     monkeypatch.setenv("GATEWAY_PARTY_KEY_SECRET", "tests-only")
     monkeypatch.setenv("GATEWAY_MAPPINGS", str(MAPPINGS))
+    capsys.readouterr()
     assert main(["streams"]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("ledger.delivered（deliver，CoerciveMeasure）：新到 ")
