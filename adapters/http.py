@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple, Protocol
 
 from adapters.addresses import Network
+from adapters.charset import charset_in
 from adapters.errors import (
     SourceContractBroken,
     SourceDenied,
@@ -43,6 +44,12 @@ class HttpAnswer(NamedTuple):
     def media_type(self) -> str:
         """`application/json`, without parameters; empty when the answer does not say."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def content_type(self) -> str:
+        """The media type with the charset the answer declares, if any: what the body needs to be read again."""
+        charset = charset_in(self.headers.get("content-type"))
+        return f"{self.media_type}; charset={charset}" if charset else self.media_type
 
 
 class HttpClient(Protocol):

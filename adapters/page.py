@@ -1,8 +1,7 @@
 """From an HTTP answer to a Page: the steps that every kind of source over HTTP shares."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -20,14 +19,20 @@ LARGEST_INLINE = 256 * 1024
 Result = TypeVar("Result")
 
 
-@contextmanager
-def told_by(mapping: SourceMapping, call: Call) -> Iterator[None]:
+class told_by:
     """Errors raised inside say which source and operation they come from."""
-    try:
-        yield
-    except SourceError as error:
-        error.source, error.operation = mapping.name, call.operation
-        raise
+
+    __slots__ = ("call", "mapping")
+
+    def __init__(self, mapping: SourceMapping, call: Call) -> None:
+        self.mapping, self.call = mapping, call
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, SourceError):
+            error.source, error.operation = self.mapping.name, self.call.operation
 
 
 def operation_of(mapping: SourceMapping, call: Call) -> OperationMapping:

@@ -11,7 +11,7 @@ from typing import Any
 
 from adapters.http import HttpAnswer, HttpClient, raise_for_status
 from adapters.keys import Clock, Key
-from adapters.mapping.model import SourceMapping
+from adapters.mapping.model import OperationMapping, SourceMapping
 from adapters.mapping.written import NationalSigning, PlatformConnect, Request, ZhejiangSigning
 from adapters.outcome import Verdict, judge_for
 from adapters.page import off_loop, operation_of, page_of, told_by
@@ -61,7 +61,12 @@ class PlatformSource:
                     key = key if is_fresh else await slot.get(deadline, refused=key)
                     answer = await self._send(request, call, key, deadline)
                     tree, verdict = await off_loop(len(answer.body), lambda: self._read(answer))
-            return page_of(operation, tree, verdict, answer.body, answer.media_type)
+            return page_of(operation, tree, verdict, answer.body, answer.content_type)
+
+    def reread(self, operation: OperationMapping, raw: bytes, media_type: str) -> Page:
+        """The page that an answer was, from what was kept of it."""
+        tree, verdict = self._read(HttpAnswer(200, {"content-type": media_type}, raw))
+        return page_of(operation, tree, verdict, raw, media_type)
 
     async def aclose(self) -> None:
         """Let go of connections; may be called twice."""

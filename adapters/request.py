@@ -24,6 +24,21 @@ def fill(template: Any, call: Call, secrets: Secrets) -> Any:
     return None if filled is DROPPED else filled
 
 
+def keyed_query(query: Mapping[str, Any]) -> tuple[str, str] | None:
+    """What stands before the keys in the query string of a request that asks for keys and says nothing else, and what parts
+    several of them; None for any other. A request of one key, as `$key`, has no separator."""
+    if len(query) != 1:
+        return None
+    ((name, template),) = query.items()
+    front = f"{quote(name, safe='')}="
+    match template:
+        case "$key":
+            return front, ""
+        case {"join": "$keys", "with": str() as separator, **others} if not others and separator:
+            return front, separator
+    return None
+
+
 def query_string(parameters: Mapping[str, Any]) -> str:
     """Parameters as in an address or a form: UTF-8, percent-encoded, a list repeated."""
     pairs = [

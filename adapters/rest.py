@@ -1,9 +1,11 @@
 """REST systems: one request, one answer, any charset, the success code wherever they keep it."""
 
 import base64
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -24,10 +26,16 @@ from adapters.mapping.written import (
 )
 from adapters.outcome import Verdict, judge_for
 from adapters.page import off_loop, operation_of, page_of, told_by
-from adapters.request import fill, query_string
+from adapters.request import fill, keyed_query, query_string
 from adapters.secrets import Secrets, resolve, resolve_address
-from adapters.source import Call, Page
+from adapters.source import Call, Page, Unread
+from schema.formats import CHINA_TIME
 
+OK = 200
+MOST_TYPES = 32
+"""Values of Content-Type whose meaning is remembered."""
+UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+", re.ASCII)
+"""What stands in an address as it is (RFC 3986)."""
 IN_PATHS = "/%:@!$&'()*+,;=~"
 """What may stand in the path of an address as it is."""
 
@@ -40,24 +48,77 @@ class RestSource:
         self.base = resolve_address(connect.base_url, secrets)
         self.headers = auth_headers(connect.auth, secrets)
         self.judge = judge_for(connect.outcome)
+        self.keyed = {
+            name: _keyed(self.base, operation.written.request) for name, operation in mapping.operations.items()
+        }
+        self.plain: dict[str | None, bool] = {}
 
     async def call(self, call: Call) -> Page:
         """Make one request."""
         with told_by(self.mapping, call):
-            operation = operation_of(self.mapping, call)
-            method, url, headers, body = http_request(self.base, operation.written.request, call, self.secrets)
-            answer = await self.http.send(method, url, {**headers, **self.headers}, body, within(call.timeout))
-            return await off_loop(len(answer.body), lambda: self._page(operation, answer))
+            answer = await self._ask(call)
+            reader = call.reader
+            if reader is None or answer.status != OK or not self._is_plain(answer.headers.get("content-type")):
+                return await off_loop(len(answer.body), lambda: self._page(operation_of(self.mapping, call), answer))
+            if (read := reader.read(answer.body)) is not None:
+                records = Unread(len(read), lambda: self._page(operation_of(self.mapping, call), answer).records)
+                now = datetime.now(CHINA_TIME)
+                return Page(records, answer.body, answer.content_type, now, read=read, read_by=reader)
+            page = await off_loop(len(answer.body), lambda: self._page(operation_of(self.mapping, call), answer))
+            if reader.is_learning:
+                reader.learn(answer.body)
+            return page
+
+    def reread(self, operation: OperationMapping, raw: bytes, media_type: str) -> Page:
+        """The page that an answer was, from what was kept of it."""
+        return self._page(operation, HttpAnswer(200, {"content-type": media_type}, raw))
 
     async def aclose(self) -> None:
         """Let go of connections; may be called twice."""
         await self.http.aclose()
 
+    async def _ask(self, call: Call) -> HttpAnswer:
+        deadline = within(call.timeout)
+        if (url := self._address_of_keys(call)) is not None:
+            return await self.http.send("GET", url, self.headers, None, deadline)
+        request = operation_of(self.mapping, call).written.request
+        method, url, headers, body = http_request(self.base, request, call, self.secrets)
+        return await self.http.send(method, url, {**headers, **self.headers}, body, deadline)
+
+    def _is_plain(self, content_type: str | None) -> bool:
+        """Whether an answer that says this of itself is JSON in UTF-8 and nothing around it."""
+        known = self.plain.get(content_type)
+        if known is None:
+            declared = charset_in(content_type)
+            known = self.connect.answer == ["json"] and is_utf8_first(declared, self.connect.charset)
+            if len(self.plain) < MOST_TYPES:
+                self.plain[content_type] = known
+        return known
+
+    def _address_of_keys(self, call: Call) -> str | None:
+        """The address of a call that is told by its keys alone, where these need no second look."""
+        keyed, keys = self.keyed.get(call.operation), call.keys
+        if keyed is None or not keys or (len(keys) > 1 and not keyed[1]):
+            return None
+        front, separator = keyed
+        plain = "".join(keys)
+        if not UNRESERVED.fullmatch(plain) or (separator and any(separator in key for key in keys)):
+            return None
+        return front + (quote(separator, safe="").join(keys) if separator else plain)
+
     def _page(self, operation: OperationMapping, answer: HttpAnswer) -> Page:
         raise_for_status(answer)
         tree = tree_in(answer, self.connect)
         verdict = timed(self.judge(tree), answer)
-        return page_of(operation, tree, verdict, answer.body, answer.media_type)
+        return page_of(operation, tree, verdict, answer.body, answer.content_type)
+
+
+def _keyed(base: str, request: Request) -> tuple[str, str] | None:
+    """The address of an operation up to its keys, and what parts them, where a GET says nothing else."""
+    if request.json_body is not None or request.form is not None or request.method not in (None, "GET"):
+        return None
+    found = keyed_query(request.query)
+    return found and (f"{address(base, request.path or '')}?{found[0]}", found[1])
 
 
 def timed(verdict: Verdict, answer: HttpAnswer) -> Verdict:

@@ -89,6 +89,10 @@ class SoapSource:
             )
             return await off_loop(len(answer.body), lambda: self._page(operation, answer))
 
+    def reread(self, operation: OperationMapping, raw: bytes, media_type: str) -> Page:
+        """The page that an answer was, from what was kept of it."""
+        return self._page(operation, HttpAnswer(200, {"content-type": media_type}, raw))
+
     async def aclose(self) -> None:
         """Let go of connections; may be called twice."""
         await self.http.aclose()
@@ -113,13 +117,13 @@ class SoapSource:
             raise_for_status(answer)
             raise
         if (fault := fault_in(body)) is not None:
-            return page_of(operation, None, self._fault(fault, answer), answer.body, answer.media_type)
+            return page_of(operation, None, self._fault(fault, answer), answer.body, answer.content_type)
         raise_for_status(answer)
         notes = {} if namespace == self.wsdl.namespace else {"envelope": f"命名空间 {namespace} 与 WSDL 的绑定不同"}
         tree = self.readings[operation.name].tree(body, text, notes)
         if self.connect.answer:
             tree = decode(self.connect.answer, single_text(tree))
-        return page_of(operation, tree, self.judge(tree), answer.body, answer.media_type, notes)
+        return page_of(operation, tree, self.judge(tree), answer.body, answer.content_type, notes)
 
     def _fault(self, fault: etree._Element, answer: HttpAnswer) -> Verdict:
         """What a Fault means, by its codes without their prefixes, the most specific first."""

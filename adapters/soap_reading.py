@@ -9,7 +9,7 @@ from adapters.envelope import returned
 from adapters.mapping.model import OperationMapping, SourceMapping
 from adapters.mapping.written import SoapConnect
 from adapters.soap_reader import Deviates, NoReader, Read, Told, make_reader
-from adapters.soap_rows import NotAsWritten, Rows, make_rows
+from adapters.soap_rows import NotAsWritten, Rows, is_repeated, make_rows
 from adapters.soap_wanted import Wanted, wanted_in_answer
 from adapters.wsdl import Wsdl
 from adapters.xml_tree import local_name
@@ -75,10 +75,23 @@ def reading_of(mapping: SourceMapping, operation: OperationMapping, connect: Soa
         read = make_reader(declared, wanted)
     except NoReader as reason:
         return Reading(None, tag, wanted, str(reason))
-    path = tuple(name for name, _ in operation.records.steps)
+    path = rows_path(mapping, operation, declared)
     rows = make_rows(declared, wanted, path)
     outer = make_reader(declared, without(wanted, path)) if rows and wanted is not None else None
     return Reading(read, tag, wanted, "", rows, outer)
+
+
+def rows_path(mapping: SourceMapping, operation: OperationMapping, declared: Any) -> tuple[str, ...]:
+    """Where an answer repeats itself: its records, or, where there is but one, the list of what stands inside it."""
+    path = tuple(name for name, _ in operation.records.steps)
+    if is_repeated(declared, path):
+        return path
+    for embedded in mapping.entities[operation.entity].embedded.values():
+        steps = embedded.path.steps
+        inside = path + tuple(name for name, _ in steps)
+        if steps and steps[-1][1] and not any(many for _, many in steps[:-1]) and is_repeated(declared, inside):
+            return inside
+    return path
 
 
 def without(wanted: Wanted, path: tuple[str, ...]) -> Wanted:

@@ -228,6 +228,22 @@ def make_rows(declared: Any, wanted: Wanted | None, path: tuple[str, ...]) -> Ro
     return Rows(path, tuple(tags), node, inside)
 
 
+def is_repeated(declared: Any, path: tuple[str, ...]) -> bool:
+    """Whether the element at `path` below a response element may stand there several times, and each before it but once."""
+    node, many = declared, False
+    for name in path:
+        if many or not isinstance(node, ComplexType):
+            return False
+        try:
+            found = [child for child in children_of(node) if child.name == name]
+        except NoReader:
+            return False
+        if len(found) != 1:
+            return False
+        node, many = found[0].type, found[0].many
+    return many
+
+
 def _passed_over(tag: str) -> str:
     """An element nobody reads, with whatever is in it but its own like."""
     inside = rf"[^<]*+(?:<(?!/?{tag}[\s/>])[^<]*+)*+"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import psycopg
 import pymysql
 import sqlalchemy as sa
@@ -100,6 +101,15 @@ class SqlSource:
             raise SourceTimeout() from None
         finally:
             watch.abort()
+
+    def reread(self, operation: OperationMapping, raw: bytes, media_type: str) -> Page:
+        """The page that rows were, from what was kept of them."""
+        try:
+            rows = msgspec.json.decode(raw, type=list[dict[str, Any]])
+        except msgspec.DecodeError:
+            raise SourceContractBroken("不是数据库来源的载荷") from None
+        records = latest(rows, operation.latest_of, operation.latest_by) if operation.changes is None else rows
+        return Page(records, raw, media_type, datetime.now(CHINA_TIME))
 
     async def aclose(self) -> None:
         """Let go of connections; may be called twice.

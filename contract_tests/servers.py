@@ -123,6 +123,13 @@ def find_redis() -> str:
     raise RuntimeError("these tests need Redis: install it (Debian: apt-get install redis-server), no server was found")
 
 
+def find_curl() -> str:
+    """The program that examples for agencies are written for; installs Debian's package when root. Raises RuntimeError."""
+    if found := shutil.which("curl") or (_install("curl") and shutil.which("curl")):
+        return found
+    raise RuntimeError("these tests need curl: install it (Debian: apt-get install curl)")
+
+
 def _install(package: str) -> bool:
     if not shutil.which("apt-get") or os.geteuid() != 0:
         return False

@@ -40,7 +40,8 @@ def test_every_command_is_in_the_readme(readme: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "readme", ["README.md", "README.zh.md", "mappings/README.md", "contract_tests/clients/README.md"]
+    "readme",
+    ["README.md", "README.zh.md", "mappings/README.md", "contract_tests/clients/README.md", "docs/deliver.zh.md"],
 )
 def test_every_link_leads_somewhere(readme: str) -> None:
     text = (ROOT / readme).read_text("utf-8")

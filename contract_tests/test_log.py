@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from gateway import log
-from gateway.log import TRACE, configure_logging, logger, tell
+from gateway.log import TRACE, configure_logging, line_begun, logger, tell
 
 FORGED = 'a"\n{"event": "forged"}\u2028'
 
@@ -27,7 +27,7 @@ def stream(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 def test_both_ways_write_the_same_line_and_nothing_can_forge_one(stream: io.StringIO) -> None:
     def write() -> None:
         TRACE.set("4bf92f3577b34da6a3ce929d0e0e4736")
-        tell({"event": "source.call", "source": FORGED, "keys": 2, "ms": 1.5})
+        tell(line_begun("source.call", {"source": FORGED}), ', "keys": 2, "ms": 1.5')
         logger().info("source.call", source=FORGED, keys=2, ms=1.5)
 
     copy_context().run(write)

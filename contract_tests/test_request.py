@@ -134,6 +134,7 @@ def test_every_variable_a_source_needs_is_known_those_in_requests_too() -> None:
     assert {name: names_in(mapping) for name, mapping in MAPPINGS.items()} == {
         "binhai_exchange": ["BINHAI_EXCHANGE_URL"],
         "binhai_market": ["BINHAI_MARKET_TOKEN", "BINHAI_MARKET_URL"],
+        "linxi_ledger": [],
         "national_registry": ["NATIONAL_REGISTRY_APPKEY", "NATIONAL_REGISTRY_RID", "NATIONAL_REGISTRY_URL"],
         "provincial_platform": [
             "PROVINCIAL_PLATFORM_APP_KEY", "PROVINCIAL_PLATFORM_APP_SECRET", "PROVINCIAL_PLATFORM_URL",

@@ -126,8 +126,8 @@ def missing_secrets(definitions: Definitions, settings: Settings) -> list[Proble
     return problems
 
 
-def make_preparation(definitions: Definitions, settings: Settings) -> Preparation:
-    """What plans operations; needs no source and no store."""
+def make_preparation(definitions: Definitions, settings: Settings, compiler: Compiler | None = None) -> Preparation:
+    """What plans operations; needs no source and no store. Short ways are only for whom `compiler` maps records."""
     limits = Limits(
         length=settings.longest_query,
         tokens=settings.most_tokens,
@@ -147,6 +147,7 @@ def make_preparation(definitions: Definitions, settings: Settings) -> Preparatio
         settings.plans_kept,
         settings.introspection,
         definitions.truth,
+        compiler,
     )
 
 
@@ -193,7 +194,7 @@ class Gateway:
             definitions.truth,
             Submissions(self.deliveries, rates),
         )
-        self.engine = Engine(definitions.schema, services, make_preparation(definitions, settings))
+        self.engine = Engine(definitions.schema, services, make_preparation(definitions, settings, compiler))
         feed = Feed(self.store, settings.feed_interval, settings.subscription_queue)
         self.subscriptions = Subscriptions(self.engine, feed, settings.most_subscriptions)
 

@@ -12,6 +12,8 @@ from gateway.cli_deliver import add_deliver_commands
 from gateway.cli_documents import add_documents
 from gateway.cli_return import add_return_commands
 from gateway.cli_spec import add_spec_commands
+from gateway.cli_store import add_store_commands
+from gateway.cli_sync import add_sync_commands
 from schema.problems import Problems
 
 MAPPINGS = Path(__file__).parents[1] / "mappings"
@@ -83,10 +85,11 @@ def _parser() -> argparse.ArgumentParser:
     docs.add_argument("--out", type=Path, default=Path("docs/site"))
 
     add_deliver_commands(commands)
+    add_store_commands(commands)
     add_return_commands(commands)
     add_spec_commands(commands)
     add_documents(commands)
-    add_return_commands(commands)
+    add_sync_commands(commands)
 
     demo = add("demo", _demo, "六个模拟来源、一次数据回流、网关和查询页面，一条命令")
     demo.add_argument("--port", type=int, default=8080)

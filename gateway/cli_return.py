@@ -1,137 +1,92 @@
-"""Commands of data return 数据回流: run streams, work as one of many, look at what was refused and take it again."""
+"""The commands that tell of data return: `gateway streams`, `gateway lineage`."""
 
 import argparse
-import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from gateway.app import Definitions
-    from gateway.settings import Settings
+
+def add_return_commands(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add them to the parser."""
+    text = "每条数据流新到什么时候、有没有停下、隔离了多少"
+    streams = commands.add_parser("streams", help=text, description=text)
+    streams.set_defaults(command=_streams)
+
+    text = "血缘：一个值从哪个来源的哪份原文、哪条记录、按映射的哪一行得来"
+    lineage = commands.add_parser("lineage", help=text, description=text)
+    lineage.set_defaults(command=_lineage)
+    lineage.add_argument("entity", help="实体名，如 EnforcementCase")
+    lineage.add_argument("id", help="全局标识（GraphQL 的 id），或实体的键")
+    lineage.add_argument("field", help="GraphQL 字段名或标识名")
+
+
+def _streams(_arguments: argparse.Namespace) -> int:
+    from gateway.app import prove
+    from gateway.engine.data_return import streams
     from gateway.store.store import Store
+    from schema.formats import print_datetime
 
-
-def add_return_commands(commands: Any) -> None:
-    """`sync`, `worker` and `quarantine`."""
-    text = "数据回流：把一个来源的变更取到底"
-    sync = commands.add_parser("sync", help=text, description=text)
-    sync.add_argument("source")
-    sync.add_argument("--operation", help="只运行这一个 changes 操作")
-    sync.add_argument(
-        "--from", dest="start", metavar="VALUE", help="从这个游标值起；beginning：从头。须与 --operation 同写"
-    )
-    sync.add_argument("--resume", action="store_true", help="解除停下的数据流，这一次不因坏记录多而停下")
-    sync.add_argument("--refresh", action="store_true", help="全部重取到影子代，取完一次换入，其间照常增量")
-    sync.add_argument("--reconcile", action="store_true", help="与来源逐条核对，不同处自行修复")
-    sync.add_argument("--allow-deletions", action="store_true", help="核对、重取时即使删除超过上限也照做")
-    sync.set_defaults(command=_sync)
-
-    text = "运行到期的数据流，直到被停止；可同时有任意多个"
-    worker = commands.add_parser("worker", help=text, description=text)
-    worker.add_argument("--once", action="store_true", help="把现在到期的都运行一遍就结束")
-    worker.set_defaults(command=_worker)
-
-    text = "隔离的记录：列出、查看、修好映射后重放"
-    quarantine = commands.add_parser("quarantine", help=text, description=text)
-    actions = quarantine.add_subparsers(required=True, metavar="ACTION")
-    listed = actions.add_parser("list", help="列出还在隔离中的记录，和待补的码表")
-    listed.add_argument("--source")
-    listed.add_argument("--limit", type=int, default=100)
-    listed.set_defaults(command=_list)
-    show = actions.add_parser("show", help="一条记录的原文、规则及版本、步骤和原因")
-    show.add_argument("digest", help="记录摘要，或其开头几位")
-    show.set_defaults(command=_show)
-    replay = actions.add_parser("replay", help="按现在的映射重放一个来源隔离的记录")
-    replay.add_argument("source")
-    replay.add_argument("--operation")
-    replay.set_defaults(command=_replay)
-
-
-def _sync(arguments: argparse.Namespace) -> int:
-    from gateway.app import prove
-    from gateway.log import configure_logging
-    from gateway.returning import Wanted, return_data
-
-    configure_logging()
-    wanted = Wanted(
-        arguments.operation,
-        arguments.start,
-        arguments.resume,
-        arguments.refresh,
-        arguments.reconcile,
-        arguments.allow_deletions,
-    )
-    return 0 if return_data(*prove(), arguments.source, wanted, print, shows_progress=sys.stderr.isatty()) else 1
-
-
-def _worker(arguments: argparse.Namespace) -> int:
-    from gateway.app import prove
-    from gateway.log import configure_logging
-    from gateway.returning import work
-
-    configure_logging()
-    return work(*prove(), arguments.once, print)
-
-
-def _list(arguments: argparse.Namespace) -> int:
-    from gateway.store.quarantine import open_tasks
-    from gateway.store.return_reading import list_quarantine
-
-    where = {"source": arguments.source} if arguments.source else {}
-    with _opened() as (_, _definitions, store):
-        found = store.database.read(lambda c: list_quarantine(c, store.tables, where, True, arguments.limit, None))
-        tasks = store.database.read(lambda c: open_tasks(c, store.tables, arguments.source))
-    for row in found.items:
-        print(
-            f"{row.record_digest[:12]} {row.source}.{row.operation} {row.entity} {row.step} {row.rule or ''} {row.reason}"
-        )
-    for task in tasks:
-        codes = "、".join(f"{code}（{count} 次）" for code, count in sorted(task.seen.items()))
-        print(f"待补码表 {task.source}.{task.codes}（{task.element}）：{codes}")
-    print(f"隔离 {found.total} 条，待补码表 {len(tasks)} 个")
-    return 0
-
-
-def _show(arguments: argparse.Namespace) -> int:
-    from gateway.store.quarantine import matching
-
-    with _opened() as (_, _definitions, store):
-        rows = store.database.read(lambda c: matching(c, store.tables, arguments.digest))
-    for row in rows:
-        told = {name: value for name, value in row._mapping.items() if value is not None}
-        print(json.dumps(told, ensure_ascii=False, indent=2, default=str))
-    if not rows:
-        print(f"没有摘要以 {arguments.digest} 开头的记录", file=sys.stderr)
-    return 0 if rows else 1
-
-
-def _replay(arguments: argparse.Namespace) -> int:
-    from gateway.returning import source_named
-    from gateway.store.identity import make_hash_id
-    from gateway.store.leases import StreamBusy
-    from gateway.sync.replay import replay
-
-    with _opened() as (settings, definitions, store):
-        mapping = source_named(definitions, arguments.source, "gateway quarantine replay")
-        try:
-            print(replay(store, mapping, make_hash_id(str(settings.party_key_secret)), arguments.operation))
-        except StreamBusy as error:
-            print(error, file=sys.stderr)
-            return 1
-    return 0
-
-
-@contextmanager
-def _opened() -> "Iterator[tuple[Settings, Definitions, Store]]":
-    from gateway.app import prove
-    from gateway.store.store import Store
-
-    settings, definitions = prove(None, with_secrets=False)
+    settings, definitions = prove()
     store = Store(settings.database_url, definitions.registry, truth=definitions.truth)
     try:
         store.create()
-        yield settings, definitions, store
+        for stream in streams(store, definitions.mappings):
+            fresh = stream["fresh_at"]
+            told = f"新到 {print_datetime(fresh)}（{stream['lag']} 秒前）" if fresh else "还没有运行到末尾"
+            told += f"，隔离 {stream['in_quarantine']} 条" if stream["in_quarantine"] else ""
+            told += f"，已停下：{stream['halt_reason']}" if stream["halt_reason"] else ""
+            told += f"，连续失败 {stream['failures']} 次" if stream["failures"] else ""
+            print(
+                f"{stream['source']}.{stream['operation']}（{stream['kind']}，{stream['entity'] or '映射已无'}）：{told}"
+            )
     finally:
         store.close()
+    return 0
+
+
+def _lineage(arguments: argparse.Namespace) -> int:
+    from gateway.app import prove
+    from gateway.engine.arguments import read_global_id
+    from gateway.engine.lineage import lineage
+    from gateway.store.identity import make_hash_id
+    from gateway.store.store import Store
+    from schema.names import element_names
+
+    settings, definitions = prove()
+    entity = definitions.registry.entities.get(arguments.entity)
+    element = None
+    if entity is not None:
+        element = entity.elements.get(element_names(entity).get(arguments.field, arguments.field))
+    if entity is None or element is None:
+        print(f"没有 {arguments.entity}.{arguments.field}", file=sys.stderr)
+        return 1
+    reference = read_global_id(definitions.registry, arguments.id)
+    key = reference.key if reference.entity == entity.name and reference.key else arguments.id
+    store = Store(settings.database_url, definitions.registry, truth=definitions.truth)
+    try:
+        store.create()
+        hash_id = make_hash_id(str(settings.party_key_secret))
+        told = lineage(store, definitions.mappings, definitions.truth, hash_id, entity, key, element)
+    finally:
+        store.close()
+    for one in told:
+        print("\n".join(_lines(one)))
+    if not told:
+        print("没有来源讲过这个实体", file=sys.stderr)
+    return 0 if told else 1
+
+
+def _lines(one: dict[str, Any]) -> list[str]:
+    from schema.formats import print_datetime
+
+    masked = "（敏感，不显示）" if one["is_masked"] else "（无）"
+    lines = [
+        f"{one['source']} {one['source_title'] or ''}{'（显示的就是它）' if one['is_shown'] else ''}",
+        f"  值      {one['value'] or masked}",
+        f"  原文    {one['raw_text'] or masked}",
+        f"  位置    {one['record_path'] or '?'} {one['field_path'] or ''}",
+        f"  规则    {one['rule'] or '?'}（mapping.yaml 第 {one['mapping_line'] or '?'} 行，版本 {one['mapping_version']}）",
+        f"  收到    {print_datetime(one['received_at'])}，操作 {one['operation'] or '?'}，运行 {one['run'] or '实时查询'}",
+        f"  原件    sha-256:{one['raw_digest']}，{one['raw_bytes'] or '?'} 字节，{one['media_type'] or '?'}",
+    ]
+    lines += [f"  问题    {issue['reason']}" for issue in one["issues"]]
+    return lines + ([f"  注意    {one['note']}"] if one["note"] else [])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from gateway.strict_json import NotTaken, read_json
+from gateway.strict_json import NotTaken, plain_object, read_json
 
 SHORTEST_TIMEOUT = 0.01
 TIMEOUT = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)(s|ms)?", re.ASCII)
@@ -116,6 +116,8 @@ def _too_large(largest: int) -> BadRequest:
 
 def check_content_type(headers: list[str], encoding: str | None) -> None:
     """Only application/json in UTF-8, not compressed; anything else is 415."""
+    if headers == ["application/json"] and encoding is None:
+        return
     media_type, *parameters = [part.strip().lower() for part in (headers[0] if len(headers) == 1 else "").split(";")]
     if media_type != "application/json":
         raise BadRequest("UNSUPPORTED_MEDIA_TYPE", "Content-Type 应为 application/json")
@@ -129,6 +131,8 @@ def check_content_type(headers: list[str], encoding: str | None) -> None:
 
 def parse_request(body: bytes) -> GraphQLRequest:
     """The parameters in a JSON body; a byte order mark is allowed. Raises BadRequest for anything that is not exactly that."""
+    if (tree := plain_object(body)) is not None:
+        return request_of(tree)
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -13,6 +13,8 @@ import msgspec
 
 DEEPEST = 64
 LONGEST_NUMBER = 40
+LARGEST_PLAIN = 16 * 1024
+"""Bytes of a body that is first taken for what nearly all bodies are."""
 MOST_VALUES = 10_000
 """Values of all kinds: a list of so many keys is more than any operation may ask for."""
 LARGEST_NUMBER = 10**LONGEST_NUMBER
@@ -39,6 +41,37 @@ def read_json(text: str) -> Any:
     if _look_through(tree, "\\u" in text) != _BLANKS.sub("", text).count('":'):  # strings may hold these two as well
         _STRICT.decode(text)
     return tree
+
+
+def plain_object(body: bytes) -> dict[str, Any] | None:
+    """The object in a small body that is beyond doubt: its members are texts, or objects of texts and whole numbers.
+
+    None for everything else, which `read_json` reads or refuses. That no member stands twice is seen by the quotation marks:
+    there are exactly two for each name and text that was read, and more where something was passed over.
+    """
+    if len(body) > LARGEST_PLAIN:
+        return None
+    try:
+        tree = _PLAIN.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    strings = len(tree)
+    for value in tree.values():
+        if value.__class__ is str:
+            strings += 1
+        elif value.__class__ is dict:
+            strings += len(value)
+            for inner in value.values():
+                kind = inner.__class__
+                if kind is str:
+                    strings += 1
+                elif (kind is int and not -LARGEST_NUMBER < inner < LARGEST_NUMBER) or (
+                    kind is not int and kind is not bool and inner is not None
+                ):
+                    return None
+        elif value is not None:
+            return None
+    return tree if body.count(b'"') == 2 * strings and b"\\u" not in body else None
 
 
 def _count(text: str) -> int:
@@ -103,6 +136,7 @@ def _finite(text: str) -> float:
     return number
 
 
+_PLAIN = msgspec.json.Decoder(dict[str, Any])
 _FAST = msgspec.json.Decoder(float_hook=_finite)
 _STRICT = json.JSONDecoder(
     object_pairs_hook=_distinct, parse_constant=_no_constant, parse_int=_whole, parse_float=_finite

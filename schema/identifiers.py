@@ -83,6 +83,8 @@ def is_rather_id_no(code: str) -> bool:
 
     A number of both kinds is a credit code only if it names a province where credit codes do.
     """
+    if not code[:17].isdigit():
+        return False
     try:
         check_id_no(code)
     except ValueError:

@@ -80,11 +80,14 @@ def check_key(entity: Entity, key: str) -> None:
     """
     for name, value in values_in_key(entity, key).items():
         element = entity.elements.get(name)
-        longest = element.format.longest if element else None
-        if longest is not None and characters_in(str(value)) > longest:
-            raise ValueError(f"最长 {longest} 个字符")
+        if element is not None:
+            longest = element.format.longest
+            if longest is not None and len(value) > longest and characters_in(value) > longest:
+                raise ValueError(f"最长 {longest} 个字符")
+            if element.check is None:
+                continue
         check = CHECKS.get("uscc" if element is None else str(element.check))
-        if check is not None and is_rather_id_no(check(str(value))):
+        if check is not None and is_rather_id_no(check(value)):
             raise ValueError("是公民身份号码")
 
 

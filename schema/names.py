@@ -77,7 +77,7 @@ def relation_names(entity: Entity) -> Mapping[str, str]:
 
 def argument_names(entity: Entity) -> Mapping[str, str]:
     """Argument of the root by key -> element."""
-    return {camel(name): name for combination in entity.lookups for name in combination}
+    return _fields(tuple(name for combination in entity.lookups for name in combination))
 
 
 def describe_lookups(entity: Entity) -> str:

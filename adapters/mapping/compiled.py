@@ -68,8 +68,12 @@ class Compiler:
         self.kept[name] = found
         return found
 
+    def memos_of(self, source: SourceMapping) -> dict[Any, Any]:
+        """What all code of a mapping remembers."""
+        return self.memos.setdefault((source.name, source.version), {})
+
     def _compile(self, source: SourceMapping, entity: str, wants: Wants | None) -> Compiled:
-        memos = self.memos.setdefault((source.name, source.version), {})
+        memos = self.memos_of(source)
         try:
             quick, text = compile_code(source, entity, wants, self.hash_id, memos)
         except NotCompilable as reason:

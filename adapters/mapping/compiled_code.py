@@ -11,7 +11,7 @@ from typing import Any
 
 from adapters.mapping.compiled_read import PlaceWriter
 from adapters.mapping.compiled_values import Memo, irregular, keys_of, remembered, told_by_keys
-from adapters.mapping.model import EntityMapping, Reference, SourceMapping
+from adapters.mapping.model import EntityMapping, Field, Reference, SourceMapping
 from adapters.mapping.record import Mapped, always_tells
 from adapters.mapping.wants import NOTHING, Want, Wants
 from schema.identity import HashId, refer
@@ -42,8 +42,12 @@ class MappingWriter:
         """The name of the function that maps records of `entity`. Raises NotCompilable."""
         if entity not in self.functions:
             self.functions[entity] = f"map_{len(self.functions)}"
-            self.lines += _EntityWriter(self, entity).write(self.functions[entity])
+            self.lines += self.entity_writer(entity).write(self.functions[entity])
         return self.functions[entity]
+
+    def entity_writer(self, entity: str) -> "EntityWriter":
+        """What writes the function of one entity."""
+        return EntityWriter(self, entity, PlaceWriter(self.keep, self.memo))
 
     def keep(self, prefix: str, value: Any) -> str:
         """The name under which the code finds a value."""
@@ -75,42 +79,25 @@ def follows(mapping: EntityMapping, want: Want | None, relation: str) -> bool:
     return want is None or want.follows(mapping.entity.relations[relation])
 
 
-class _EntityWriter:
+class EntityWriter:
     """Writes one function. `values` are the variables that hold values, by name; None stands in them for absent."""
 
-    def __init__(self, code: MappingWriter, entity: str) -> None:
-        self.code, self.name = code, entity
+    def __init__(self, code: MappingWriter, entity: str, place: PlaceWriter) -> None:
+        self.code, self.name, self.place = code, entity, place
         self.mapping = code.source.entities[entity]
         self.want = code.want(entity)
         self.values: dict[str, str] = {}
+        self.keys: dict[str, str] = {}
         self.needed = self._needed()
-        self.place = PlaceWriter(code.keep, code.memo)
 
     def write(self, function: str) -> list[str]:
+        """The function's lines."""
         mapping, line = self.mapping, self.place.line
         followed = [name for name in mapping.embedded if follows(mapping, self.want, name)]
-        dated = [rule for rule in mapping.dated if self._tells_issues(rule.field.name)]
-        needs_day = bool(dated) or self._children_need_day()
-        for name, f in mapping.fields.items():
-            if name in self.needed or (needs_day and name in mapping.fact_date):
-                self.values[name] = self.place.read(f)
-        if not always_tells(mapping):
-            self._leave_out_nothing()
-        self._check_conditions()
-        if needs_day:
-            self._find_day()
-        for rule in dated:
-            value, doubt = self.values[rule.field.name], self.code.keep("doubt", rule.doubt)
-            if rule.field.element.format.many:
-                line(f"if {value} is not None and any({doubt}(code, day) for code in {value}): irregular()")
-            else:
-                line(f"if {value} is not None and {doubt}({value}, day): irregular()")
-        refs = [self._refer(name, r) for name, r in mapping.references.items() if self._is_read(name)]
-        self._derive()
-        self._make_key()
+        day = self.read_values()
         if followed:
             line("embedded = {}")
-        day = "day" if needs_day else "told_on"
+        refs = [self._as_ref(name, keys) for name, keys in self.keys.items()]
         refs += [self._embed(name, day) for name in followed]
         self._make_values()
         has_refs = self.want is None or bool(self.want.relations)
@@ -123,6 +110,37 @@ class _EntityWriter:
         owner, entity = self.code.keep("owner", self.code.source.agency), self.code.keep("entity", self.name)
         line(f"return Mapped({entity}, key, {owner}, values, {', '.join(rest)}, False)")
         return [f"def {function}(record, told_on):", *self.place.lines]
+
+    def read_values(self) -> str:
+        """Read and check everything that stands in the record itself, and make its key; returns the variable with the day
+        on which what is inside it is judged."""
+        mapping, line = self.mapping, self.place.line
+        dated = [rule for rule in mapping.dated if self._tells_issues(rule.field.name)]
+        needs_day = bool(dated) or self._children_need_day()
+        for name, f in mapping.fields.items():
+            if name in self.needed or (needs_day and name in mapping.fact_date):
+                self.values[name] = self.read(f)
+        if not always_tells(mapping):
+            self._leave_out_nothing()
+        self._check_conditions()
+        if needs_day:
+            self._find_day()
+        for rule in dated:
+            value, doubt = self.values[rule.field.name], self.code.keep("doubt", rule.doubt)
+            if rule.field.element.format.many:
+                line(f"if {value} is not None and any({doubt}(code, day) for code in {value}): irregular()")
+            else:
+                line(f"if {value} is not None and {doubt}({value}, day): irregular()")
+        for name, reference in mapping.references.items():
+            if self._is_read(name):
+                self.keys[name] = self._refer(name, reference)
+        self._derive()
+        self._make_key()
+        return "day" if needs_day else "told_on"
+
+    def read(self, f: Field) -> str:
+        """The variable with the value of a field."""
+        return self.place.read(f)
 
     def _leave_out_nothing(self) -> None:
         """Of a record without any value there is no entity inside another; what was not read must be blank as well then."""
@@ -196,8 +214,8 @@ class _EntityWriter:
             raise NotCompilable(f"a day that is a {kind}")
         return value if kind == "date" else f"None if {value} is None else {value}.date()"
 
-    def _refer(self, name: str, reference: Reference) -> str | None:
-        """Read where a reference leads; returns what `refs` has to say of it."""
+    def _refer(self, name: str, reference: Reference) -> str:
+        """Read where a reference leads; returns the variable with the keys."""
         f, owner = reference.field, self.code.source.agency
         if f.path is None:
             key = refer(reference.to, f.element.name, f.convert(f.constant or ""), owner, self.code.hash_id)
@@ -206,7 +224,7 @@ class _EntityWriter:
             read = keys_of(reference, owner, self.code.hash_id)
             keys = self.place.keys(f, self.code.memo(("keys", self.name, name), lambda: remembered(f, read)))
         self._fill(name, keys)
-        return self._as_ref(name, keys)
+        return keys
 
     def _fill(self, relation: str, keys: str) -> None:
         """The element behind a relation, where a key is that element's value."""

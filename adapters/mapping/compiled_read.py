@@ -4,7 +4,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from adapters.mapping.compiled_values import Irregular, Memo, is_plain_text, reader, remembered, splitter
+from adapters.mapping.compiled_values import (
+    Irregular,
+    Memo,
+    is_plain_text,
+    printing_reader,
+    reader,
+    remembered,
+    splitter,
+)
 from adapters.mapping.model import Field
 from adapters.mapping.paths import RecordPath
 from adapters.mapping.record import Bad, read_value, texts_at
@@ -53,13 +61,35 @@ class PlaceWriter:
             constant = f.convert(f.constant or "")
             self.line(f"{value} = {self.keep('constant', (constant,) if many else constant)}")
         elif f.element.format.kind == "structure" or not f.path.steps or not self._is_usual(f.path, many, f):
-            self.line(f"{value} = {self.keep('read', _carefully(f))}(record)")
+            self.line(f"{value} = {self._whole(f)}")
         elif many:
             self._read_many(f, value)
         elif is_plain_text(f):
             self._read_text(f, value)
         else:
             self.line(f"{value} = {self._call(self._reader(f), self._one(f.path))}")
+        return value
+
+    def read_as(self, f: Field, name: str, printed: Callable[[Any], Any]) -> str | None:
+        """The variable with what `printed` (called `name`) makes of the value, None of none, in one step; None where the
+        value is not read from one text by a conversion."""
+        path, kind = f.path, f.element.format
+        if (
+            path is None
+            or path.many
+            or not path.steps
+            or f.split
+            or kind.many
+            or kind.kind == "structure"
+            or is_plain_text(f)
+        ):
+            return None
+
+        def made() -> tuple[Field, Any]:
+            return f, printing_reader(f, name, printed)
+
+        value = self.new()
+        self.line(f"{value} = {self._call(self.memo(('printed', id(f), name), made)[1], self._one(path))}")
         return value
 
     def thing(self, f: Field) -> str:
@@ -92,6 +122,10 @@ class PlaceWriter:
         self.line(f"{node} = {self._one(path)}")
         self.line(f"if type({node}) is list: irregular()")
         return f"({node},)"
+
+    def _whole(self, f: Field) -> str:
+        """An expression for the value of a field that is read as `map_record` reads it."""
+        return f"{self.keep('read', _carefully(f))}(record)"
 
     def _is_usual(self, path: RecordPath, many: bool, f: Field) -> bool:
         return (many and self._has_list(path)) or (not path.many and (many or not f.split))

@@ -20,6 +20,7 @@ MOST_REMEMBERED = 1024
 """Conversions remembered of one field; when there are more it starts again."""
 LONGEST_REMEMBERED = 64
 FIRST_YEAR_WITHOUT_DST = "1992"
+ISO_DAY = "%Y-%m-%d"
 """Since then the clocks of Asia/Shanghai have always been eight hours ahead."""
 
 Convert = Callable[[str], Any]
@@ -123,8 +124,12 @@ def told_by_keys(relation: Relation, to: Entity) -> Read:
 
 
 def remembered(f: Field, read: Read) -> Read | Memo:
-    """The same, remembered; what is sensitive is not kept in memory."""
-    return read if f.element.is_sensitive else Memo(read)
+    """The same, remembered; what is sensitive is not kept in memory, nor what is mostly new: times of day and amounts."""
+    form = f.form
+    is_new = form is not None and (
+        form.as_ in ("money", "datetime") or (form.as_ == "date" and "%S" in (form.format or ""))
+    )
+    return read if f.element.is_sensitive or is_new else Memo(read)
 
 
 def _careful(f: Field) -> Convert:
@@ -168,6 +173,30 @@ def _quick(f: Field, read: Read) -> Read:
             return _quick_fen(FEN[form.unit or "元"], read)
         case _:
             return read
+
+
+def printing_reader(f: Field, name: str, printed: Callable[[Any], Any]) -> Read | Memo:
+    """What turns the thing at the field's place into what `printed` makes of its value for the type `name`.
+
+    Times of day and amounts are mostly new: to print them from their text takes less time than to look for them.
+    """
+    convert = reader(f)
+
+    def read(given: Any) -> Any:
+        return printed(convert(given))
+
+    form = f.form
+    if form is not None and not f.blank and _is_free(f) and f.element.format.kind == form.as_:
+        match form.as_, name:
+            case "date", "Date" if form.format == f"{ISO_DAY} %H:%M:%S":
+                return _quick_text(read, is_date=True)
+            case "datetime", "DateTime" if form.format == f"{ISO_DAY} %H:%M:%S" and form.zone == "Asia/Shanghai":
+                return _quick_text(read, is_date=False)
+            case "datetime", "DateTime" if form.format is None:
+                return _quick_moment(read)
+            case "money", "Money":
+                return _quick_amount(FEN[form.unit or "元"], read)
+    return remembered(f, read)
 
 
 def _quick_uscc(read: Read) -> Read:
@@ -215,6 +244,67 @@ def _quick_time(form: str, read: Read, is_date: bool) -> Read:
         except ValueError:
             return read(given)
         return moment.date() if is_date else moment.replace(tzinfo=CHINA_TIME)
+
+    return quick
+
+
+def _quick_text(read: Read, is_date: bool) -> Read:
+    """A day and a time of day, as the text of the day or of the moment; see `_quick_time`."""
+    check = datetime.fromisoformat
+
+    def quick(given: Any) -> Any:
+        try:
+            if (
+                len(given) == 19
+                and given[10] == " "
+                and given[4] == given[7] == "-"
+                and given[13] == given[16] == ":"
+                and given > FIRST_YEAR_WITHOUT_DST
+                and given[11:13] != "24"
+            ):
+                check(given)
+                return given[:10] if is_date else f"{given[:10]}T{given[11:]}+08:00"
+        except (TypeError, ValueError):
+            pass
+        return read(given)
+
+    return quick
+
+
+def _quick_moment(read: Read) -> Read:
+    """An instant that is written as we write it ourselves."""
+    check = datetime.fromisoformat
+
+    def quick(given: Any) -> Any:
+        try:
+            if (
+                len(given) == 25
+                and given[10] == "T"
+                and given[13] == ":"
+                and given[7] == "-"
+                and given[19:] == "+08:00"
+                and given > FIRST_YEAR_WITHOUT_DST
+                and given[11:13] != "24"
+            ):
+                check(given)
+                return given
+        except (TypeError, ValueError):
+            pass
+        return read(given)
+
+    return quick
+
+
+def _quick_amount(digits: int, read: Read) -> Read:
+    """An amount in 元 with two decimals, from one in a unit of 10^digits 分."""
+
+    def quick(given: Any) -> Any:
+        if given.__class__ is str and given.isascii():
+            whole, _, part = given.partition(".")
+            if whole.isdigit() and len(whole) < 13 and len(part) <= digits and (part.isdigit() or given == whole):
+                text = (whole + part.ljust(digits, "0")).lstrip("0")
+                return f"{text[:-2]}.{text[-2:]}" if len(text) > 2 else f"0.{text:0>2}"
+        return read(given)
 
     return quick
 

@@ -176,6 +176,8 @@ def lookup_reference(entity: Entity, elements: Mapping[str, Any], hash_id: HashI
 
 def _one(root: Root, given: Mapping[str, Any], hash_id: HashId) -> Reference:
     assert root.entity is not None
+    if (key := _plain_key(root.entity, given)) is not None:
+        return Reference(root.entity.name, key)
     names = argument_names(root.entity)
     reference = lookup_reference(root.entity, {names[name]: value for name, value in given.items()}, hash_id)
     if reference.problem:
@@ -183,6 +185,58 @@ def _one(root: Root, given: Mapping[str, Any], hash_id: HashId) -> Reference:
     if reference.key is None and reference.allotted is None:
         raise ValueError("参数不能为 null")
     return reference
+
+
+def _plain_key(entity: Entity, given: Mapping[str, Any]) -> str | None:
+    """The key that `lookup_reference` finds, where it is the values of the first combination as they are; None for others."""
+    parts = _plain_parts(entity)
+    if parts is None or len(given) != len(parts):
+        return None
+    values: list[str] = []
+    for argument, longest, is_uscc in parts:
+        value = given.get(argument)
+        if (
+            value.__class__ is not str
+            or not value
+            or len(value) > longest
+            or "/" in value
+            or "=" in value
+            or value[0] == "~"
+        ):
+            return None
+        if is_uscc and (len(value) != 18 or value[:17].isdigit()):
+            return None  # it may be the number of a person
+        values.append(value)
+    return "/".join(values)
+
+
+_PARTS: dict[int, tuple[Entity, tuple[tuple[str, int, bool], ...] | None]] = {}
+
+
+def _plain_parts(entity: Entity) -> tuple[tuple[str, int, bool], ...] | None:
+    """The arguments of the first combination, how long each may be, and whether it is a credit code, which the type of the
+    argument has checked; None where more has to be asked of one."""
+    known = _PARTS.get(id(entity))
+    if known is None:
+        known = _PARTS[id(entity)] = (entity, _parts(entity))
+    return known[1]
+
+
+def _parts(entity: Entity) -> tuple[tuple[str, int, bool], ...] | None:
+    parts = []
+    for name in entity.identity[0]:
+        element = entity.elements.get(name)
+        is_plain = element is not None and element.normal is None and element.check in (None, "uscc")
+        if (
+            not is_plain
+            or element is None
+            or element.format.longest is None
+            or name in entity.derived
+            or name == entity.allotted
+        ):
+            return None
+        parts.append((camel(name), element.format.longest, element.check == "uscc"))
+    return tuple(parts)
 
 
 def _search(root: Root, given: Mapping[str, Any], registry: Registry) -> Search:

@@ -17,6 +17,7 @@ from gateway.engine.arguments import RootArguments, root_arguments
 from gateway.engine.error_masking import internal_error, tidy
 from gateway.engine.executor import Execution, Services
 from gateway.engine.explain import explain
+from gateway.engine.heard import Heard
 from gateway.engine.incremental import PatientAnswers, PhasedRun
 from gateway.engine.index import Index
 from gateway.engine.payloads import payloads
@@ -63,16 +64,22 @@ class Began(NamedTuple):
     clock: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked(NamedTuple):
     """An operation about to be executed."""
 
     text: str
     variables: Mapping[str, Any] | None
     operation_name: str | None
     prepared: Prepared
-    execution: Execution
+    arguments: list[RootArguments]
+    context: RequestContext
     began: Began
+    heard: Heard
+
+    @property
+    def comes_in_parts(self) -> bool:
+        """Whether something of it is deferred or streamed, and the client takes it so."""
+        return self.prepared.phases is not None
 
 
 class Engine:
@@ -93,39 +100,63 @@ class Engine:
         self, text: str, variables: Mapping[str, Any] | None, operation_name: str | None, context: RequestContext
     ) -> Result:
         """The answer; never raises for what a client or a source did wrong."""
-        asked = self._ask(text, variables, operation_name, context, in_parts=False)
-        return asked if isinstance(asked, Result) else await self._answer(asked)
+        asked = self.ask(text, variables, operation_name, context)
+        if isinstance(asked, Result):
+            return asked
+        return await self.shortly(asked) or await self.at_length(asked)
+
+    async def shortly(self, asked: Asked) -> Result | None:
+        """The answer by the short way of the operation, never later than its deadline; None where it has none, or the answers
+        of the sources are not for it."""
+        lane = asked.prepared.lane
+        if lane is None or asked.context.explain or asked.context.trace:
+            return None
+        ((reference,),) = (root.references for root in asked.arguments)
+        if reference.key is None:
+            return None
+        answer, heard = await lane.answer(self.services, asked.context, reference.key)
+        if answer is not None:
+            return Result(answer, [], {}, executed=True)
+        asked.heard.update(heard)
+        return None
 
     async def execute_in_parts(
         self, text: str, variables: Mapping[str, Any] | None, operation_name: str | None, context: RequestContext
     ) -> Result | AsyncIterator[dict[str, Any]]:
         """The answer, or, where something of it is deferred or streamed, its payloads as they become ready."""
-        asked = self._ask(text, variables, operation_name, context, in_parts=True)
+        asked = self.ask(text, variables, operation_name, context, in_parts=True)
         if isinstance(asked, Result):
             return asked
-        return await self._answer(asked) if asked.prepared.phases is None else self._deliver(asked)
+        return self.in_parts(asked) if asked.comes_in_parts else await self.at_length(asked)
 
-    def _ask(
+    def ask(
         self,
         text: str,
         variables: Mapping[str, Any] | None,
         operation_name: str | None,
         context: RequestContext,
-        in_parts: bool,
-    ) -> "_Asked | Result":
+        in_parts: bool = False,
+    ) -> Asked | Result:
+        """The operation ready to be answered, or why it will not be."""
         began = Began(time.time_ns(), time.perf_counter_ns())
         try:
+            role = context.viewer.role
             with tracing.span("plan", {}):
-                role = context.viewer.role
                 prepared = self.preparation.prepare(text, variables or {}, operation_name, in_parts, role)
             arguments = [self._arguments(root, prepared) for root in prepared.plan.roots]
         except Refused as refused:
             return Result(None, tidy(refused.errors), {}, executed=False)
-        execution = Execution(self.services, prepared.plan, arguments, context, Index(self.services.registry))
-        return _Asked(text, variables, operation_name, prepared, execution, began)
+        return Asked(text, variables, operation_name, prepared, arguments, context, began, {})
 
-    async def _answer(self, asked: "_Asked") -> Result:
-        execution, prepared, context = asked.execution, asked.prepared, asked.execution.context
+    def _execution(self, asked: Asked) -> Execution:
+        index = Index(self.services.registry)
+        plan = asked.prepared.plan
+        return Execution(self.services, plan, asked.arguments, asked.context, index, heard=asked.heard)
+
+    async def at_length(self, asked: Asked) -> Result:
+        """The answer by the plan, step by step; what the short way has heard is not asked again."""
+        prepared, context = asked.prepared, asked.context
+        execution = self._execution(asked)
         try:
             await execution.run()
         except Exception as error:  # a bug of ours: the client is told that, and nothing of what happened inside
@@ -135,7 +166,7 @@ class Engine:
         if prepared.projection is not None:
             answer, errors = prepared.projection.answer(execution, prepared.document)
         else:
-            answer, errors = await self._by_strawberry(asked)
+            answer, errors = await self._by_strawberry(asked, execution)
         errors = tidy(errors)
         extensions = self._extensions(execution, context)
         if context.explain:
@@ -148,16 +179,17 @@ class Engine:
         execution.index.forget()
         return Result(answer, errors, extensions, executed=True)
 
-    async def _deliver(self, asked: "_Asked") -> AsyncIterator[dict[str, Any]]:
+    async def in_parts(self, asked: Asked) -> AsyncIterator[dict[str, Any]]:
         """Payload after payload; whoever stops listening cancels what is still under way."""
         phases = asked.prepared.phases
         assert phases is not None
-        run = PhasedRun(asked.execution, phases)
+        execution = self._execution(asked)
+        run = PhasedRun(execution, phases)
         later = run.later()
         rest = asyncio.create_task(run.rest())
         try:
             await run.first()
-            answers = PatientAnswers(asked.execution, asked.prepared.document, later)
+            answers = PatientAnswers(execution, asked.prepared.document, later)
             frames = await self.schema.stream(
                 asked.text,
                 variable_values=dict(asked.variables or {}),
@@ -165,9 +197,7 @@ class Engine:
                 operation_name=asked.operation_name,
             )
             async for payload in payloads(frames, answers):
-                if not payload.get("hasNext", False) and (
-                    told := self._extensions(asked.execution, asked.execution.context)
-                ):
+                if not payload.get("hasNext", False) and (told := self._extensions(execution, asked.context)):
                     payload["extensions"] = told
                 yield payload
                 later.is_first = False
@@ -178,11 +208,11 @@ class Engine:
         finally:
             rest.cancel()
             await asyncio.gather(rest, return_exceptions=True)
-            asked.execution.index.forget()
+            execution.index.forget()
 
-    async def _by_strawberry(self, asked: "_Asked") -> tuple[Any, list[GraphQLError]]:
+    async def _by_strawberry(self, asked: Asked, execution: Execution) -> tuple[Any, list[GraphQLError]]:
         """The data and the errors of what is not compiled: introspection and the dictionary."""
-        answers = Answers(asked.execution, asked.prepared.document)
+        answers = Answers(execution, asked.prepared.document)
         result = await self.schema.execute(
             asked.text,
             variable_values=dict(asked.variables or {}),

@@ -19,6 +19,7 @@ from gateway import metrics, tracing
 from gateway.context import RequestContext
 from gateway.engine.arguments import RootArguments
 from gateway.engine.calls import Calls
+from gateway.engine.heard import Heard
 from gateway.engine.index import ASKED, NAMED, RELATED, Failure, Index, Mode, Origin, Row
 from gateway.engine.plan import (
     Identify,
@@ -107,6 +108,8 @@ class Execution:
     failures: list[Failure] = field(default_factory=list)
     stale: dict[tuple[str, str], Failure] = field(default_factory=dict)
     root_failures: dict[int, Failure] = field(default_factory=dict)
+    heard: Heard = field(default_factory=dict)
+    """Calls that were made before it began: their answers are taken instead of asking again."""
     spans: dict[int, Span] = field(default_factory=dict)
     """When each step was under way, by its number."""
 
@@ -218,8 +221,13 @@ class Execution:
         self, step: Lookup, mapping: SourceMapping, role: LookupRole, wanted: Mapping[str, list[tuple[Use, Row]]]
     ) -> None:
         calls, context = self.services.calls, self.context
+        keys = tuple(wanted)
         try:
-            page = await calls.make(step.source, step.operation, context.deadline, context.viewer, keys=tuple(wanted))
+            page = self.heard.pop((step.source, step.operation, keys), None)
+            if page is None:
+                page = await calls.make(step.source, step.operation, context.deadline, context.viewer, keys=keys)
+            elif isinstance(page, SourceError):
+                raise page
         except SourceError as error:
             for held in error.held:
                 self._answered(step, mapping, role, wanted, held)

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import strawberry
@@ -19,12 +19,14 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues, get_variable_values
 
+from adapters.mapping.compiled import Compiler
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.truth import NOTHING_SAID, Truth
 from gateway.engine.arguments import kinds_of, live_of, references_of
 from gateway.engine.coercion import PlainArguments, PlainVariables, coerced, plain_variables
 from gateway.engine.demand import Limits, Measure, Size, check_page_sizes
 from gateway.engine.incremental import Phases, delivered_at_once, has_incremental, phases_of, without_deferred
+from gateway.engine.lane.lane import Lane, make_lane
 from gateway.engine.live_lists import NotPinned, Pinned
 from gateway.engine.offer import check_offered
 from gateway.engine.plan import Plan
@@ -62,17 +64,17 @@ class Refused(Exception):
             error.extensions = {"code": code, **(error.extensions or {})}
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """An operation ready to run: its plan, the coerced variables, what it is taken to cost, and where it is written.
 
     `projection` writes its answer; None where the stock executor has to. `phases`: which steps the first of several
-    answers needs, where it is to be delivered in parts.
+    answers needs, where it is to be delivered in parts. `lane` is a short way to the answer, where there is one.
     """
 
     plan: Plan
     projection: Projection | None
     phases: Phases | None
+    lane: Lane | None
     values: VariableValues
     cost: int
     document: DocumentNode
@@ -101,6 +103,8 @@ class _Text:
     any_entity: tuple[FieldNode, ...]
     sizes: Mapping[str, Size]
     plain: PlainVariables | None
+    settled: "list[tuple[int, _Planned]]" = field(default_factory=list)
+    """What it costs and how it is planned, once that is known and depends on no variable."""
 
 
 class _Planned(NamedTuple):
@@ -109,6 +113,7 @@ class _Planned(NamedTuple):
     plan: Plan
     projection: Projection | None
     phases: Phases | None
+    lane: Lane | None
 
 
 class Preparation:
@@ -126,9 +131,11 @@ class Preparation:
         plans_kept: int,
         is_open: bool,
         truth: Truth = NOTHING_SAID,
+        compiler: Compiler | None = None,
     ) -> None:
         self.schema, self.registry = schema._schema, registry
         self.planner = Planner(registry, mappings, truth)
+        self.mappings, self.compiler = mappings, compiler
         self.limits, self.measure = limits, Measure(self.schema, registry.entities, mappings, limits)
         self.plans_kept, self.is_open = plans_kept, is_open
         self.plain_arguments = PlainArguments()
@@ -150,14 +157,28 @@ class Preparation:
 
         `in_parts`: the client takes what is deferred or streamed later; others get everything at once.
         """
+        settled = self.texts.get((text, operation_name))
+        if settled is not None and settled.settled and settled.plain is not None and not in_parts:
+            coerced_values = coerced(settled.plain, variables)
+            if coerced_values is not None:
+                ((cost, planned),) = settled.settled
+                self._check_role(cost, role)
+                self.texts.move_to_end((text, operation_name))
+                document, operation = settled.document, settled.operation
+                return Prepared(
+                    planned.plan, planned.projection, None, planned.lane, coerced_values, cost, document, operation
+                )
         known, values = self._coerced(text, variables, operation_name, OTHERWISE)
         cost = self._cost(text, operation_name, known, values)
         self._check_role(cost, role)
         planned = self._plan(text, operation_name, known, values)
         self._know(text, operation_name, known.operation, cost)
         if in_parts and known.in_parts is not None:
-            return Prepared(planned.plan, None, planned.phases, values, cost, known.in_parts, known.operation)
-        return Prepared(planned.plan, planned.projection, None, values, cost, known.document, known.operation)
+            return Prepared(planned.plan, None, planned.phases, None, values, cost, known.in_parts, known.operation)
+        lane = planned.lane
+        if lane is not None and not known.settled and not (known.sizes or known.booleans or known.any_entity):
+            known.settled.append((cost, planned))
+        return Prepared(planned.plan, planned.projection, None, lane, values, cost, known.document, known.operation)
 
     def prepare_subscription(
         self, text: str, variables: Mapping[str, Any], operation_name: str | None, role: str = ""
@@ -308,7 +329,10 @@ class Preparation:
             phases = phases_of(
                 plan, selection, self._selected(at_once, operation, values, lambda node: self._asked(node, values))
             )
-        planned = _Planned(plan, projection, phases)
+        lane = None
+        if projection is not None and self.compiler is not None:
+            lane = make_lane(plan, projection.shape, self.mappings, self.registry, self.compiler)
+        planned = _Planned(plan, projection, phases, lane)
         _remember(self.plans, key, planned, self.plans_kept)
         return planned
 

@@ -8,8 +8,7 @@ import asyncio
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -91,6 +90,21 @@ def _mark(raw: bytes) -> bytes:
     return raw if len(raw) < DIGESTED else hashlib.sha256(raw).digest()
 
 
+class _Answering:
+    """Counts answers under way; one for all of them."""
+
+    __slots__ = ("of",)
+
+    def __init__(self, of: "StoreWriteBack") -> None:
+        self.of = of
+
+    def __enter__(self) -> None:
+        self.of.under_way += 1
+
+    def __exit__(self, *_error: object) -> None:
+        self.of.under_way -= 1
+
+
 class StoreWriteBack:
     """A queue and the one task that lands from it. What finds no room is let go: the next sync brings it."""
 
@@ -104,6 +118,7 @@ class StoreWriteBack:
         self.let_go = self.landed = self.known = 0
         self.under_way = 0
         self.hurried = 0
+        self._answering = _Answering(self)
 
     def offer(self, answered: Answered) -> None:
         """Leave an answer for the store, unless it is there."""
@@ -117,14 +132,9 @@ class StoreWriteBack:
             self.waiting_bytes += size
             self.waiting.put_nowait(answered)
 
-    @contextmanager
-    def answering(self) -> Iterator[None]:
+    def answering(self) -> "_Answering":
         """While inside, somebody waits for an answer, and landing gives way."""
-        self.under_way += 1
-        try:
-            yield
-        finally:
-            self.under_way -= 1
+        return self._answering
 
     async def run(self) -> None:
         """Land what is offered, one after the other, until cancelled; a landing under way is finished first."""

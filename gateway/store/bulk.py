@@ -24,7 +24,6 @@ from sqlalchemy import (
     Integer,
     Table,
     Text,
-    any_,
     bindparam,
     cast,
     column,
@@ -104,9 +103,14 @@ def update_columns(
 
 
 def among(connection: Connection, of: ColumnElement[Any], texts: Collection[str]) -> ColumnElement[bool]:
-    """That a text is one of these, however many they are; without those that no database can keep."""
+    """That a text is one of these, however many they are; without those that no database can keep.
+
+    A subquery, not an array to compare with: on a table that was never analysed PostgreSQL would compare every row of
+    another index with every one of them.
+    """
     if connection.dialect.name == "postgresql":
-        return of == any_(cast(bindparam(None, _array(storable(texts)), Text, unique=True), ARRAY(Text)))
+        given = cast(bindparam(None, _array(storable(texts)), Text, unique=True), ARRAY(Text))
+        return of.in_(select(func.unnest(given)))
     each = func.json_each(msgspec.json.encode(storable(texts)).decode()).table_valued(column("value", Text))
     return of.in_(select(each.c.value))
 
@@ -123,8 +127,29 @@ def rows_of(connection: Connection, statement: str, values: Sequence[Any]) -> li
 def listed_in(connection: Connection, texts: Collection[str]) -> tuple[str, str]:
     """SQL that says that what stands before it is one of these texts, and its one parameter, for `rows_of`."""
     if connection.dialect.name == "postgresql":
-        return "= ANY(CAST(%s AS text[]))", _array(storable(texts))
+        return "IN (SELECT unnest(CAST(%s AS text[])))", _array(storable(texts))
     return "IN (SELECT value FROM json_each(%s))", msgspec.json.encode(storable(texts)).decode()
+
+
+def rows_under(connection: Connection, table: str, also: str, keys: Collection[str]) -> tuple[str, str]:
+    """SQL for the rows of a table under these keys that fulfil `also`, named `told`, and its one parameter, which comes first.
+
+    On PostgreSQL each key is looked up by the primary key, whatever the planner believes of a table that has just grown.
+    """
+    if connection.dialect.name == "postgresql":
+        found = f'SELECT * FROM "{table}" AS one WHERE one.key = wanted.key AND {also} OFFSET 0'
+        each = f"unnest(CAST(%s AS text[])) AS wanted(key) CROSS JOIN LATERAL ({found}) AS told"
+        return each, _array(storable(keys))
+    found = f'SELECT * FROM "{table}" WHERE key IN (SELECT value FROM json_each(%s)) AND {also}'
+    return f"({found}) AS told", msgspec.json.encode(storable(keys)).decode()
+
+
+def run(connection: Connection, statement: str, values: Sequence[Any]) -> None:
+    """Execute a statement as the driver does. Parameters are written `%s`."""
+    if connection.dialect.name != "postgresql":
+        statement = statement.replace("%s", "?")
+    with driver(connection) as raw:
+        raw.execute(statement, values).close()
 
 
 def storable(texts: Collection[str]) -> list[str]:

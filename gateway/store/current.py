@@ -10,9 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
-    FromClause,
     RowMapping,
     bindparam,
     delete,
@@ -24,7 +22,7 @@ from sqlalchemy import (
 
 from adapters.mapping.record import Issue
 from adapters.mapping.truth import NOTHING_SAID, Truth, conflicts
-from gateway.store.bulk import among, listed_in, rows_of, storable
+from gateway.store.bulk import among, rows_of, rows_under, run, storable
 from gateway.store.database import chunks, lock
 from gateway.store.issues import record_conflicts
 from gateway.store.tables import Tables, element_column
@@ -64,12 +62,11 @@ def _refresh(
     moment: datetime,
 ) -> None:
     table, link, told = tables.current[entity], tables.current_link, tables.entities[entity]
-    text, listed = listed_in(connection, keys)
-    count = (
-        f'SELECT key, COUNT(*), SUM(CASE WHEN deleted_at IS NULL THEN 1 ELSE 0 END) FROM "{told.name}" WHERE key {text}'
-    )
+    rows, listed = rows_under(connection, told.name, "1 = 1", keys)
+    count = "SELECT told.key, COUNT(*), SUM(CASE WHEN told.deleted_at IS NULL THEN 1 ELSE 0 END) FROM"
     found: dict[str, tuple[int, int]] = {
-        key: (told_by, holding) for key, told_by, holding in rows_of(connection, f"{count} GROUP BY key", (listed,))
+        key: (told_by, holding)
+        for key, told_by, holding in rows_of(connection, f"{count} {rows} GROUP BY told.key", (listed,))
     }
     if before := [key for key in keys if not (key in new and found.get(key, (0, 0))[0] == 1)]:
         connection.execute(delete(table).where(among(connection, table.c.key, before)))
@@ -112,24 +109,21 @@ def _copy(connection: Connection, tables: Tables, registry: Registry, entity: st
     """What one source alone tells holds as it is; what the gateway itself gave out stands in no record."""
     if not keys:
         return
-    table, told, identity = tables.current[entity], tables.entities[entity], tables.identity
-    names = [column.name for column in table.columns]
-    values: dict[str, ColumnElement[Any]] = {name: told.c[name] for name in names}
-    origin: FromClause = told
+    table, quote = tables.current[entity], connection.dialect.identifier_preparer.quote
+    names = [quote(column.name) for column in table.columns]
+    values = {name: f"told.{name}" for name in names}
     if allotted := registry.entities[entity].allotted:
-        name = element_column(allotted)
-        values[name] = func.coalesce(identity.c.value, told.c[name])
-        origin = told.outerjoin(identity, (identity.c.entity == entity) & (identity.c.natural_key == told.c.key))
-    rows = select(*values.values()).select_from(origin)
-    rows = rows.where(among(connection, told.c.key, keys), told.c.deleted_at.is_(None))
-    connection.execute(insert(table).from_select(names, rows))
-    if not (relations := _told(registry, entity)):
-        return
-    link = tables.link
-    ways = select(link.c.entity, link.c.key, link.c.relation, link.c.target).where(
-        link.c.entity == entity, among(connection, link.c.key, keys), link.c.relation.in_(relations)
-    )
-    connection.execute(insert(tables.current_link).from_select(["entity", "key", "relation", "target"], ways))
+        name = quote(element_column(allotted))
+        given = f"SELECT value FROM identity WHERE entity = '{entity}' AND natural_key = told.key"
+        values[name] = f"COALESCE(({given}), told.{name})"
+    rows, listed = rows_under(connection, tables.entities[entity].name, "deleted_at IS NULL", keys)
+    columns, chosen = ", ".join(names), ", ".join(values.values())
+    run(connection, f'INSERT INTO "{table.name}" ({columns}) SELECT {chosen} FROM {rows}', (listed,))
+    if relations := _told(registry, entity):
+        rows, listed = rows_under(connection, "link", f"entity = '{entity}'", keys)
+        ways = "SELECT told.entity, told.key, told.relation, told.target FROM"
+        statement = f"INSERT INTO current_link (entity, key, relation, target) {ways} {rows} WHERE told.relation"
+        run(connection, f"{statement} IN ({', '.join('%s' for _ in relations)})", (listed, *relations))
 
 
 def _merge(

@@ -104,14 +104,14 @@ def history(
     past, now = tables.history, tables.entities[entity]
     by_source = () if source is None else (source,)
     query = select(past).where(past.c.entity == entity, past.c.key == key)
-    rows: list[tuple[Mapping[str, Any], datetime | None]] = []
+    rows: list[tuple[Mapping[str, Any], datetime, datetime | None]] = []
     for found in connection.execute(query.where(past.c.source.in_(by_source)) if by_source else query).mappings():
-        rows.append(({**_read(now, found["row"]), "recorded_at": found["recorded_at"]}, found["superseded_at"]))
+        rows.append((_read(now, found["row"]), found["recorded_at"], found["superseded_at"]))
     present = select(now).where(now.c.key == key)
     for found in connection.execute(present.where(now.c.source.in_(by_source)) if by_source else present).mappings():
-        rows.append(({**found, "recorded_at": found["deleted_at"] or found["fetched_at"]}, None))
-    rows.sort(key=lambda told: (told[0]["source"], _order(told[0])))
-    versions = [_told(registry, entity, row, superseded_at) for row, superseded_at in rows]
+        rows.append((dict(found), found["deleted_at"] or found["fetched_at"], None))
+    rows.sort(key=lambda told: (told[0]["source"], _order(told[0], told[1])))
+    versions = [_told(registry, entity, *row) for row in rows]
     return [
         replace(told, valid_to=following.valid_from if following and following.source == told.source else None)
         for told, following in zip(versions, [*versions[1:], None], strict=False)
@@ -200,20 +200,22 @@ def _value(column: Column[Any], value: Any) -> Any:
     return value
 
 
-def _order(row: Mapping[str, Any]) -> tuple[Any, ...]:
+def _order(row: Mapping[str, Any], recorded_at: datetime) -> tuple[Any, ...]:
     change_no = row["change_no"]
     version = Version(row["source_updated_at"] or EARLIEST, LOWEST if change_no is None else change_no)
-    return version, row["recorded_at"], row["record_digest"]
+    return version, recorded_at, row["record_digest"]
 
 
-def _told(registry: Registry, entity: str, row: Mapping[str, Any], superseded_at: datetime | None) -> Told:
+def _told(
+    registry: Registry, entity: str, row: Mapping[str, Any], recorded_at: datetime, superseded_at: datetime | None
+) -> Told:
     return Told(
         stored_row(registry, entity, row).mapped,
         row["source"],
         row["record_digest"] == GONE,
-        row["source_updated_at"] or row["recorded_at"],
+        row["source_updated_at"] or recorded_at,
         None,
-        row["recorded_at"],
+        recorded_at,
         superseded_at,
         row["raw_digest"],
         row["spec_version"],

@@ -13,6 +13,7 @@ from gateway.store.database import Database
 from gateway.store.entities import Stored
 from gateway.store.feed import Position, Reading, end_of_changes, read_changes
 from gateway.store.groups import Grouped, Groups, count_groups
+from gateway.store.history import Told, history
 from gateway.store.issues import OpenIssue, open_issues
 from gateway.store.landing import Also, Landing, land
 from gateway.store.points import reach
@@ -119,6 +120,12 @@ class Store:
         """For every target the keys of the entities that refer to it, at most `limit` of each; as one source tells it."""
         return self.database.read(
             lambda connection: entities.related(connection, self.tables, entity, relation, targets, limit, source)
+        )
+
+    def history(self, entity: str, key: str, source: str | None = None) -> list[Told]:
+        """Every version of one entity that a source ever told, each source's in the order in which they held."""
+        return self.database.read(
+            lambda connection: history(connection, self.tables, self.registry, entity, key, source)
         )
 
     def has_run(self, source: str, operations: Collection[str]) -> bool:

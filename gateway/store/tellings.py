@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from adapters.mapping.record import Mapped, record_digest
-from gateway.store.bulk import instant_of, listed_in, rows_of
+from gateway.store.bulk import instant_of, rows_of, rows_under
 from gateway.store.tables import Tables
 
 EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
@@ -112,12 +112,12 @@ def read_known(connection: Connection, tables: Tables, source: str, places: Iter
         keys.setdefault(entity, set()).add(key)
     known: dict[Place, Known] = {}
     for entity, wanted in keys.items():
-        text, listed = listed_in(connection, wanted)
+        told, listed = rows_under(connection, tables.entities[entity].name, "source = %s", wanted)
         query = (
-            "SELECT key, source_updated_at, change_no, as_of, record_digest, NULLIF(CAST(embedded AS text), '{}')"
-            f' FROM "{tables.entities[entity].name}" WHERE source = %s AND key {text}'
+            "SELECT told.key, source_updated_at, change_no, as_of, record_digest, NULLIF(CAST(embedded AS text), '{}')"
+            f" FROM {told}"
         )
-        for key, updated_at, change_no, as_of, digest, inside in rows_of(connection, query, (source, listed)):
+        for key, updated_at, change_no, as_of, digest, inside in rows_of(connection, query, (listed, source)):
             moment = EARLIEST if updated_at is None else instant_of(updated_at)
             version = Version(moment, LOWEST if change_no is None else change_no)
             known[entity, key] = Known(version, instant_of(as_of), digest, inside)

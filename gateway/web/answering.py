@@ -8,7 +8,7 @@ from typing import Any
 
 from graphql import GraphQLError
 
-from gateway.context import Deadline, Deliverer, RequestContext
+from gateway.context import Deadline, RequestContext
 from gateway.engine.engine import Engine, Result
 from gateway.engine.preparation import Known, Refused
 from gateway.limits import BadRequest, GraphQLRequest
@@ -16,6 +16,7 @@ from gateway.settings import Settings
 from gateway.web.admission import Admission
 from gateway.web.documents import Documents
 from gateway.web.learning import Learning, overloaded
+from gateway.web.wanted import Wanted
 
 MARGIN, MOST_MARGIN = 0.1, 0.1
 """The part of its time, and the most seconds, that are kept back to write the answer."""
@@ -37,20 +38,16 @@ class Answering:
         self,
         text: str,
         asked: GraphQLRequest,
-        is_read: bool,
+        told: Wanted,
         deadline: Deadline,
-        explain: bool,
-        trace: bool,
-        in_parts: bool = False,
-        deliverer: Deliverer | None = None,
     ) -> Result | AsyncIterator[dict[str, Any]]:
         """The result, by the deadline: what sources and the store did not tell by then is an error where it would have been.
 
-        `in_parts`: the client takes what is deferred later; it is given the payloads then, when there is any such thing.
+        Who takes what is deferred later is given the payloads then, when there is any such thing.
 
         Raises BadRequest: 503 for what there is no room for, 405 for a read that would be none.
         """
-        engine, name = self.engine(), asked.operation_name
+        engine, name, is_read = self.engine(), asked.operation_name, told.is_read
         known = engine.preparation.known_of(text, name)
         if known is None:
             refused = await self.learning.prepare(lambda: self._learn(engine, text, asked, is_read), deadline)
@@ -65,11 +62,15 @@ class Answering:
                 raise overloaded("heavy")
             kept_back = min(MOST_MARGIN, deadline.left * MARGIN)
             until = Deadline(deadline.at - kept_back)
-            context = RequestContext(until, explain=explain, trace=trace, deliverer=deliverer)
+            context = RequestContext(until, explain=told.is_explained, trace=told.is_traced, deliverer=told.deliverer)
             try:
+                ready = engine.ask(text, asked.variables, name, context, told.in_parts)
+                if isinstance(ready, Result):
+                    return ready
+                if (result := await engine.shortly(ready)) is not None:
+                    return result
                 async with asyncio.timeout(deadline.left):
-                    execute = engine.execute_in_parts if in_parts else engine.execute
-                    return await execute(text, asked.variables, name, context)
+                    return engine.in_parts(ready) if ready.comes_in_parts else await engine.at_length(ready)
             except TimeoutError:
                 late = GraphQLError("请求时限已到", extensions={"code": "DEADLINE_EXCEEDED"})
                 return Result(None, [late], {}, executed=True)

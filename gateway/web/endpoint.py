@@ -30,20 +30,20 @@ from gateway.web.admission import RETRY_AFTER, Admission
 from gateway.web.answering import OTHER, Answering
 from gateway.web.delivery_access import DeliveryAccess
 from gateway.web.documents import Documents
-from gateway.web.events import EventStream, takes_events, takes_events_only
+from gateway.web.events import EventStream
 from gateway.web.headers import HttpRequest
 from gateway.web.learning import overloaded
 from gateway.web.live import Live
-from gateway.web.negotiation import JSON_TYPE, media_type, wants_html
+from gateway.web.negotiation import JSON_TYPE, media_type, takes_events, takes_events_only, wants_html
 from gateway.web.origin import check_host, check_origin
-from gateway.web.parts import PartsResponse, takes_parts
+from gateway.web.parts import PartsResponse
 from gateway.web.response import VARY, answer, refusal, to_bytes
+from gateway.web.wanted import Wanted, usual, wanted
 
 METHODS = "GET, HEAD, POST"
 TAKEN = frozenset(METHODS.split(", "))
 TIMEOUT_HEADER = "x-request-timeout"
 TRACE_ID = b"x-trace-id"
-TRACE_HEADER = "apollo-federation-include-trace"
 
 
 @dataclass(slots=True)
@@ -78,15 +78,20 @@ class Endpoint:
     ) -> None:
         self.settings, self.page, self.admission = settings, page, admission
         self.documents, self.answering, self.live, self.access = documents, answering, live, access
+        self.takes_usual = not settings.allowed_hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. When the client leaves, the server cancels us, and everything that goes on for it."""
         request = HttpRequest(scope, receive)
-        with tracing.request_span(request.headers.get(tracing.HEADER)) as (trace_id, span):
+        told = None
+        if self.takes_usual and _is_whole(receive):
+            told = usual(scope["method"], scope["headers"], self.settings.largest_body)
+        traceparent = None if told is not None else request.headers.get(tracing.HEADER)
+        with tracing.request_span(traceparent) as (trace_id, span):
             TRACE.set(trace_id)
             seen = Observed(span)
             try:
-                response = await self._respond(request, seen)
+                response = await (self._respond(request, seen) if told is None else self._usual(receive, told, seen))
             except BadRequest as bad:
                 seen.outcome = "overloaded" if bad.status == 503 else "refused"
                 response = self._refusal(request, bad)
@@ -104,6 +109,15 @@ class Endpoint:
                 seen.end()
             response.raw_headers.append((TRACE_ID, trace_id.encode()))
             await response(scope, receive, send)
+
+    async def _usual(self, receive: Receive, told: Wanted, seen: Observed) -> Response:
+        """What `_respond` does where none of its rules has anything to say."""
+        message = await receive()  # the server has all of the body already
+        if message["type"] != "http.request" or message.get("more_body"):
+            raise ClientDisconnect
+        body = message["body"]
+        deadline = Deadline.after(self.settings.request_timeout)
+        return await self._answer(told, parse_request(body), deadline, seen)
 
     async def _respond(self, request: Request, seen: Observed) -> Response:
         check_host(request.headers.get("host", ""), self.settings.allowed_hosts)
@@ -134,7 +148,9 @@ class Endpoint:
             asked = parse_request(await read_body(request.stream(), length, largest, patience))
         if is_for_events and (stream := await self._events(request, asked, is_read, deadline, seen)) is not None:
             return stream
-        return await self._answer(request, asked, is_read, deadline, seen)
+        deliverer = self.access.deliverer(request) if self.access and not is_read else None
+        told = wanted(request, self.settings.allow_explain, self.settings.federated_tracing, deliverer)
+        return await self._answer(told, asked, deadline, seen)
 
     async def _events(
         self, request: Request, asked: GraphQLRequest, is_read: bool, deadline: Deadline, seen: Observed
@@ -152,19 +168,11 @@ class Endpoint:
             seen.outcome = "refused"
         return EventStream(results, self.live, self.settings.heartbeat)
 
-    async def _answer(
-        self, request: Request, asked: GraphQLRequest, is_read: bool, deadline: Deadline, seen: Observed
-    ) -> Response:
+    async def _answer(self, told: Wanted, asked: GraphQLRequest, deadline: Deadline, seen: Observed) -> Response:
         if self.admission.is_crowded:
             raise overloaded("busy")
         text = self.documents.text_of(asked)
-        is_explained = self.settings.allow_explain and request.headers.get("x-explain") == "1"
-        is_traced = self.settings.federated_tracing and request.headers.get(TRACE_HEADER) == "ftv1"
-        in_parts = takes_parts(request.headers.get("accept"))
-        deliverer = self.access.deliverer(request) if self.access and not is_read else None
-        result = await self.answering.result(
-            text, asked, is_read, deadline, is_explained, is_traced, in_parts, deliverer
-        )
+        result = await self.answering.result(text, asked, told, deadline)
         seen.operation = self.answering.label(text, asked)
         if not isinstance(result, Result):
             return PartsResponse(result)
@@ -174,8 +182,8 @@ class Endpoint:
         content = to_bytes(result.body())
         if len(content) > self.settings.largest_answer:
             content = to_bytes(_too_large(self.settings.largest_answer))
-            return await answer(request, content, 200, is_clean=False)
-        return await answer(request, content, _status(request, result), is_clean=not result.errors)
+            return await answer(told, content, 200, is_clean=False)
+        return await answer(told, content, _status(told, result), is_clean=not result.errors)
 
     def _is_for_people(self, request: Request) -> bool:
         is_asking = any(name in request.query_params for name in ("query", "documentId", "extensions"))
@@ -192,9 +200,14 @@ class Endpoint:
         return response
 
 
-def _status(request: Request, result: Result) -> int:
+def _is_whole(receive: Receive) -> bool:
+    """Whether uvicorn has read the whole request, so that nobody need wait for it."""
+    return getattr(getattr(receive, "__self__", None), "more_body", True) is False
+
+
+def _status(told: Wanted, result: Result) -> int:
     """What never ran has its status in the newer media type; `application/json` answers it with 200, as old clients expect."""
-    if result.executed or media_type(request.headers.get("accept")) == JSON_TYPE:
+    if result.executed or told.media_type == JSON_TYPE:
         return 200
     return STATUS.get(str((result.errors[0].extensions or {}).get("code")), 400)
 

@@ -11,10 +11,9 @@ from starlette.types import Send
 from gateway.engine.engine import Result
 from gateway.engine.subscriptions import Subscription
 from gateway.web.live import Live
-from gateway.web.negotiation import JSON_TYPE, RESPONSE_TYPE, is_named
+from gateway.web.negotiation import EVENT_STREAM
 from gateway.web.response import to_bytes
 
-EVENT_STREAM = "text/event-stream"
 COMMENT = b":\n\n"
 COMPLETE = b"event: complete\ndata:\n\n"
 HEADERS: Mapping[str, str] = {
@@ -23,16 +22,6 @@ HEADERS: Mapping[str, str] = {
     "x-accel-buffering": "no",  # nginx would keep events back until it has a page of them
     "x-content-type-options": "nosniff",
 }
-
-
-def takes_events(accept: str | None) -> bool:
-    """Whether the client reads event streams; nobody does who does not name them."""
-    return is_named(accept, EVENT_STREAM)
-
-
-def takes_events_only(accept: str | None) -> bool:
-    """Whether the client reads nothing else that we could answer with."""
-    return takes_events(accept) and not is_named(accept, RESPONSE_TYPE, JSON_TYPE)
 
 
 class EventStream(StreamingResponse):

@@ -17,6 +17,7 @@ from gateway.web.answering import Answering
 from gateway.web.documents import Documents
 from gateway.web.learning import overloaded
 from gateway.web.response import to_bytes
+from gateway.web.wanted import Wanted
 
 SUBSCRIPTION = "subscription"
 
@@ -47,7 +48,9 @@ class Live:
         try:
             kind = await self._kind(text, asked, deadline)
             if kind != SUBSCRIPTION:
-                result = await self.answering.result(text, asked, is_read, deadline, explain=False, trace=False)
+                result = await self.answering.result(
+                    text, asked, Wanted("GET" if is_read else "POST", None, None), deadline
+                )
                 assert isinstance(result, Result)  # nothing comes in parts here
                 return result
             return await self.subscriptions().subscribe(text, asked.variables, asked.operation_name, self._context)

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 RESPONSE_TYPE = "application/graphql-response+json"
 JSON_TYPE = "application/json"
+EVENT_STREAM = "text/event-stream"
 ENCODINGS = ("zstd", "br", "gzip")
 """What we can write, the better first among those a client likes equally."""
 
@@ -57,6 +58,23 @@ def is_named(accept: str | None, *types: str) -> bool:
     """Whether one of these types is asked for by its own name."""
     weights = _weights(accept or "")
     return any(weights.get(name, 0) > 0 for name in types)
+
+
+def takes_events(accept: str | None) -> bool:
+    """Whether the client reads event streams; nobody does who does not name them."""
+    return is_named(accept, EVENT_STREAM)
+
+
+def takes_events_only(accept: str | None) -> bool:
+    """Whether the client reads nothing else that we could answer with."""
+    return takes_events(accept) and not is_named(accept, RESPONSE_TYPE, JSON_TYPE)
+
+
+@lru_cache(maxsize=256)
+def takes_parts(accept: str | None) -> bool:
+    """Whether the client says that it reads `multipart/mixed`."""
+    types = (entry.split(";")[0].strip().lower() for entry in (accept or "").split(",")[:100])
+    return "multipart/mixed" in types
 
 
 def _weights(header: str) -> dict[str, float]:

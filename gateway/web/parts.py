@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from functools import lru_cache
 from typing import Any
 
 from starlette.responses import Response
@@ -12,13 +11,6 @@ from gateway.web.response import to_bytes
 
 BOUNDARY = "-"
 MEDIA_TYPE = f'multipart/mixed; boundary="{BOUNDARY}"'
-
-
-@lru_cache(maxsize=256)
-def takes_parts(accept: str | None) -> bool:
-    """Whether the client says that it reads `multipart/mixed`."""
-    types = (entry.split(";")[0].strip().lower() for entry in (accept or "").split(",")[:100])
-    return "multipart/mixed" in types
 
 
 class PartsResponse(Response):

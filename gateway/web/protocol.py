@@ -15,6 +15,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway import metrics
+from gateway.alarms import Alarm, alarms_of
 from gateway.limits import BadRequest
 from gateway.web import at_once
 from gateway.web.admission import REFUSAL, REFUSAL_HEAD, Admission, refuse
@@ -53,7 +54,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self.entered = 0
         self.is_refusing = self.is_for_us = False
         self.task: asyncio.Task[None] | None = None
-        self.timers: dict[str, asyncio.TimerHandle] = {}
+        self.timers: dict[str, Alarm] = {}
+        self.alarms = alarms_of(self.loop)
         self.is_in_head, self.is_begun = True, False
         self.said = b""
         """What was read of the connection before it was ours."""
@@ -307,7 +309,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _start(self, name: str, seconds: float, then: Any) -> None:
         if name not in self.timers and not self.transport.is_closing():
-            self.timers[name] = self.loop.call_later(seconds, self._end, name, then)
+            self.timers[name] = self.alarms.after(seconds, self._end, name, then)
 
     def _end(self, name: str, then: Any) -> None:
         self.timers.pop(name, None)

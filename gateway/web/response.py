@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.web.negotiation import JSON_TYPE, RESPONSE_TYPE, encoding, is_unchanged, media_type
+from gateway.web.wanted import Wanted
 
 ENCODER = msgspec.json.Encoder()
 VARY = "Accept, Accept-Encoding"
@@ -53,16 +54,16 @@ def to_bytes(body: Mapping[str, Any]) -> bytes:
         return json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
-async def answer(request: Request, content: bytes, status: int, is_clean: bool) -> Response:
+async def answer(wanted: Wanted, content: bytes, status: int, is_clean: bool) -> Response:
     """The response. `is_clean`: it has no errors, so that a GET may be asked again with the tag of its answer."""
-    chosen = encoding(request.headers.get("accept-encoding")) if len(content) >= LEAST_COMPRESSED else None
-    if chosen is None and request.method == "POST":
-        return _plain(content, status, media_type(request.headers.get("accept")) or JSON_TYPE)
+    chosen = encoding(wanted.encodings) if len(content) >= LEAST_COMPRESSED else None
+    if chosen is None and wanted.method == "POST":
+        return _plain(content, status, wanted.media_type or JSON_TYPE)
     headers = {"vary": VARY, "cache-control": "no-store", "x-content-type-options": "nosniff"}
-    if is_clean and status == 200 and request.method in ("GET", "HEAD"):
+    if is_clean and status == 200 and wanted.method in ("GET", "HEAD"):
         tag = f'"{hashlib.sha256(content).hexdigest()[:32]}{f"-{chosen}" if chosen else ""}"'
         headers |= {"etag": tag, "cache-control": FRESHNESS}
-        if is_unchanged(request.headers.get("if-none-match"), tag):
+        if is_unchanged(wanted.unless, tag):
             return Response(status_code=304, headers=headers)
     if chosen:
         headers["content-encoding"] = chosen
@@ -70,7 +71,7 @@ async def answer(request: Request, content: bytes, status: int, is_clean: bool) 
             content = await asyncio.to_thread(compress, content, chosen)
         else:
             content = compress(content, chosen)
-    return Response(content, status, headers, media_type=_content_type(request))
+    return Response(content, status, headers, media_type=f"{wanted.media_type or JSON_TYPE}; charset=utf-8")
 
 
 class _Plain(Response):

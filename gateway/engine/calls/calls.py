@@ -8,7 +8,7 @@ from typing import Any
 
 from adapters.errors import SourceError, SourceRejected
 from adapters.mapping.model import SourceMapping
-from adapters.source import Page, Source
+from adapters.source import Page, Reader, Source
 from gateway.context import EVERYBODY, Deadline, Viewer
 from gateway.engine.calls.cache import Memory
 from gateway.engine.calls.cache_shared import SharedCache
@@ -67,12 +67,14 @@ class Calls:
         deadline: Deadline,
         viewer: Viewer = EVERYBODY,
         priority: Priority = Priority.LIVE,
+        reader: Reader | None = None,
         **arguments: Any,
     ) -> Page:
         """The answer to one call, or to several people's equal calls, or what was remembered of one (`Page.is_cached`).
 
         Raises a SourceError that names source and operation, never later than the deadline; its `held` is what is
         remembered for some of the keys all the same. Cancelling it cancels the call, unless others wait for it.
+        A call that is made for nobody's cache lets `reader` read its answer.
         """
         try:
             line = self._lines[source].operations[operation]
@@ -86,6 +88,8 @@ class Calls:
                     keys = sorted(keys)
                 others = _words(arguments) if len(arguments) > 1 or not keys else ()
                 asked = (source, operation, viewer.scope, viewer.masking, tuple(keys), others)
+                if reader is not None:  # how it is read is no part of what is asked
+                    arguments["reader"] = reader
                 flown = self._flights.join(
                     asked, deadline, lambda flight: send(line, flight, arguments, priority), line.joined
                 )

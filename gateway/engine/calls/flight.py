@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Generic, TypeVar
 
 from adapters.errors import SourceError, SourceTimeout, SourceUnavailable
+from gateway.alarms import alarms_of
 from gateway.context import Deadline
 
 Answer = TypeVar("Answer")
@@ -55,7 +56,7 @@ class Flights(Generic[Answer]):
             flight.waiters.add(waiter)
         if waiter.done():
             return waiter.result()
-        alarm = loop.call_later(left, _expire, waiter, left)
+        alarm = alarms_of(loop).at(loop.time() + left, _expire, waiter, left)
         try:
             return await waiter
         except asyncio.CancelledError:

@@ -16,7 +16,7 @@ from gateway.engine.calls.pace import Pace
 from gateway.engine.calls.places import Places
 from gateway.engine.calls.retry import RetryBudget
 from gateway.engine.calls.shared import Shared
-from gateway.log import logger
+from gateway.log import line_begun, logger
 from schema.formats import CHINA_TIME
 
 LONGEST_WINDOW = 3600.0
@@ -66,6 +66,8 @@ class OperationLine:
     pace: Pace = field(default_factory=Pace)
     away_until: float = 0.0
     was_called: bool = False
+    told_as: str = ""
+    """How each line of the log about a call begins."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """How the latest answer differed from what the mapping, the WSDL or the tables promise."""
 
@@ -134,7 +136,9 @@ def make_line(source: Source, mapping: SourceMapping, metrics: CallMetrics, shar
             logger().warning("source.breaker", source=mapping.name, operation=operation, state=state)
 
         breaker = Breaker(words.failures, words.pause, words.slow, connect.concurrency, told=told)
-        line.operations[name] = OperationLine(line, name, operation, breaker, metrics.of(mapping.name, name))
+        told_as = line_begun("source.call", {"source": mapping.name, "operation": name})
+        counted = metrics.of(mapping.name, name)
+        line.operations[name] = OperationLine(line, name, operation, breaker, counted, told_as=told_as)
     return line
 
 

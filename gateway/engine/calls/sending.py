@@ -214,16 +214,8 @@ async def _one(
             span.set_attributes({"records": records, "attempt": attempt, "hedge": is_hedge})
             span.end()
         tell(
-            {
-                "source": source,
-                "operation": line.name,
-                "keys": keys,
-                "records": records,
-                "ms": round(seconds * 1000, 1),
-                "attempt": attempt,
-                "outcome": outcome,
-                "event": "source.call",
-            }
+            line.told_as,
+            f', "keys": {keys}, "records": {records}, "ms": {seconds * 1000:.1f}, "attempt": {attempt}, "outcome": "{outcome}"',
         )
 
 

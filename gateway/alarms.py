@@ -1,0 +1,84 @@
+"""Alarms that hardly ever go off: a request has several, and each would be a timer of the event loop that is cancelled soon."""
+
+import asyncio
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any
+from weakref import WeakKeyDictionary
+
+STEP = 0.01
+"""Seconds that an alarm may be late."""
+
+
+class Alarm:
+    """Something to do at a time, unless it is cancelled before."""
+
+    __slots__ = ("given", "then")
+
+    def __init__(self, then: Callable[..., object], given: tuple[Any, ...]) -> None:
+        self.then: Callable[..., object] | None = then
+        self.given = given
+
+    def cancel(self) -> None:
+        """Let it be; may be called twice, and afterwards."""
+        self.then, self.given = None, ()
+
+
+class Alarms:
+    """The alarms of one event loop, together where they go off at about the same time: setting one costs no more than a list's
+    append, and cancelling one less."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: dict[int, list[Alarm]] = {}
+        self._order: list[int] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def at(self, when: float, then: Callable[..., object], *given: Any) -> Alarm:
+        """Call `then` at this time of the loop's clock, or up to STEP later."""
+        alarm, place = Alarm(then, given), int(when / STEP) + 1
+        together = self._waiting.get(place)
+        if together is not None:
+            together.append(alarm)
+            return alarm
+        self._waiting[place] = [alarm]
+        heappush(self._order, place)
+        if self._order[0] == place:
+            self._wait_for(place)
+        return alarm
+
+    def after(self, seconds: float, then: Callable[..., object], *given: Any) -> Alarm:
+        """Call `then` so many seconds from now."""
+        return self.at(self._loop.time() + seconds, then, *given)
+
+    def _wait_for(self, place: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(place * STEP, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        reached = int(self._loop.time() / STEP) + 1
+        due: list[Alarm] = []
+        while self._order and self._order[0] <= reached:
+            due += self._waiting.pop(heappop(self._order))
+        if self._order:
+            self._wait_for(self._order[0])
+        for alarm in due:
+            if alarm.then is not None:
+                self._loop.call_soon(self._go_off, alarm)
+
+    def _go_off(self, alarm: Alarm) -> None:
+        if alarm.then is not None:
+            alarm.then(*alarm.given)
+
+
+_known: "WeakKeyDictionary[asyncio.AbstractEventLoop, Alarms]" = WeakKeyDictionary()
+
+
+def alarms_of(loop: asyncio.AbstractEventLoop) -> Alarms:
+    """The alarms of a loop."""
+    found = _known.get(loop)
+    if found is None:
+        found = _known[loop] = Alarms(loop)
+    return found

@@ -1,0 +1,248 @@
+"""Runs the short way of an operation: its calls, and from their bytes the answer; else it leaves what it heard to the executor."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from adapters.errors import SourceError
+from adapters.json_types import JsonReader, Unlike
+from adapters.mapping.compiled import ODD, Compiler
+from adapters.mapping.compiled_code import NotCompilable
+from adapters.mapping.compiled_typed import NotTyped
+from adapters.mapping.compiled_values import MOST_REMEMBERED
+from adapters.mapping.model import SourceMapping
+from adapters.mapping.written import RestConnect
+from adapters.source import Page
+from gateway import metrics
+from gateway.context import RequestContext
+from gateway.engine.heard import Heard
+from gateway.engine.lane.course import Ask, Course, courses_of
+from gateway.engine.lane.writing import Make, Seen, write_lane
+from gateway.engine.plan import Plan
+from gateway.engine.projection.shape import ObjectShape
+from gateway.engine.taking import Answered
+from gateway.log import logger
+from schema.formats import CHINA_TIME
+from schema.identity import values_in_key
+from schema.registry import OWNER, Registry
+
+if TYPE_CHECKING:
+    from gateway.engine.executor import Services
+
+TAKEN_AFTER = 1
+"""Requests that the executor answers before the short way is compiled: most operations that are never asked again."""
+
+
+class Irregular(Exception):
+    """The answers are not what a short way is for."""
+
+
+@dataclass(slots=True)
+class Line:
+    """One look-up, compiled: from the pages it brings to objects of the answer. `make_typed` is for records that `reader` read."""
+
+    ask: Ask
+    make: Make
+    needs_day: bool
+    reader: JsonReader | None = None
+    make_typed: Make | None = None
+    typed_text: str = ""
+    """The slot of the text the records were asked for by."""
+    texts: dict[str, str | None] = field(default_factory=dict)
+
+    def text_of(self, key: str) -> str:
+        """The key as the source writes it. Raises Irregular when it has none."""
+        text = self.texts.get(key)
+        if text is None:
+            role = self.ask.role
+            value = values_in_key(self.ask.stop.part.entity, key).get(role.element)
+            text = None if value is None or role.field.print_key is None else role.field.print_key(value)
+            if text is None:
+                raise Irregular
+            if len(self.texts) >= MOST_REMEMBERED:
+                self.texts.clear()
+            self.texts[key] = text
+        return text
+
+    def take(self, page: Page, seen: Seen, waiting: list[Any]) -> None:
+        """Make the objects of a page."""
+        day = page.received_at.astimezone(CHINA_TIME).date() if self.needs_day else None
+        make, records = self.make, page.records
+        if (typed := self._typed(page)) is not None:
+            assert self.make_typed is not None
+            make, records = self.make_typed, typed
+        for record in records:
+            if make(record, day, seen, waiting) is None:
+                raise Irregular
+
+    def _typed(self, page: Page) -> Sequence[Any] | None:
+        if self.reader is None or self.make_typed is None:
+            return None
+        if page.read_by is self.reader:
+            return page.read
+        return self.reader.read(page.raw) if page.raw else None  # somebody else's answer to the same question
+
+
+@dataclass(slots=True)
+class _Way:
+    """A course with everything compiled."""
+
+    root: Line
+    named: Mapping[int, Line]
+    parts: Sequence[int]
+
+
+class Lane:
+    """The short ways of one planned operation, compiled when they are first taken."""
+
+    def __init__(self, shape: ObjectShape, courses: Mapping[str, Course], wants: Any, compiler: Compiler) -> None:
+        self.shape, self.courses, self.wants, self.compiler = shape, courses, dict(wants), compiler
+        self._ways: dict[str, _Way | None] = {}
+        self.asked = self.taken = 0
+
+    async def answer(self, services: "Services", context: RequestContext, key: str) -> tuple[Any, Heard]:
+        """The answer to the operation about the entity with this key; None, and what was heard, when it is for the executor."""
+        heard: Heard = {}
+        self.asked += 1
+        way = self._way(key) if self.asked > TAKEN_AFTER else None
+        if way is None:
+            return None, heard
+        seen: Seen = {part: ({}, {}) for part in way.parts}
+        waiting: list[Any] = []
+        answered: list[Answered] = []
+        try:
+            with services.write_back.answering():
+                await self._ask(
+                    services, context, way.root, {way.root.text_of(key): key}, heard, seen, waiting, answered
+                )
+                if waiting:
+                    await self._follow(services, context, way, heard, seen, waiting, answered)
+            found, _ = seen[way.root.ask.stop.part.number]
+            if len(found) > 1:
+                raise Irregular
+            made = found[key]
+        except (Irregular, SourceError, *ODD):
+            return None, heard
+        except Exception as error:  # a bug of ours; the executor answers without it
+            logger().error("lane.bug", error=type(error).__name__, exc_info=error)
+            return None, heard
+        self.taken += 1
+        for one in answered:
+            services.write_back.offer(one)
+        values = [self.shape.kind if field.is_typename else made for field in self.shape.fields]
+        return self.shape.struct(*values), heard
+
+    async def _follow(
+        self,
+        services: "Services",
+        context: RequestContext,
+        way: _Way,
+        heard: Heard,
+        seen: Seen,
+        waiting: list[Any],
+        answered: list[Answered],
+    ) -> None:
+        """Ask for what records refer to, and put it where it is waited for."""
+        wanted: dict[int, dict[str, None]] = {}
+        for part, _, keys, _ in waiting:
+            wanted.setdefault(part, {}).update(dict.fromkeys(keys))
+        for part, keys in wanted.items():
+            line = way.named[part]
+            asked = {line.text_of(key): key for key in keys}
+            if len(asked) < len(keys) or len(asked) > line.ask.role.batch:
+                raise Irregular
+            await self._ask(services, context, line, asked, heard, seen, [], answered)
+        for part, made, keys, slot in waiting:
+            found, _ = seen[part]
+            if slot is None:
+                made.extend([found[key] for key in keys])
+            else:
+                setattr(made, slot, found[keys[0]])
+
+    async def _ask(
+        self,
+        services: "Services",
+        context: RequestContext,
+        line: Line,
+        asked: Mapping[str, str],
+        heard: Heard,
+        seen: Seen,
+        waiting: list[Any],
+        answered: list[Answered],
+    ) -> None:
+        """One call, and objects of what it brings, each under its key."""
+        ask, texts = line.ask, tuple(asked)
+        source = ask.mapping.name
+        started = time.perf_counter()
+        try:
+            page = await services.calls.make(
+                source, ask.operation, context.deadline, context.viewer, reader=line.reader, keys=texts
+            )
+        except SourceError as error:
+            heard[source, ask.operation, texts] = error
+            raise
+        finally:
+            metrics.step("Lookup").observe(time.perf_counter() - started)
+        heard[source, ask.operation, texts] = page
+        if page.parts or len(page.keys) not in (0, len(texts)):
+            raise Irregular
+        line.take(page, seen, waiting)
+        known, _ = seen[ask.stop.part.number]
+        if not known.keys() >= set(asked.values()):
+            raise Irregular
+        if not page.is_cached:
+            answered.append(Answered(ask.mapping, ask.operation, page, {text: [key] for text, key in asked.items()}))
+
+    def _way(self, key: str) -> _Way | None:
+        owner = ""
+        if "" not in self.courses:
+            told = values_in_key(next(iter(self.courses.values())).root.stop.part.entity, key)
+            owner = told.get("agency_code") or told.get(OWNER) or ""
+        if owner not in self._ways:
+            course = self.courses.get(owner)
+            self._ways[owner] = None if course is None else self._compiled(course)
+        return self._ways[owner]
+
+    def _compiled(self, course: Course) -> _Way | None:
+        try:
+            root = self._line(course.root)
+            named = {ask.stop.part.number: self._line(ask) for ask in course.named}
+        except NotCompilable:
+            return None
+        parts = [stop.part.number for ask in (course.root, *course.named) for stop in ask.stop.all_inside()]
+        return _Way(root, named, parts)
+
+    def _line(self, ask: Ask) -> Line:
+        memos = self.compiler.memos_of(ask.mapping)
+        make, needs_day = write_lane(ask, self.wants, self.compiler.hash_id, memos, None)
+        line = Line(ask, make, needs_day)
+        if (reader := reader_for(ask.mapping, ask.operation)) is not None:
+            try:
+                line.make_typed, _ = write_lane(ask, self.wants, self.compiler.hash_id, memos, reader.record)
+                line.reader = reader
+            except (NotTyped, Unlike, NotCompilable):
+                pass
+        return line
+
+
+def reader_for(mapping: SourceMapping, operation: str) -> JsonReader | None:
+    """What decodes the answers of an operation into types, where they are plain JSON that is told by one code at most."""
+    connect, asked = mapping.connect, mapping.operations[operation]
+    if not isinstance(connect, RestConnect) or connect.answer != ["json"] or asked.latest_of or asked.latest_by:
+        return None
+    if any(many for _, many in asked.records.steps) or asked.written.page is not None:
+        return None
+    outcome, ok = (connect.outcome.path.split("."), connect.outcome.ok) if connect.outcome else ([], [])
+    try:
+        return JsonReader([name for name, _ in asked.records.steps], outcome, ok)
+    except Unlike:
+        return None
+
+
+def make_lane(
+    plan: Plan, shape: ObjectShape, mappings: Mapping[str, SourceMapping], registry: Registry, compiler: Compiler
+) -> Lane | None:
+    """The short ways of a plan, None where it has none."""
+    courses = courses_of(plan, shape, mappings, registry)
+    return Lane(shape, courses, plan.wants, compiler) if courses else None
