@@ -71,7 +71,7 @@ class RestSource:
 
     def reread(self, operation: OperationMapping, raw: bytes, media_type: str) -> Page:
         """The page that an answer was, from what was kept of it."""
-        return self._page(operation, HttpAnswer(200, {"content-type": media_type}, raw))
+        return self._page(operation, HttpAnswer(OK, {"content-type": media_type}, raw))
 
     async def aclose(self) -> None:
         """Let go of connections; may be called twice."""

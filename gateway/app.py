@@ -164,6 +164,15 @@ def open_calls(sources: Mapping[str, Source], mappings: Mapping[str, SourceMappi
     )
 
 
+def prove_store(settings: Settings, definitions: Definitions) -> None:
+    """Bring the store to today's form before anything is served. Raises Problems, in words, when that cannot be."""
+    store = Store(settings.database_url, definitions.registry, truth=definitions.truth)
+    try:
+        store.create()
+    finally:
+        store.close()
+
+
 class Gateway:
     """A running gateway: its sources, its store, its engine."""
 

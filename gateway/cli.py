@@ -97,11 +97,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from gateway.app import create_app, prove
+    from gateway.app import create_app, prove, prove_store
     from gateway.log import configure_logging
 
     configure_logging()
     settings, definitions = prove()
+    if not arguments.worker:
+        prove_store(settings, definitions)
     if arguments.workers > 1:
         from gateway.workers import serve_workers
 

@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from adapters.open import open_source
 from gateway.app import Definitions
 from gateway.settings import Settings
+from gateway.store.faults import store_fault
 from gateway.store.identity import make_hash_id
 from gateway.store.store import Store
 from gateway.sync.remap import CannotReread, remap
@@ -40,7 +41,7 @@ def remap_sources(
                 report(f"{name}：{error}；存储未改动")
                 succeeded = False
             except SQLAlchemyError as error:
-                report(f"{name}：失败，本地存储不可用（{type(error).__name__}）；存储未改动")
+                report(f"{name}：失败，{store_fault(error)}；存储未改动")
                 succeeded = False
             finally:
                 asyncio.run(opened.aclose())

@@ -19,6 +19,7 @@ from gateway.engine.calls.patient import PatientSource
 from gateway.progress import Progress
 from gateway.settings import Settings
 from gateway.store.due import resume
+from gateway.store.faults import store_fault
 from gateway.store.identity import make_hash_id
 from gateway.store.leases import RunSuperseded, StreamBusy
 from gateway.store.store import Store
@@ -177,7 +178,7 @@ async def _one(running: Streams, store: Store, source: str, operation: str, want
         report(f"{name}：失败，{told}；下次从已提交处继续")
         return False
     except SQLAlchemyError as error:
-        report(f"{name}：失败，本地存储不可用（{type(error).__name__}）；下次从已提交处继续")
+        report(f"{name}：失败，{store_fault(error)}；下次从已提交处继续")
         return False
     return True
 

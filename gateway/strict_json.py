@@ -15,7 +15,7 @@ DEEPEST = 64
 LONGEST_NUMBER = 40
 LARGEST_PLAIN = 16 * 1024
 """Bytes of a body that is first taken for what nearly all bodies are."""
-MOST_VALUES = 10_000
+MOST_VALUES = 5000
 """Values of all kinds: a list of so many keys is more than any operation may ask for."""
 LARGEST_NUMBER = 10**LONGEST_NUMBER
 

@@ -6,17 +6,15 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Connection, Engine, Table, create_engine, event, func, inspect, make_url, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.schema import CreateColumn
 
 from gateway.store.columns import write_json
 from gateway.store.points import Points, pass_by
-from gateway.store.tables import Tables
 from schema.formats import UNSTORABLE
 
 T = TypeVar("T")
@@ -67,22 +65,6 @@ class Database:
                     raise
             time.sleep(random.uniform(0, 0.02 * 2**attempt))
         raise AssertionError("the last attempt returns or raises")
-
-    def create(self, tables: Tables, renew: Callable[[Connection, Collection[str]], None]) -> None:
-        """Make the tables that are not there yet, and the columns and indexes that tables have gained since.
-
-        `renew` is called with the entities whose rows of what holds now have just got a table or a column.
-        """
-
-        def work(connection: Connection) -> None:
-            lock(connection, "create")
-            before = set(inspect(connection).get_table_names())
-            tables.metadata.create_all(connection)
-            late = {table.name for table in tables.metadata.sorted_tables if table.name not in before}
-            late |= {t.name for t in tables.metadata.sorted_tables if t.name in before and _catch_up(connection, t)}
-            renew(connection, [name for name, table in tables.current.items() if table.name in late])
-
-        self.write(work)
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -150,23 +132,3 @@ def _is_collision(error: DBAPIError) -> bool:
     if isinstance(error.orig, sqlite3.Error):
         return "locked" in str(error.orig) or "UNIQUE constraint" in str(error.orig)
     return getattr(error.orig, "sqlstate", None) in COLLISIONS
-
-
-def _catch_up(connection: Connection, table: Table) -> bool:
-    """Whether the table had to be given columns."""
-    there = {column["name"] for column in inspect(connection).get_columns(table.name)}
-    missing = [column for column in table.columns if column.name not in there]
-    for column in missing:
-        _add_column(connection, table.name, column)
-    indexed = {index["name"] for index in inspect(connection).get_indexes(table.name)}
-    for index in table.indexes:
-        if index.name not in indexed:
-            index.create(connection)
-    return bool(missing)
-
-
-def _add_column(connection: Connection, table: str, column: Column[Any]) -> None:
-    name = connection.dialect.identifier_preparer.quote(table)
-    connection.exec_driver_sql(
-        f"ALTER TABLE {name} ADD COLUMN {CreateColumn(column).compile(dialect=connection.dialect)}"
-    )

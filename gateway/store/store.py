@@ -4,13 +4,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from adapters.mapping.truth import NOTHING_SAID, Truth
 from gateway.store import entities, identity, runs
 from gateway.store.current import refresh, renew
 from gateway.store.database import Database
 from gateway.store.entities import Stored
+from gateway.store.evolution import bring_up
+from gateway.store.faults import store_fault
 from gateway.store.feed import Position, Reading, end_of_changes, read_changes
 from gateway.store.groups import Grouped, Groups, count_groups
 from gateway.store.history import Told, history
@@ -22,6 +24,7 @@ from gateway.store.runs import Begun, Landed, Progress
 from gateway.store.search import Found, Search, find
 from gateway.store.tables import make_tables
 from schema.formats import CHINA_TIME
+from schema.problems import Problem, Problems
 from schema.registry import Registry
 
 __all__ = ["Begun", "Landed", "Landing", "OpenIssue", "Progress", "Store", "Stored"]
@@ -53,11 +56,18 @@ class Store:
         """Called, in the thread that wrote, after each landing and each step of a run of this very object."""
 
     def create(self) -> None:
-        """Make what is missing; safe to repeat and to race."""
-        self.database.create(
-            self.tables,
-            lambda connection, changed: renew(connection, self.tables, self.registry, self.said, changed, self.clock()),
-        )
+        """Make what is missing, and bring an older store to today's form; safe to repeat and to race.
+
+        Raises Problems for a change that needs a reviewed migration, and for a store that newer code has made.
+        """
+
+        def renewed(connection: Connection, changed: Collection[str]) -> None:
+            renew(connection, self.tables, self.registry, self.said, changed, self.clock())
+
+        try:
+            self.database.write(lambda connection: bring_up(connection, self.tables, self.registry, renewed))
+        except DBAPIError as error:
+            raise Problems([Problem("存储", 1, 1, "", store_fault(error), "存储未改动")]) from error
 
     def is_reachable(self) -> bool:
         """Whether the database answers."""

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from adapters.errors import SourceError
 from adapters.mapping.model import ChangesRole, OperationMapping, SourceMapping
 from adapters.source import Call, Page, Source
+from gateway.store.faults import store_fault
 from gateway.store.landing import Also, Fate
 from gateway.store.quarantine import note_codes
 from gateway.store.runs import LEASE, Begun, RunSuperseded
@@ -354,4 +355,6 @@ def told(error: Exception) -> str:
         return f"{error.code}：{error.public_message}"
     if isinstance(error, (CannotAdvance, RunSuperseded, TooManyBad, Drifted)):
         return str(error)
+    if isinstance(error, SQLAlchemyError):
+        return store_fault(error)
     return f"内部错误：{type(error).__name__}"

@@ -24,7 +24,7 @@ FRESHNESS = "private, max-age=0, must-revalidate"
 LEAST_COMPRESSED = 1024
 LARGEST_AT_ONCE = 64 * 1024
 """Bytes that are compressed on the spot; more is left to a thread."""
-LINGERING = 2.0
+LINGERING = 1.0
 
 
 class Lingering(Response):

@@ -14,8 +14,11 @@ WINDOW_OF_FAILURES = 4
 is no help."""
 LONGEST_PAUSE = 4
 """How many times the first pause the pause between probes may become; each failed probe doubles it."""
-SILENCE = 0.75
+SILENCE = 0.7
 """Seconds after which a call that is not answered tells something, unless the source is known to take longer."""
+SECOND_LOOK, LAST_LOOK = 0.05, 1.0
+"""Seconds after which it is looked at once more before that is believed: where it was we who stood still, the answers lie
+there already, and are read in between. A first look that is older than the second of these is none."""
 PATIENCE = 1.5
 """So many times the slowest of its latest answers a source may take before its silence tells anything."""
 REMEMBERED = 30.0
@@ -56,6 +59,7 @@ class Breaker:
         self._in_a_row, self._first_of_row, self._last_answer = 0, 0.0, 0.0
         self._window = [0.0, 0, 0]
         self._slowest = [0.0, 0.0, 0.0]
+        self._first_look = -LAST_LOOK
         self._is_soft = False
         """Whether it is open for nothing but silence, so that any answer shuts it."""
 
@@ -64,8 +68,10 @@ class Breaker:
         """Half-open from the end of the pause until a probe has told, and while one call is silent."""
         if self._open_until is None:
             silent = self._silent() if self._begun else 0
+            if not silent or (self._slow is None and self._is_first_look()):
+                return "closed"
             if silent < self._silent_are_enough:
-                return "half-open" if silent and self._slow is None else "closed"
+                return "half-open" if self._slow is None else "closed"
             self._open(is_soft=self._slow is None)
         return "open" if self._now() < self._open_until else "half-open"  # type: ignore[operator]
 
@@ -116,6 +122,7 @@ class Breaker:
         begun = self._begun.pop(number)
         if succeeded:
             self._took(begun)
+            self._first_look = -LAST_LOOK
         if number == self._probe:
             self._probe = None
             if succeeded:
@@ -166,6 +173,12 @@ class Breaker:
                 break
             count += number > self._oldest_that_counts and begun > self._last_answer
         return count
+
+    def _is_first_look(self) -> bool:
+        age = self._now() - self._first_look
+        if age > LAST_LOOK:
+            self._first_look = self._now()
+        return not SECOND_LOOK <= age <= LAST_LOOK
 
     def _open(self, is_soft: bool = False) -> None:
         self._open_until, self._is_soft = self._now() + self._pause, is_soft

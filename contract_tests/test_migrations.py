@@ -1,0 +1,173 @@
+"""A store that exists comes to today's form by additions and reviewed migrations, whole or not at all; older code refuses it."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect, select, text
+
+from contract_tests.stores import PARTY, REGISTRY, database, opened, page, party, postgres, store, url
+from gateway.store.evolution import MIGRATIONS, bring_up
+from gateway.store.store import Store
+from schema.formats import parse_format
+from schema.problems import Problems
+from schema.registry import Registry
+
+__all__ = ["database", "postgres", "store", "url"]
+WHOLE = REGISTRY.entities["Party"]
+MIGRATION = '''"""{what}."""
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+SETTLES = ({settles!r},)
+
+
+def upgrade() -> None:
+    """{what}."""
+    {upgrade}
+'''
+
+
+def with_party(**words: object) -> Registry:
+    """The specification, with another Party."""
+    return replace(REGISTRY, entities={**REGISTRY.entities, "Party": replace(WHOLE, **words)})  # type: ignore[arg-type]
+
+
+def without(*names: str) -> Registry:
+    return with_party(elements={name: e for name, e in WHOLE.elements.items() if name not in names})
+
+
+def retyped(name: str, form: str) -> Registry:
+    return with_party(elements={**WHOLE.elements, name: replace(WHOLE.elements[name], format=parse_format(form))})
+
+
+def renamed(old: str, new: str) -> Registry:
+    elements = {new if n == old else n: replace(e, name=new) if n == old else e for n, e in WHOLE.elements.items()}
+    return with_party(elements=elements)
+
+
+def migrations(folder: Path, what: str, settles: str, upgrade: str) -> Path:
+    """The migrations there are, and one more."""
+    shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "versions" / "r0002.py").write_text(
+        MIGRATION.format(what=what, settles=settles, upgrade=upgrade), "utf-8"
+    )
+    return folder
+
+
+def bring(store: Store, folder: Path) -> None:
+    store.database.write(lambda c: bring_up(c, store.tables, store.registry, lambda *_: None, folder))
+
+
+def phones(store: Store) -> list[object]:
+    return [stored.mapped.values.get("phone") for stored in store.by_keys("Party", [PARTY])]
+
+
+def test_additions_apply_themselves_and_lists_know_them(url):
+    older = Store(url, without("phone"))
+    older.create()
+    older.land(page(party(PARTY)))
+    older.close()
+    with opened(url) as store:
+        assert phones(store) == [None]
+        store.land(page(party("p2", phone="1"), received=101))
+        current = store.tables.current["Party"]
+        query = select(current.c.phone).order_by(current.c.key)
+        assert store.database.read(lambda c: c.execute(query).scalars().all()) == [None, "1"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (lambda: without("phone"), "party.phone: 列被删去或改名"),
+        (lambda: renamed("phone", "telephone"), "party.phone: 列被删去或改名"),
+        (lambda: retyped("phone", "D10"), "party.phone: 类型由 text 改为 date"),
+        (lambda: with_party(identity=(("phone",),)), "Party.identity: 标识由 "),
+        (
+            lambda: replace(REGISTRY, entities={n: e for n, e in REGISTRY.entities.items() if n != "Clue"}),
+            "clue: 表被删去或改名",
+        ),
+    ],
+)
+def test_a_breaking_change_is_refused_with_its_name_and_changes_nothing(store, changed: Callable[[], Registry], said):
+    store.land(page(party(PARTY, phone="1")))
+    newer = Store(str(store.database.engine.url.render_as_string(hide_password=False)), changed())
+    try:
+        with pytest.raises(Problems) as refused:
+            newer.create()
+    finally:
+        newer.close()
+    told = str(refused.value)
+    assert said in told
+    assert "迁移" in told
+    assert "存储未改动" in told
+    store.create()
+    assert phones(store) == ["1"]
+
+
+def test_a_reviewed_migration_settles_a_breaking_change_once(store, url, tmp_path):
+    store.land(page(party(PARTY, phone="1")))
+    rename = "[op.alter_column(t, 'phone', new_column_name='telephone') for t in ('party', 'current_party')]"
+    folder = migrations(tmp_path / "m", "改名", "party.phone", rename)
+    file = folder / "versions" / "r0002.py"
+    file.write_text(file.read_text("utf-8").replace("'party.phone',", "'party.phone', 'current_party.phone',"), "utf-8")
+    newer = Store(url, renamed("phone", "telephone"))
+    try:
+        bring(newer, folder)
+        bring(newer, folder)
+        assert [s.mapped.values["telephone"] for s in newer.by_keys("Party", [PARTY])] == ["1"]
+    finally:
+        newer.close()
+    with pytest.raises(Problems, match="更新的版本升级过（迁移 0002）"):
+        store.create()
+
+
+def test_a_migration_that_fails_half_way_leaves_the_store_as_it_was(store, url, tmp_path):
+    store.land(page(party(PARTY, phone="1")))
+    halfway = (
+        "op.drop_column('current_party', 'phone'); op.execute('DELETE FROM party'); op.execute('SELECT nothing_such')"
+    )
+    folder = migrations(tmp_path / "m", "删去", "party.phone", halfway)
+    newer = Store(url, REGISTRY)
+    try:
+        with pytest.raises(Exception, match="nothing_such"):
+            bring(newer, folder)
+    finally:
+        newer.close()
+    store.create()
+    assert phones(store) == ["1"]
+    columns = {column["name"] for column in inspect(store.database.engine).get_columns("current_party")}
+    assert "phone" in columns
+    assert store.land(page(party(PARTY, phone="2"), received=101)).fetched == 1
+
+
+def test_code_older_than_the_store_refuses_to_serve(url):
+    older = Store(url, without("phone"))
+    older.create()
+    with opened(url) as store:
+        store.land(page(party(PARTY, phone="1")))
+        with pytest.raises(Problems, match="存储的结构比本程序新"):
+            older.create()
+        assert phones(store) == ["1"]
+    older.close()
+
+
+def test_a_store_made_before_forms_were_kept_is_taken_over(store):
+    store.land(page(party(PARTY, phone="1")))
+    forget = (
+        "DROP TABLE store_form",
+        "DROP TABLE alembic_version",
+        "DELETE FROM arrival",
+        "ALTER TABLE party DROP COLUMN birth_date",
+    )
+    store.database.write(lambda c: [c.execute(text(statement)) for statement in forget])
+    store.create()
+    arrival = store.tables.arrival
+    assert phones(store) == ["1"]
+    assert store.database.read(lambda c: c.execute(select(arrival.c.source, arrival.c.operation)).all()) == [
+        ("market", "cases")
+    ]
