@@ -71,6 +71,7 @@ def agency(folder: Path, url: str, **changed: str) -> Iterator[Agency]:
     environment = {
         "GATEWAY_DATABASE_URL": url,
         "GATEWAY_PARTY_KEY_SECRET": "tests-only",
+        "GATEWAY_SYNC_EMBEDDED": "false",
         "GATEWAY_MAPPINGS": str(MAPPINGS),
         "GATEWAY_DELIVERY_KEYS": str(folder / "keys"),
         "GATEWAY_DELIVERY_FOLDER": str(folder / "deliveries"),
