@@ -1,5 +1,6 @@
 """Runs the short way of an operation: its calls, and from their bytes the answer; else it leaves what it heard to the executor."""
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from adapters.mapping.compiled_values import MOST_REMEMBERED
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.written import RestConnect
 from adapters.source import Page
-from gateway import metrics
+from gateway import metrics, tracing
 from gateway.context import RequestContext
 from gateway.engine.heard import Heard
 from gateway.engine.lane.course import Ask, Course, courses_of
@@ -30,6 +31,7 @@ from schema.registry import OWNER, Registry
 if TYPE_CHECKING:
     from gateway.engine.executor import Services
 
+STEP = "Lookup"
 TAKEN_AFTER = 1
 """Requests that the executor answers before the short way is compiled: most operations that are never asked again."""
 
@@ -47,8 +49,6 @@ class Line:
     needs_day: bool
     reader: JsonReader | None = None
     make_typed: Make | None = None
-    typed_text: str = ""
-    """The slot of the text the records were asked for by."""
     texts: dict[str, str | None] = field(default_factory=dict)
 
     def text_of(self, key: str) -> str:
@@ -85,6 +85,66 @@ class Line:
 
 
 @dataclass(slots=True)
+class _Trip:
+    """One request on its short way: what was heard and made so far, what is waited for, and what flows back into the store."""
+
+    services: "Services"
+    context: RequestContext
+    seen: Seen
+    heard: Heard = field(default_factory=dict)
+    waiting: list[Any] = field(default_factory=list)
+    answered: list[Answered] = field(default_factory=list)
+
+    async def ask(self, line: Line, asked: Mapping[str, str]) -> None:
+        """One call, and objects of what it brings, each under its key. Raises SourceError or Irregular."""
+        ask, texts, context = line.ask, tuple(asked), self.context
+        call = (ask.mapping.name, ask.operation, texts)
+        started = time.perf_counter()
+        try:
+            with tracing.span("step", {"step.kind": STEP}):
+                page = await self.services.calls.make(
+                    call[0], call[1], context.deadline, context.viewer, reader=line.reader, keys=texts
+                )
+        except SourceError as error:
+            self.heard[call] = error
+            raise
+        finally:
+            metrics.step(STEP).observe(time.perf_counter() - started)
+        self.heard[call] = page
+        if page.parts or len(page.keys) not in (0, len(texts)):
+            raise Irregular
+        line.take(page, self.seen, self.waiting)
+        known, _ = self.seen[ask.stop.part.number]
+        if not known.keys() >= set(asked.values()):
+            raise Irregular
+        if not page.is_cached:
+            keys = {text: [key] for text, key in asked.items()}
+            self.answered.append(Answered(ask.mapping, ask.operation, page, keys))
+
+    async def follow(self, named: Mapping[int, Line]) -> None:
+        """Ask for what records refer to, all of it at once, and put it where it is waited for."""
+        wanted: dict[int, dict[str, None]] = {}
+        for part, _, keys, _ in self.waiting:
+            wanted.setdefault(part, {}).update(dict.fromkeys(keys))
+        asks = [(named[part], {named[part].text_of(key): key for key in keys}) for part, keys in wanted.items()]
+        for (line, asked), keys in zip(asks, wanted.values(), strict=True):
+            if len(asked) < len(keys) or len(asked) > line.ask.role.batch:
+                raise Irregular
+        if len(asks) == 1:
+            await self.ask(*asks[0])
+        else:  # to the end of all of them, since the executor may need what the others heard
+            ended = await asyncio.gather(*(self.ask(*one) for one in asks), return_exceptions=True)
+            for failure in filter(None, ended):
+                raise failure
+        for part, made, keys, slot in self.waiting:
+            found, _ = self.seen[part]
+            if slot is None:
+                made.extend([found[key] for key in keys])
+            else:
+                setattr(made, slot, found[keys[0]])
+
+
+@dataclass(slots=True)
 class _Way:
     """A course with everything compiled."""
 
@@ -103,96 +163,30 @@ class Lane:
 
     async def answer(self, services: "Services", context: RequestContext, key: str) -> tuple[Any, Heard]:
         """The answer to the operation about the entity with this key; None, and what was heard, when it is for the executor."""
-        heard: Heard = {}
         self.asked += 1
         way = self._way(key) if self.asked > TAKEN_AFTER else None
+        trip = _Trip(services, context, {part: ({}, {}) for part in way.parts} if way else {})
         if way is None:
-            return None, heard
-        seen: Seen = {part: ({}, {}) for part in way.parts}
-        waiting: list[Any] = []
-        answered: list[Answered] = []
+            return None, trip.heard
         try:
             with services.write_back.answering():
-                await self._ask(
-                    services, context, way.root, {way.root.text_of(key): key}, heard, seen, waiting, answered
-                )
-                if waiting:
-                    await self._follow(services, context, way, heard, seen, waiting, answered)
-            found, _ = seen[way.root.ask.stop.part.number]
+                await trip.ask(way.root, {way.root.text_of(key): key})
+                if trip.waiting:
+                    await trip.follow(way.named)
+            found, _ = trip.seen[way.root.ask.stop.part.number]
             if len(found) > 1:
                 raise Irregular
             made = found[key]
         except (Irregular, SourceError, *ODD):
-            return None, heard
+            return None, trip.heard
         except Exception as error:  # a bug of ours; the executor answers without it
             logger().error("lane.bug", error=type(error).__name__, exc_info=error)
-            return None, heard
+            return None, trip.heard
         self.taken += 1
-        for one in answered:
+        for one in trip.answered:
             services.write_back.offer(one)
         values = [self.shape.kind if field.is_typename else made for field in self.shape.fields]
-        return self.shape.struct(*values), heard
-
-    async def _follow(
-        self,
-        services: "Services",
-        context: RequestContext,
-        way: _Way,
-        heard: Heard,
-        seen: Seen,
-        waiting: list[Any],
-        answered: list[Answered],
-    ) -> None:
-        """Ask for what records refer to, and put it where it is waited for."""
-        wanted: dict[int, dict[str, None]] = {}
-        for part, _, keys, _ in waiting:
-            wanted.setdefault(part, {}).update(dict.fromkeys(keys))
-        for part, keys in wanted.items():
-            line = way.named[part]
-            asked = {line.text_of(key): key for key in keys}
-            if len(asked) < len(keys) or len(asked) > line.ask.role.batch:
-                raise Irregular
-            await self._ask(services, context, line, asked, heard, seen, [], answered)
-        for part, made, keys, slot in waiting:
-            found, _ = seen[part]
-            if slot is None:
-                made.extend([found[key] for key in keys])
-            else:
-                setattr(made, slot, found[keys[0]])
-
-    async def _ask(
-        self,
-        services: "Services",
-        context: RequestContext,
-        line: Line,
-        asked: Mapping[str, str],
-        heard: Heard,
-        seen: Seen,
-        waiting: list[Any],
-        answered: list[Answered],
-    ) -> None:
-        """One call, and objects of what it brings, each under its key."""
-        ask, texts = line.ask, tuple(asked)
-        source = ask.mapping.name
-        started = time.perf_counter()
-        try:
-            page = await services.calls.make(
-                source, ask.operation, context.deadline, context.viewer, reader=line.reader, keys=texts
-            )
-        except SourceError as error:
-            heard[source, ask.operation, texts] = error
-            raise
-        finally:
-            metrics.step("Lookup").observe(time.perf_counter() - started)
-        heard[source, ask.operation, texts] = page
-        if page.parts or len(page.keys) not in (0, len(texts)):
-            raise Irregular
-        line.take(page, seen, waiting)
-        known, _ = seen[ask.stop.part.number]
-        if not known.keys() >= set(asked.values()):
-            raise Irregular
-        if not page.is_cached:
-            answered.append(Answered(ask.mapping, ask.operation, page, {text: [key] for text, key in asked.items()}))
+        return self.shape.struct(*values), trip.heard
 
     def _way(self, key: str) -> _Way | None:
         owner = ""
