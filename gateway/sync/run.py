@@ -15,7 +15,7 @@ from adapters.mapping.model import ChangesRole, OperationMapping, SourceMapping
 from adapters.source import Call, Page, Source
 from gateway.store.faults import store_fault
 from gateway.store.runs import LEASE, Begun, RunSuperseded
-from gateway.store.store import Landed, Progress, Store
+from gateway.store.store import Landed, Landing, Progress, Store
 from gateway.sync.cursor import CannotAdvance, Reached, before, read_cursor, write_cursor
 from gateway.sync.pages import Pages
 from gateway.sync.walks import ByNumber, ByPlace, BySince, Disordered, Heard, Question, Walk
@@ -182,12 +182,11 @@ class _Run:
         )
 
     async def _pass(self, question: Question) -> None:
-        """From a question to where the way ends, or leads back; the next page is asked for while one is landing."""
-        page = await self._call(question)
+        """From a question to where the way ends, or leads back; the next page is asked for and mapped while one is landing."""
+        page, landing, heard = await self._read(question)
         while True:
             if question.goes_back:
                 self.reached.go_back()
-            landing, heard = await asyncio.to_thread(self.pages.read, page)
             self.expected = page.total
             try:
                 is_new = self.walk.hear(heard)
@@ -206,7 +205,12 @@ class _Run:
             if following is None:
                 await landed
                 return
-            question, (_, page) = following, await _together(landed, self._call(following))
+            question, (_, (page, landing, heard)) = following, await _together(landed, self._read(following))
+
+    async def _read(self, question: Question) -> tuple[Page, Landing, Heard]:
+        """The page that answers, mapped."""
+        page = await self._call(question)
+        return page, *await asyncio.to_thread(self.pages.read, page)
 
     def _take(self, heard: Heard, page: Page) -> None:
         """Note how far the page leads. Pages by number are only as fresh as the first of them: what came late to one already
