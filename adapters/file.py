@@ -4,6 +4,7 @@ What is wrong with a row is told with its place and the agency's own name of the
 with the whole file — no such sheet, a missing column, another encoding, a bomb — is `Unreadable`, before anything is taken.
 """
 
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -14,7 +15,7 @@ from typing import NoReturn
 from adapters.errors import SourceRejected
 from adapters.file_csv import read_csv
 from adapters.file_json import read_json, read_ndjson
-from adapters.file_rows import Reading, Unreadable
+from adapters.file_rows import LINE, NDJSON, ROWS, Reading, Row, Unreadable, reread_rows
 from adapters.file_xlsx import read_xlsx
 from adapters.mapping.delivered import FileConnect, FileFormat, Layout
 from adapters.mapping.model import Field, OperationMapping, SourceMapping
@@ -102,6 +103,21 @@ def read_file(mapping: SourceMapping, operation: OperationMapping, file: Path, f
         case "ndjson":
             with file.open("rb") as content:
                 yield read_ndjson(content)
+
+
+def reread(mapping: SourceMapping, raw: bytes, media_type: str) -> Iterator[Row]:
+    """The rows in a payload that was kept of a delivery, under the numbers they had in it. Raises Unreadable."""
+    line = LINE.search(media_type)
+    if media_type == ROWS:
+        yield from reread_rows(raw)
+    elif media_type.startswith("text/csv"):
+        charset = "gb18030" if "gb18030" in media_type else "utf-8"
+        connect = connect_of(mapping).model_copy(update={"charset": charset})
+        yield from read_csv(io.BytesIO(raw), connect, 1, int(line[1]) if line else None).rows
+    elif media_type.startswith(NDJSON):
+        yield from read_ndjson(io.BytesIO(raw), int(line[1]) if line else 1).rows
+    else:
+        raise Unreadable(f"保存的原文不是交付的格式（{media_type}）")
 
 
 def columns_read(mapping: SourceMapping, operation: OperationMapping) -> list[str]:

@@ -3,6 +3,7 @@
 import codecs
 import csv
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import BinaryIO
 
 from adapters.file_rows import Reading, Row, Unreadable, column_names, lines_of, record_of
@@ -35,8 +36,11 @@ class _Lines:
         return raw
 
 
-def read_csv(content: BinaryIO, connect: FileConnect, header: int) -> Reading:
-    """The rows below the head. Raises Unreadable."""
+def read_csv(content: BinaryIO, connect: FileConnect, header: int, first: int | None = None) -> Reading:
+    """The rows below the head; `first` is what the line behind it is called, where the file is part of another.
+
+    Raises Unreadable.
+    """
     start = content.read(4)
     content.seek(0)
     charset: str = connect.charset
@@ -53,6 +57,8 @@ def read_csv(content: BinaryIO, connect: FileConnect, header: int) -> Reading:
     cells = _head(reader, lines, header)
     opening = lines.take()
     names = column_names(cells, f"第 {header} 行")
+    if first is not None:
+        lines.number = first - 1
     hint = _hint(opening, charset, delimiter, names)
     return Reading(_rows(reader, lines, names, charset), names, opening, f"text/csv; charset={charset}", hint)
 
@@ -71,6 +77,7 @@ def _head(reader: Iterator[list[str]], lines: _Lines, header: int) -> list[str]:
 
 
 def _rows(reader: Iterator[list[str]], lines: _Lines, names: list[str], charset: str) -> Iterator[Row]:
+    start = lines.number + 1
     while True:
         first = lines.number + 1
         try:
@@ -80,11 +87,13 @@ def _rows(reader: Iterator[list[str]], lines: _Lines, names: list[str], charset:
         except csv.Error as error:
             span = f"第 {first} 行" if lines.number <= first else f"第 {first} 至 {lines.number} 行"
             raw = lines.take()
-            yield Row(first, {"": raw.decode(charset, "replace")[:2000]}, raw, f"{span}不是合法的 CSV：{_told(error)}")
+            shown = {"": raw.decode(charset, "replace").strip()[:2000]}
+            yield Row(first, shown, raw, f"{span}不是合法的 CSV：{_told(error)}", start)
+            start = lines.number + 1
             continue
-        raw = lines.take()
         if any(cell.strip() for cell in cells):
-            yield _row(first, cells, names, raw, charset)
+            yield replace(_row(first, cells, names, lines.take(), charset), start=start)
+            start = lines.number + 1
 
 
 def _row(number: int, cells: list[str], names: list[str], raw: bytes, charset: str) -> Row:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from adapters.errors import SourceContractBroken
-from adapters.file_rows import Reading, Row, Unreadable, as_line, lines_of
+from adapters.file_rows import NDJSON, Reading, Row, Unreadable, kept_row, lines_of
 from adapters.json_tree import parse_json
 from adapters.mapping.paths import RecordPath
 
@@ -41,32 +41,40 @@ class _Rows(Iterator[Row]):
         if not self.left:
             raise StopIteration
         self.number += 1
-        return _row(self.number, self.left.pop(), f"第 {self.number} 条")
+        return _row(self.number, self.left.pop())
 
 
-def read_ndjson(content: BinaryIO) -> Reading:
-    """The records of lines, empty ones passed over. Raises Unreadable."""
-    return Reading(_lines(content))
+def read_ndjson(content: BinaryIO, first: int = 1) -> Reading:
+    """The records of lines, empty ones passed over; `first` is what the first line is called. Raises Unreadable."""
+    return Reading(_lines(content, first), media_type=NDJSON)
 
 
-def _lines(content: BinaryIO) -> Iterator[Row]:
-    for number, line in enumerate(lines_of(content), 1):
+def _lines(content: BinaryIO, first: int) -> Iterator[Row]:
+    start, before = first, b""
+    for number, line in enumerate(lines_of(content), first):
         text = (line.removeprefix(BOM) if number == 1 else line).strip()
         if not text:
+            before += line
             continue
-        raw = text + b"\n"
-        try:
-            yield _row(number, parse_json(text), f"第 {number} 行", raw)
-        except UnicodeDecodeError as error:
-            shown = text.decode("utf-8", "replace")[:2000]
-            yield Row(number, {"": shown}, raw, f"第 {number} 行第 {error.start + 1} 字节不是 UTF-8 编码")
-        except SourceContractBroken as error:
-            told = str(error).replace("第 1 行第", "第")
-            yield Row(number, {"": text.decode("utf-8", "replace")[:2000]}, raw, f"第 {number} 行{told}")
+        record, fault = _record(number, text)
+        yield Row(number, record, before + text + b"\n", fault, start)
+        start, before = number + 1, b""
 
 
-def _row(number: int, value: Any, place: str, raw: bytes | None = None) -> Row:
+def _record(number: int, text: bytes) -> tuple[dict[str, Any], str | None]:
+    """The record in a line, and what is wrong with it."""
+    shown: dict[str, Any] = {"": text.decode("utf-8", "replace")[:2000]}
+    try:
+        value = parse_json(text)
+    except UnicodeDecodeError as error:
+        return shown, f"第 {number} 行第 {error.start + 1} 字节不是 UTF-8 编码"
+    except SourceContractBroken as error:
+        return shown, f"第 {number} 行{str(error).replace('第 1 行第', '第')}"
+    return (value, None) if isinstance(value, dict) else (shown, f"第 {number} 行不是记录（JSON 对象）")
+
+
+def _row(number: int, value: Any) -> Row:
     if isinstance(value, dict):
-        return Row(number, value, as_line(value) if raw is None else raw)
+        return kept_row(number, value)
     shown = {"": value if isinstance(value, str) else None}
-    return Row(number, shown, as_line(shown) if raw is None else raw, f"{place}不是记录（JSON 对象）")
+    return kept_row(number, shown, f"第 {number} 条不是记录（JSON 对象）")

@@ -1,8 +1,9 @@
 """What a file is read as: rows, each with its place in the file, its record, and what is wrong with it."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -12,6 +13,10 @@ LONGEST_LINE = 1024 * 1024
 """Bytes of one line."""
 MOST_COLUMNS = 1024
 NDJSON = "application/x-ndjson"
+ROWS = "application/vnd.minzhifa.rows+x-ndjson"
+"""Lines of `[number, record, fault]`: how rows are kept whose file has no lines of its own."""
+LINE = re.compile(r"; line=(\d+)")
+"""In a media type: the line of the file that the first line of a payload was."""
 
 
 class Unreadable(Exception):
@@ -20,17 +25,21 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One record of a file. `number`: its line, its row or its place in a list, counted from 1. `raw` is what it was read from."""
+    """One record of a file. `number`: its line, its row or its place in a list, counted from 1. `raw` is what it was read from,
+    from line `start` on: with the empty lines before it.
+    """
 
     number: int
     record: Record
     raw: bytes
     fault: str | None = None
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A file being read. `opening` and the `raw` of any rows are again a file, of this media type, with these rows.
+    """A file being read. `opening` and the `raw` of rows that follow one another are a payload of this media type, in which
+    `reread` finds the same rows.
 
     `hint` is what may be behind columns that are not there.
     """
@@ -38,7 +47,7 @@ class Reading:
     rows: Iterator[Row]
     columns: Sequence[str] = ()
     opening: bytes = b""
-    media_type: str = NDJSON
+    media_type: str = ROWS
     hint: str = ""
 
 
@@ -78,6 +87,22 @@ def lines_of(content: BinaryIO) -> Iterator[bytes]:
         yield line
 
 
-def as_line(record: Record) -> bytes:
-    """A record as a line of NDJSON."""
-    return msgspec.json.encode(record) + b"\n"
+def payload_of(reading: Reading, rows: Sequence[Row]) -> tuple[bytes, str]:
+    """The payload of rows that follow one another, and its media type."""
+    line = "" if reading.media_type == ROWS or not rows else f"; line={rows[0].start or rows[0].number}"
+    return reading.opening + b"".join(row.raw for row in rows), reading.media_type + line
+
+
+def kept_row(number: int, record: Record, fault: str | None = None) -> Row:
+    """A row that is kept as a line of ROWS."""
+    return Row(number, record, msgspec.json.encode([number, record, fault]) + b"\n", fault)
+
+
+def reread_rows(raw: bytes) -> Iterator[Row]:
+    """The rows in a payload of ROWS. Raises Unreadable."""
+    try:
+        for line in raw.splitlines():
+            number, record, fault = msgspec.json.decode(line, type=tuple[int, dict[str, Any], str | None])
+            yield kept_row(number, record, fault)
+    except msgspec.MsgspecError:
+        raise Unreadable("保存的原文已损坏") from None

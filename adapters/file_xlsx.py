@@ -13,7 +13,7 @@ import openpyxl
 from openpyxl.utils import get_column_letter, range_boundaries
 from openpyxl.utils.exceptions import InvalidFileException
 
-from adapters.file_rows import MOST_COLUMNS, Reading, Row, Unreadable, as_line, column_names, record_of
+from adapters.file_rows import MOST_COLUMNS, Reading, Row, Unreadable, column_names, kept_row, record_of
 from adapters.mapping.delivered import Layout
 
 MOST_PARTS = 2000
@@ -183,7 +183,7 @@ def _rows(
             faults.append(f"{which or get_column_letter(left)} 在合并单元格内，请取消合并、逐行填写")
         record, beyond = record_of(names, texts, f"第 {number} 行")
         fault = beyond if not faults else f"第 {number} 行：" + "；".join(faults)
-        yield Row(number, record, as_line(record), fault)
+        yield kept_row(number, record, fault)
 
 
 def _text(cell: Any, form: str | None) -> tuple[str | None, str | None]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from adapters.xml_tree import MOST_VALUES
+from adapters.xml_tree import DEEPEST, MOST_VALUES
 
 LARGEST = min(1024 * 1024, 2 * MOST_VALUES)
 """Bytes that are decoded at once, on the event loop."""
@@ -70,7 +70,7 @@ class JsonReader:
             self._to_records.append(place.slot)
         self.record = place
         self._decoder: Any = None
-        self._count: Callable[[Any], tuple[int, int]] | None = None
+        self._count: Callable[[Any], int] | None = None
         self._form: Any = None
         self._nullable: set[tuple[str, ...]] = set()
         self._misses = self._shapes = 0
@@ -103,8 +103,7 @@ class JsonReader:
             self._misses += 1
             return None
         assert self._count is not None
-        strings, quotes = self._count(tree)
-        if body.count(b'"') - quotes != 2 * strings:
+        if body.count(b'"') != 2 * self._count(tree):
             self._misses += 1
             return None
         if self._to_code:
@@ -124,8 +123,8 @@ class JsonReader:
 
 @dataclass(slots=True)
 class _Shape:
-    """A type for the objects of one place. An object has `strings` strings if none of the texts at `nullable` is null, and what
-    `lines` count besides: `s` strings and `q` quotation marks that nobody reads. `form` is equal for equal members."""
+    """A type for the objects of one place. An object has `strings` strings if none of the texts at `nullable` is null, and those
+    that `lines` count besides. `form` is equal for equal members."""
 
     type: type[msgspec.Struct]
     strings: int
@@ -160,7 +159,7 @@ class _Learner:
             strings += kind is str
             found.form[name] = form
             is_nullable = (*path, name) in self.nullable
-            fields.append((slot, kind | None if is_nullable and kind is not msgspec.Raw else kind))
+            fields.append((slot, kind | None if is_nullable and kind is not Any else kind))
             if is_nullable and kind is str:
                 found.nullable.append(slot)
         absent = [(known.slot, Any, None) for name, known in place.inside.items() if name not in names]
@@ -179,8 +178,8 @@ class _Learner:
         if known is None:
             if all(type(value) is str for value in told):
                 return str, str
-            found.lines.append(f"q += bytes({me}.{slot}).count(QUOTE)")
-            return msgspec.Raw, msgspec.Raw
+            found.lines.append(f"s += strings({me}.{slot})")
+            return Any, Any
         is_list = bool(known.many) or (known.many is None and any(type(value) is list for value in told))
         if not known.inside and not is_list:
             if not all(type(value) is str for value in told):
@@ -210,11 +209,24 @@ class _Learner:
         return shape.type, shape.form
 
 
-def _counter(shape: _Shape) -> Callable[[Any], tuple[int, int]]:
+def _counter(shape: _Shape) -> Callable[[Any], int]:
     lines = [f"s -= o0.{other} is None" for other in shape.nullable] + shape.lines
     body = "".join(f"  {line}\n" for line in lines)
-    text = f"def count(o0):\n  s, q = {shape.strings}, 0\n{body}  return s, q\n"
-    space: dict[str, Any] = {"QUOTE": b'"'}
+    text = f"def count(o0):\n  s = {shape.strings}\n{body}  return s\n"
+    space: dict[str, Any] = {"strings": _strings}
     exec(compile(text, "<count>", "exec"), space)
-    count: Callable[[Any], tuple[int, int]] = space["count"]
+    count: Callable[[Any], int] = space["count"]
     return count
+
+
+def _strings(value: Any, left: int = DEEPEST) -> int:
+    """The strings in what nobody reads, names of members among them; more than there are of what is too deep to be taken."""
+    kind = value.__class__
+    if kind is str:
+        return 1
+    if kind is not dict and kind is not list:
+        return 0
+    if not left:
+        return LARGEST
+    inside = sum(_strings(one, left - 1) for one in (value.values() if kind is dict else value))
+    return inside + len(value) if kind is dict else inside

@@ -1,15 +1,12 @@
 """Payloads read again, long after they arrived: every record in them with its place, so that a value can be shown where it stood."""
 
-import io
 from collections.abc import Iterator
 from typing import Any
 
 from adapters.charset import to_text
 from adapters.decode import decode
 from adapters.errors import SourceContractBroken
-from adapters.file import connect_of
-from adapters.file_csv import read_csv
-from adapters.file_json import read_ndjson
+from adapters.file import reread
 from adapters.file_rows import Unreadable
 from adapters.json_tree import parse_json
 from adapters.mapping.delivered import FileConnect
@@ -39,12 +36,8 @@ def places_in(mapping: SourceMapping, operation: OperationMapping, raw: bytes, m
 
 def _places(mapping: SourceMapping, operation: OperationMapping, raw: bytes, media_type: str) -> Iterator[Placed]:
     connect = mapping.connect
-    if media_type.startswith("text/csv"):
-        charset = "gb18030" if "gb18030" in media_type else "utf-8"
-        for number, row in enumerate(read_csv(io.BytesIO(raw), _as(connect_of(mapping), charset), 1).rows):
-            yield from _walk(f"[{number}]", row.record)
-    elif media_type == "application/x-ndjson":
-        for number, row in enumerate(read_ndjson(io.BytesIO(raw)).rows):
+    if operation.deliver is not None:
+        for number, row in enumerate(reread(mapping, raw, media_type)):
             yield from _walk(f"[{number}]", row.record)
     elif isinstance(connect, (SqlConnect, FileConnect)):
         yield from _walk("", parse_json(raw))
@@ -56,10 +49,6 @@ def _places(mapping: SourceMapping, operation: OperationMapping, raw: bytes, med
         found = tree if not records.steps and isinstance(tree, list) else records.all(tree)
         for number, record in enumerate(found):
             yield from _walk(f"{records.text}[{number}]", record)
-
-
-def _as(connect: FileConnect, charset: str) -> FileConnect:
-    return connect.model_copy(update={"charset": charset})
 
 
 def _in_envelope(connect: SoapConnect, tree: Any) -> Iterator[Placed]:

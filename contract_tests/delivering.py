@@ -53,7 +53,7 @@ class Agency:
 
 
 @cache
-def _defined() -> Definitions:
+def defined() -> Definitions:
     """The two sources, read once for all tests."""
     shutil.copytree(LEDGER.folder, MAPPINGS / LEDGER.name)
     (MAPPINGS / "ledger").mkdir()
@@ -71,6 +71,7 @@ def agency(folder: Path, url: str, **changed: str) -> Iterator[Agency]:
     environment = {
         "GATEWAY_DATABASE_URL": url,
         "GATEWAY_PARTY_KEY_SECRET": "tests-only",
+        "GATEWAY_SYNC_EMBEDDED": "false",
         "GATEWAY_MAPPINGS": str(MAPPINGS),
         "GATEWAY_DELIVERY_KEYS": str(folder / "keys"),
         "GATEWAY_DELIVERY_FOLDER": str(folder / "deliveries"),
@@ -78,7 +79,7 @@ def agency(folder: Path, url: str, **changed: str) -> Iterator[Agency]:
         **changed,
     }
     settings = read_settings({name: value for name, value in environment.items() if value})
-    with listening_with(create_app(settings, _defined())) as served:
+    with listening_with(create_app(settings, defined())) as served:
         yield Agency(served, key, folder)
 
 

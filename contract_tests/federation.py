@@ -132,6 +132,7 @@ def federation(folder: Path, mappings: Path | None = None) -> Iterator[Federatio
     environment = {
         "GATEWAY_DATABASE_URL": f"sqlite:///{folder / 'gateway.db'}",
         "GATEWAY_PARTY_KEY_SECRET": "tests-only",
+        "GATEWAY_SYNC_EMBEDDED": "false",
         "GATEWAY_INTROSPECTION": "true",
         "GATEWAY_CACHE_ENTRIES": "0",
         "GATEWAY_MAPPINGS": str(mappings),

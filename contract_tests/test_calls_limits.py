@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.errors import SourceRejected, SourceThrottled, SourceTimeout
+from adapters.errors import SourceError, SourceRejected, SourceThrottled, SourceTimeout
 from adapters.source import Call
 from contract_tests.calling import (
     CASES,
@@ -160,6 +160,32 @@ def test_no_second_has_more_calls_than_twice_its_share_and_no_ten_seconds_more_t
     for start in taken:
         assert sum(start <= at < start + 1 for at in taken) <= 10
         assert sum(start <= at < start + 10 for at in taken) <= 55
+
+
+async def test_a_sync_leaves_alone_what_is_reserved_for_those_who_wait() -> None:
+    """FAULTS.md P2: the use that can wait never spends what oversight needs."""
+    clock = Clock()
+    counted = Counted("s", [Window("minute", 100, 60), Window("day", 10, DAY, 8 * 3600)], now=clock, reserve=0.3)
+    assert sum([await counted.take(may_wait=True) == 0 for _ in range(20)]) == 7
+    assert await granted(counted, 20) == 3
+    assert await counted.take(may_wait=True) > 0
+    one = Counted("s", [Window("minute", 1, 60)], now=clock, reserve=0.9)
+    assert await one.take(may_wait=True) == 0  # of a single call nothing can be kept back
+
+
+async def test_who_waits_decides_which_part_of_the_budget_a_call_may_have() -> None:
+    async with calling(market(budget=Budget(per_minute=10, reserve=50))) as asked:
+
+        async def ask(number: int, priority: Priority) -> bool:
+            try:
+                await asked.calls.make(SOURCE, CASES, Deadline.after(0.5), priority=priority, keys=(f"C-{number}",))
+            except SourceError:
+                return False
+            return True
+
+        later = [await ask(number, Priority.LATER) for number in range(7)]
+        live = [await ask(100 + number, Priority.LIVE) for number in range(7)]
+    assert (later.count(True), live.count(True), len(asked.upstream.asked)) == (5, 5, 10)
 
 
 async def test_the_day_of_a_quota_is_the_calendar_day_of_china() -> None:

@@ -157,6 +157,19 @@ async def test_replicas_have_one_budget(server: RedisServer) -> None:
 
 
 @patient
+async def test_replicas_keep_the_same_part_for_those_who_wait(server: RedisServer) -> None:
+    over = [Shared(server.url), Shared(server.url)]
+    try:
+        both = [Counted("r", [Window("day", 20, 86_400, 8 * 3600)], shared=one, reserve=0.25) for one in over]
+        later = [await both[number % 2].take(may_wait=True) == 0 for number in range(30)]
+        live = [await both[number % 2].take() == 0 for number in range(30)]
+        assert (later.count(True), live.count(True)) == (15, 5)
+    finally:
+        for one in over:
+            await one.aclose()
+
+
+@patient
 async def test_the_script_counts_as_the_process_does(server: RedisServer) -> None:
     """As many grants over Redis as without, but for the moment between the two clocks."""
     over = Shared(server.url)

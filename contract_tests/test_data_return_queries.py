@@ -103,7 +103,7 @@ query ($id: ID!, $field: String!) {
 
 
 def identifier(made, measure):
-    text = "query ($id: String!) { coerciveMeasure(measureId: $id) { id provenance { mode rawDigest mappingVersion lag } } }"
+    text = "query ($id: String!) { coerciveMeasure(measureId: $id) { id provenance { mode run rawDigest mappingVersion lag } } }"
     return ask(made, text, id=measure)["coerciveMeasure"]
 
 
@@ -133,7 +133,7 @@ def test_a_value_is_followed_back_to_the_bytes_it_came_in(served, url):
         "recordPath": "[1]",
         "fieldPath": "措施种类",
         "rule": "codes: kind",
-        "mediaType": "application/x-ndjson",
+        "mediaType": "application/x-ndjson; line=1",
         "elementId": "ZF16002",
         "note": None,
         "issues": [],
@@ -150,7 +150,7 @@ def test_a_value_that_was_refused_is_followed_back_as_well(served):
 
 def test_provenance_of_what_the_store_tells_says_how_old_it_is(served):
     (told,) = identifier(served, "Q1")["provenance"]
-    assert (told["mode"], len(told["mappingVersion"])) == ("STORE", 12)
+    assert (told["mode"], told["run"], len(told["mappingVersion"])) == ("STORE", "2", 12)
     assert 0 <= told["lag"] < 120
 
 
@@ -187,6 +187,7 @@ def test_the_commands_tell_the_same(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("GATEWAY_DATABASE_URL", url)
     monkeypatch.setenv("GATEWAY_PARTY_KEY_SECRET", "tests-only")
     monkeypatch.setenv("GATEWAY_MAPPINGS", str(MAPPINGS))
+    capsys.readouterr()
     assert main(["streams"]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("ledger.delivered（deliver，CoerciveMeasure）：新到 ")

@@ -2,7 +2,9 @@
 
 import gzip
 import socket
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -213,3 +215,34 @@ def test_a_store_that_is_gone_is_told_and_the_delivery_can_be_sent_again(url, tm
             connection.execute(text("ALTER TABLE hidden RENAME TO delivery_record"))
         engine.dispose()
         assert balance(made.post(records(1, 2), "k2").json()) == (2, 2, 0, 0)
+
+
+def dripping(made, piece: bytes, times: int, pause: float) -> bytes:
+    """What is answered to a body that comes in pieces."""
+    with made.served.connect() as slow:
+        fields = [f"POST {LEDGER_PATH} HTTP/1.1", "host: 127.0.0.1", f"authorization: Bearer {made.key}"]
+        fields += [
+            f"idempotency-key: drip-{len(piece)}",
+            f"content-type: {NDJSON}",
+            f"content-length: {len(piece) * times}",
+        ]
+        try:
+            slow.sendall("\r\n".join([*fields, "", ""]).encode())
+            for _ in range(times):
+                slow.sendall(piece)
+                time.sleep(pause)
+            return slow.recv(65536)
+        except OSError:
+            return b""
+
+
+def test_a_body_may_take_long_as_long_as_it_comes_on(tmp_path):
+    line = records(1).encode()
+    piece = line * (20_000 // len(line))
+    changed = {"GATEWAY_BODY_TIMEOUT": "1"}
+    with agency(tmp_path, f"sqlite:///{tmp_path / 'gateway.db'}", **changed) as made, ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(dripping, made, piece, 11, 0.45)
+        stuck = pool.submit(dripping, made, b" ", 11, 0.45)
+        assert slow.result().startswith(b"HTTP/1.1 200 ")
+        assert stuck.result() == b""
+        assert left_behind(tmp_path) == []

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from adapters.file import read_file, reread
+from adapters.file_rows import ROWS, Unreadable, payload_of
 from contract_tests.files import HEAD, LEDGER, SAMPLES, file_mapping, refusal_of, repacked, rows_of, workbook
 from schema.problems import Problems
 
@@ -110,8 +112,6 @@ def test_a_file_of_any_length_takes_the_same_memory(tmp_path):
     with file.open("w", encoding="utf-8") as lines:
         lines.write(HEAD + "\n")
         lines.writelines(f"Q{n},案{n},查封,1,2024/01/02\n" for n in range(100_000))
-    from adapters.file import read_file
-
     tracemalloc.start()
     with read_file(mapping, mapping.operations["delivered"], file, "csv") as reading:
         count = sum(1 for _ in reading.rows)
@@ -275,3 +275,43 @@ def test_any_source_may_be_delivered_to(tmp_path):
     mapping = file_mapping(tmp_path, "{kind: sql, url: env:X}")
     file = written(tmp_path, '{"措施编号": "Q1"}', name="a.ndjson")
     assert rows_of(mapping, file) == [(1, {"措施编号": "Q1"}, None)]
+
+
+# Payloads that are kept
+
+
+def written_xlsx(folder: Path) -> Path:
+    formula = ["Q2", "=1+1", "查封", 1, date(2024, 1, 2)]
+    return workbook(folder / "a.xlsx", [COLUMNS, ROW, formula, [None] * 5, [*ROW[:4], 45747]])
+
+
+def kept_files(folder: Path) -> dict[str, Path]:
+    """Files of every format with rows of every kind, empty lines among them."""
+    good = ",".join(ROW)
+    lines = [HEAD, good, "", "Q2,案2", '"Q3","案\n3",查封,1,2024/01/01', "", "", 'Q4,"案"4,查封,1,', good, good, ""]
+    ndjson = ['{"措施编号": "Q1"}', "", "[1]", "", "{", '{"措施编号": "Q2", "n": 1.50}', '{"措施编号": "Q3"}']
+    return {
+        "csv": written(folder, "\r\n".join(lines), "gb18030"),
+        "ndjson": written(folder, "\n".join(ndjson), name="a.ndjson"),
+        "json": written(folder, f"[{ndjson[0]}, 7, {ndjson[5]}, null, {ndjson[6]}]", name="a.json"),
+        "xlsx": written_xlsx(folder),
+    }
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson", "json", "xlsx"])
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_what_is_kept_of_any_rows_is_read_again_as_the_same_rows_in_the_same_places(tmp_path, form, size):
+    mapping = file_mapping(tmp_path, "{kind: file, charset: gb18030}")
+    with read_file(mapping, mapping.operations["delivered"], kept_files(tmp_path)[form], form) as reading:
+        rows = list(reading.rows)
+        assert {row.fault is None for row in rows} == {True, False}
+        for at in range(0, len(rows), size):
+            some = rows[at : at + size]
+            again = list(reread(mapping, *payload_of(reading, some)))
+            assert [(r.number, r.record, r.fault) for r in again] == [(r.number, r.record, r.fault) for r in some]
+
+
+def test_a_payload_that_is_none_of_ours_is_told(tmp_path):
+    for raw, media_type in ((b"[1]", ROWS), (b"x", "text/html")):
+        with pytest.raises(Unreadable):
+            list(reread(file_mapping(tmp_path), raw, media_type))

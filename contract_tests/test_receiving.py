@@ -7,12 +7,14 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
+from adapters.open import open_source
 from contract_tests.deliveries import content_of, counts, csv, delivered, good_rows, ledger_sums, receiver, stored
 from contract_tests.files import LEDGER, SAMPLES, file_mapping
 from contract_tests.stores import database, opened, postgres, store, url
 from gateway.receiving.content import records_content
 from gateway.receiving.receive import BadKey, KeyReused, Receiver
 from gateway.store.receipts import Settled
+from gateway.sync.remap import remap
 
 __all__ = ["database", "postgres", "store", "url"]
 
@@ -200,3 +202,20 @@ def test_the_latest_receipts_come_first(store, tmp_path):
         door.receive(mapping, delivered(mapping), content_of(mapping, csv(tmp_path, *good_rows(number))), f"k{number}")
     assert [receipt.idempotency_key for receipt in door.latest(mapping.name, 2)] == ["k2", "k1"]
     assert door.latest("nobody", 2) == []
+
+
+def test_what_was_delivered_can_be_mapped_anew_from_what_was_kept(store):
+    door = receiver(store)
+    for name in ("qzcs_2024.csv", "qzcs_2025.xlsx"):
+        door.receive(LEDGER, delivered(), content_of(LEDGER, SAMPLES / name), name)
+    before = quarantined(store)
+    told = remap(open_source(LEDGER, {}), LEDGER, store, str)
+    assert (told.payloads, told.records, told.quarantined, told.different) == (2, 8, 1, 0)
+    assert quarantined(store) == before
+    assert stored(store, LEDGER) == 7
+
+
+def quarantined(store):
+    table = store.tables.quarantine
+    query = select(table.c.record_digest, table.c.step, table.c.reason).order_by(table.c.record_digest)
+    return store.database.read(lambda c: [tuple(row) for row in c.execute(query)])

@@ -16,6 +16,8 @@ from adapters.mapping.written import SoapConnect
 from adapters.soap_reading import Reading, reading_of
 from adapters.soap_rows import NotAsWritten, make_rows, unreferenced
 from adapters.wsdl import Wsdl
+from contract_tests.benchmarks.engine_parts import world
+from contract_tests.benchmarks.engine_parts.settings import MAPPINGS
 from contract_tests.soap_answers import REGISTRY, TYPES, WSDL, XSI, enveloped
 
 LICENCE = load_mappings(REGISTRY)["transport_licence"]
@@ -204,6 +206,30 @@ def test_the_licences_of_the_samples_are_rows() -> None:
     assert (tree, notes) == (returned(body, chosen.wanted), {})
     assert chosen.rows is not None
     assert chosen.rows.read(body[0], text) == tree["body"]["licences"]["licence"]
+
+
+def test_rows_inside_the_one_record_of_an_answer_are_read_from_its_text_too() -> None:
+    mapping = load_mappings(REGISTRY, MAPPINGS)["bench_transport"]
+    connect = mapping.connect
+    assert isinstance(connect, SoapConnect)
+    wsdl = Wsdl(Path(mapping.folder) / connect.wsdl, connect.binding, {}, None)
+    chosen = reading_of(mapping, mapping.operations["holder_with_cases"], connect, wsdl)
+    assert chosen.rows is not None
+    assert chosen.rows.path == ("body", "holder", "cases", "case")
+    for text, is_by_rows in (
+        (world.soap_answer(3), True),
+        (world.soap_answer(3).replace("<t:cases>", "<t:cases><!-- none -->"), False),
+        (re.sub(r"<t:cases>.*</t:cases>", "<t:cases/>", world.soap_answer(3)), False),
+    ):
+        body = open_envelope(text)[1]
+        notes: dict[str, str] = {}
+        assert chosen.tree(body, text, notes) == returned(body, chosen.wanted)
+        try:
+            chosen.rows.read(body[0], text)
+        except NotAsWritten:
+            assert not is_by_rows
+        else:
+            assert is_by_rows
 
 
 def re_prefixed(text: str) -> str:

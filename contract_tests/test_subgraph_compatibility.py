@@ -51,6 +51,7 @@ def products(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str
         {
             "GATEWAY_DATABASE_URL": f"sqlite:///{folder / 'gateway.db'}",
             "GATEWAY_PARTY_KEY_SECRET": "tests-only",
+            "GATEWAY_SYNC_EMBEDDED": "false",
             "GATEWAY_INTROSPECTION": "true",
             "GATEWAY_FEDERATED_TRACING": "true",
         }

@@ -25,6 +25,7 @@ from adapters.secrets import names_in
 from adapters.source import Source
 from gateway.console.page import console_page, read_examples, static_routes
 from gateway.engine.calls import Calls
+from gateway.engine.calls.patient import PatientSource
 from gateway.engine.calls.shared import Shared
 from gateway.engine.demand import Limits
 from gateway.engine.engine import Engine
@@ -43,6 +44,9 @@ from gateway.receiving.submit import Submissions
 from gateway.settings import PROJECT, Settings, look_at_settings
 from gateway.store.identity import make_hash_id
 from gateway.store.store import Store
+from gateway.sync.run import Manner
+from gateway.sync.schedule import LEASE_PER_HEARTBEAT, Loop
+from gateway.sync.stream import Streams, holder
 from gateway.tracing import flush_traces, set_up_tracing
 from gateway.web.admission import Admission
 from gateway.web.answering import Answering
@@ -227,6 +231,28 @@ class Gateway:
             self.store.close()
 
 
+@asynccontextmanager
+async def embedded(gateway: Gateway) -> AsyncIterator[None]:
+    """Data return within this process, when its settings say so: by the same calls and budgets as queries, behind them."""
+    settings, mappings = gateway.settings, gateway.definitions.mappings
+    if not settings.sync_embedded:
+        yield
+        return
+    manner = Manner(holder(), LEASE_PER_HEARTBEAT * settings.sync_heartbeat)
+
+    def source(name: str) -> PatientSource:
+        return PatientSource(gateway.calls, name)
+
+    running = Streams(gateway.store, mappings, source, gateway.hash_id, manner, lambda _page: None)
+    loop = Loop(gateway.store, mappings, running.run_due, settings.sync_heartbeat, settings.most_syncs)
+    task = asyncio.create_task(loop.forever())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 class Application:
     """The ASGI application: GraphQL requests go straight to their endpoint, everything else by the routes of Starlette."""
 
@@ -286,7 +312,8 @@ class Application:
             set_up_tracing(self.settings.otlp_endpoint, self.definitions.registry.version)
         async with Gateway(self.definitions, self.settings, self.rates).running() as gateway:
             self.running.append(gateway)
-            yield
+            async with embedded(gateway):
+                yield
         await asyncio.to_thread(flush_traces)
 
     def _engine(self) -> Engine:

@@ -13,6 +13,7 @@ from gateway.cli_documents import add_documents
 from gateway.cli_return import add_return_commands
 from gateway.cli_spec import add_spec_commands
 from gateway.cli_store import add_store_commands
+from gateway.cli_sync import add_sync_commands
 from schema.problems import Problems
 
 MAPPINGS = Path(__file__).parents[1] / "mappings"
@@ -58,10 +59,6 @@ def _parser() -> argparse.ArgumentParser:
     explained.add_argument("query", help="GraphQL 查询文本，或 .graphql 文件")
     explained.add_argument("--variables", default="{}", help="JSON")
 
-    sync = add("sync", _sync, "数据回流：把一个来源的变更取到底")
-    sync.add_argument("source")
-    sync.add_argument("--operation", help="只运行这一个 changes 操作")
-
     simulate = add("simulate", _simulate, "按映射和样例模拟一个来源系统，说它真实的协议")
     simulate.add_argument("source")
     simulate.add_argument("--host", default="127.0.0.1")
@@ -92,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     add_return_commands(commands)
     add_spec_commands(commands)
     add_documents(commands)
+    add_sync_commands(commands)
 
     demo = add("demo", _demo, "六个模拟来源、一次数据回流、网关和查询页面，一条命令")
     demo.add_argument("--port", type=int, default=8080)
@@ -164,20 +162,6 @@ def _explain(arguments: argparse.Namespace) -> int:
         return 1
     print(explain(prepared.plan, definitions.registry, definitions.mappings))
     return 0
-
-
-def _sync(arguments: argparse.Namespace) -> int:
-    from gateway.app import prove
-    from gateway.log import configure_logging
-    from gateway.returning import return_data
-
-    configure_logging()
-    settings, definitions = prove()
-    if (mapping := definitions.mappings.get(arguments.source)) and mapping.connect.kind == "file":
-        from gateway.delivering import deliver_dropped
-
-        return 0 if deliver_dropped(settings, definitions, arguments.source, None, print) else 1
-    return 0 if return_data(settings, definitions, arguments.source, arguments.operation, print) else 1
 
 
 def _simulate(arguments: argparse.Namespace) -> int:

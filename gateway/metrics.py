@@ -75,6 +75,7 @@ THREAD_LAG = Gauge("gateway_thread_lag_seconds", "How long work waits for a thre
 SUBSCRIPTIONS = Gauge("gateway_subscriptions", "Subscriptions under way, over WebSocket and SSE")
 SUBSCRIPTIONS_CUT = Counter("gateway_subscriptions_cut_total", "Subscriptions that ended with an error", ["reason"])
 SOCKETS = Gauge("gateway_sockets", "WebSocket connections")
+DELIVERED = Counter("gateway_delivered_records_total", "Records that agencies delivered", ["source", "outcome"])
 DRAINING = Gauge("gateway_draining", "1 while this process finishes what it has and takes nothing new")
 
 request, step = REQUESTS.of, STEPS.of

@@ -109,6 +109,9 @@ class Settings:
     """GATEWAY_SOCKET_INIT_TIMEOUT: how long a new WebSocket connection may take to send `connection_init`."""
     heartbeat: float
     """GATEWAY_HEARTBEAT: how often a WebSocket is pinged, and a comment sent to readers of SSE."""
+    sync_embedded: bool
+    sync_heartbeat: float
+    most_syncs: int
     redis_url: Secret
     """GATEWAY_REDIS_URL: the Redis that replicas share budgets and short answers over; each for itself when empty."""
     cache_entries: int
@@ -240,6 +243,9 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
         most_socket_operations=count("GATEWAY_MOST_SOCKET_OPERATIONS", 50),
         socket_init_timeout=seconds("GATEWAY_SOCKET_INIT_TIMEOUT", 10.0),
         heartbeat=seconds("GATEWAY_HEARTBEAT", 15.0, least=0.01),
+        sync_embedded=bool(read("GATEWAY_SYNC_EMBEDDED", bool, True)),
+        sync_heartbeat=seconds("GATEWAY_SYNC_HEARTBEAT", 10.0, least=0.05),
+        most_syncs=count("GATEWAY_MOST_SYNCS", 4),
         redis_url=Secret(str(read("GATEWAY_REDIS_URL", str, ""))),
         cache_entries=count("GATEWAY_CACHE_ENTRIES", 10_000, least=0),
         cache_bytes=count("GATEWAY_CACHE_BYTES", 64 * 1024 * 1024),

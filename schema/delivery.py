@@ -31,7 +31,7 @@ class Outcome(enum.Enum):
     QUARANTINED = strawberry.enum_value("quarantined", description="不合规而隔离，原因见 reason")
 
 
-@strawberry.enum(name="IssueSeverity", description="问题的轻重")
+@strawberry.enum(name="IssueLevel", description="问题的轻重")
 class Severity(enum.Enum):
     """How bad it is."""
 

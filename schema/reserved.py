@@ -19,7 +19,7 @@ TYPES = frozenset(
     {
         *("Query", "Mutation", "Subscription", "Provenance", "Mode", "PageInfo", "Node", "Direction", "ListSource"),
         *("EntityChange", "EntityChangeKind", "SyncRun", "SyncRunStatus"),
-        *("SyncRunConnection", "SyncRunEdge", "SyncRunFilter", "Stream", "Lineage", "LineageIssue", "IssueSeverity"),
+        *("SyncRunConnection", "SyncRunEdge", "SyncRunFilter", "Stream", "Lineage", "LineageIssue", "IssueLevel"),
         *("LedgerPage", "LedgerPageConnection", "LedgerPageEdge", "QuarantineFilter", "QuarantinedField"),
         *("QuarantinedRecord", "QuarantinedRecordConnection", "QuarantinedRecordEdge"),
         *("DeliveryReceipt", "DeliveryStatus", "DeliveryOutcome", "DeliveredRecord", "DeliveredIssue"),

@@ -101,6 +101,7 @@ def _provenance_type() -> type:
             _origin_field("spec_version", str, "数据元规范版本"),
             _origin_field("mapping_version", str | None, "映射版本；取自本地存储时才有"),
             _origin_field("raw_digest", str | None, "所在原文的 SHA-256（血缘见 lineage）；取自本地存储时才有"),
+            _origin_field("run", strawberry.ID | None, "在哪次运行中收到（账目见 ledger）；取自本地存储时才有"),
             _origin_field("lag", Long | None, "距来源确认此内容的秒数；实时取得时为 null"),
             _origin_field("elements", list[str], "由它提供的数据元"),
         ],

@@ -30,13 +30,15 @@ class Budget(Written):
     """How many calls all users and syncs may make in a second, a minute and a day (of China's calendar).
 
     `otherwise` says what holds while the count that replicas share is out of reach: each counts for itself (`local`), or
-    nobody calls (`closed`, for quotas that must not be exceeded).
+    nobody calls (`closed`, for quotas that must not be exceeded). `reserve` percent of each are for queries that somebody
+    waits for: a sync leaves them alone.
     """
 
     per_second: int | None = Field(default=None, ge=1, le=100_000)
     per_minute: int | None = Field(default=None, ge=1, le=1_000_000)
     per_day: int | None = Field(default=None, ge=1, le=100_000_000)
     otherwise: Literal["local", "closed"] = "local"
+    reserve: int = Field(default=0, ge=0, le=90)
 
 
 class Retry(Written):

@@ -49,6 +49,7 @@ def main() -> None:
         environment = {
             "GATEWAY_DATABASE_URL": f"sqlite:///{Path(folder) / 'gateway.db'}",
             "GATEWAY_PARTY_KEY_SECRET": "benchmark",
+            "GATEWAY_SYNC_EMBEDDED": "false",
         }
         for child in children:
             environment |= child.environment

@@ -158,6 +158,7 @@ def serving(*options: str, cores: str = "0", **settings: str) -> Iterator[Servin
         environment = {
             "GATEWAY_DATABASE_URL": f"sqlite:///{Path(folder) / 'gateway.db'}",
             "GATEWAY_PARTY_KEY_SECRET": "benchmark",
+            "GATEWAY_SYNC_EMBEDDED": "false",
             **settings,
         }
         with simulators() as children:

@@ -110,7 +110,8 @@ def _limits(mapping: SourceMapping, operation: OperationMapping) -> list[str]:
     if (budget := connect.budget) is not None:
         rates = ((budget.per_second, "s"), (budget.per_minute, "min"), (budget.per_day, "day"))
         counts = " ".join(f"{most}/{unit}" for most, unit in rates if most is not None)
-        more.append(f"budget {counts}" + (", closed without Redis" if budget.otherwise == "closed" else ""))
+        kept = f", {budget.reserve}% kept from syncs" if budget.reserve else ""
+        more.append(f"budget {counts}{kept}" + (", closed without Redis" if budget.otherwise == "closed" else ""))
     own = [] if written.at_least is None else [f"at least {_time(written.at_least)}"]
     if (cache := written.cache) is not None:
         extra = (("stale", cache.stale), ("negative", cache.negative))

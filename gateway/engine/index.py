@@ -29,7 +29,7 @@ NONE_TOLD: frozenset[str] = frozenset()
 class Origin:
     """Where something in the answer comes from 溯源. `as_of`: the source is known to have said so then;
     `fetched_at`: when these bytes were first received. What the store tells has the version of the mapping by which it was
-    taken in, and the digest of the payload it stood in."""
+    taken in, and the digest of the payload it stood in; where that is asked for, the run it came in."""
 
     source: str
     operation: str
@@ -39,6 +39,7 @@ class Origin:
     spec_version: str
     mapping_version: str | None = None
     raw_digest: str | None = None
+    run: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +329,7 @@ def provenance_of(row: Row) -> list[Mapping[str, Any]]:
             "spec_version": c.origin.spec_version,
             "mapping_version": None if c.is_reference else c.origin.mapping_version,
             "raw_digest": None if c.is_reference else c.origin.raw_digest,
+            "run": None if c.is_reference or c.origin.run is None else str(c.origin.run),
             "lag": None if c.origin.mode == "LIVE" else _seconds(c.origin.as_of, row.index.asked_at),
             "elements": sorted(camel(name) for name in c.elements),
         }

@@ -150,3 +150,8 @@ class Plan:
         last = max((step.wave for step in self.steps), default=0)
         waves = [[step for step in self.steps if step.wave == wave] for wave in range(1, last + 1)]
         object.__setattr__(self, "waves", waves)
+
+    @property
+    def tells_runs(self) -> bool:
+        """Whether it is asked in which runs anything came."""
+        return any(part.tells_runs for part in self.parts)

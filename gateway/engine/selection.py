@@ -40,12 +40,16 @@ from schema.names import (
 from schema.registry import Entity, Registry
 
 MOST_PARTS = 200
+RUN = "run"
+"""The field of provenance that only the store's log of payloads can tell."""
 
 
 @dataclass(slots=True)
 class Part:
     """Entities of one type at one place of the query. `number` orders parts; `path` is for people; `way` is the number of
-    the part they are reached from and the relation, None at a root. `tells_origins`: provenance is asked for."""
+    the part they are reached from and the relation, None at a root. `tells_origins`: provenance is asked for; `tells_runs`:
+    and in which runs it came.
+    """
 
     number: int
     path: str
@@ -54,6 +58,7 @@ class Part:
     relations: dict[str, "Part"] = field(default_factory=dict)
     way: tuple[int, str] | None = None
     tells_origins: bool = False
+    tells_runs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +255,7 @@ class _Reader:
                 part.elements.add(elements[name])
             elif name == PROVENANCE:
                 part.tells_origins = True
+                part.tells_runs |= any(one.name.value == RUN for one in self._fields(node.selection_set))
             elif name in relations:
                 relation = relations[name]
                 if relation not in part.relations:

@@ -94,6 +94,11 @@ class Storage:
         """The key each allotted value belongs to. Raises StoreUnavailable."""
         return await self._ask(self.store.find_identified, entity, values)
 
+    async def runs_of(self, stored: Sequence[Stored]) -> dict[str, int]:
+        """Digest of a payload -> the run it came in; absent for those that answered a query. Raises StoreUnavailable."""
+        digests = {one.raw_digest for one in stored if one.raw_digest}
+        return await self._ask(self.store.runs_of, digests) if digests else {}
+
     async def ask(self, question: Callable[[], Answer]) -> Answer:
         """What a question of one's own is answered. Raises StoreUnavailable."""
         return await self._ask(question)

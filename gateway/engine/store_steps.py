@@ -127,11 +127,14 @@ async def _count(execution: "Execution", step: StoreCount) -> None:
 async def _load(
     execution: "Execution", entity: str, keys: Sequence[str], rank: int, failed: Collection[str] = ()
 ) -> None:
-    for stored in await execution.services.storage.by_keys(entity, keys):
+    found = await execution.services.storage.by_keys(entity, keys)
+    runs = await execution.services.storage.runs_of(found) if execution.plan.tells_runs else {}
+    for stored in found:
         version = execution.services.registry.version
         mode: Mode = "STALE" if stored.source in failed else "STORE"
         when = (stored.as_of, stored.fetched_at)
-        origin = Origin(stored.source, "", mode, *when, version, stored.mapping_version, stored.raw_digest)
+        digest = stored.raw_digest
+        origin = Origin(stored.source, "", mode, *when, version, stored.mapping_version, digest, runs.get(str(digest)))
         mapping = execution.services.mappings.get(stored.source)
         told = mapping.entities.get(entity) if mapping else None
         provides = told.provides if told else frozenset(stored.mapped.values)

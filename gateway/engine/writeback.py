@@ -37,7 +37,7 @@ class Pace:
 
     waiting: int = 1000
     waiting_bytes: int = 32 * 2**20
-    told_again: float = 60.0
+    told_again: float = 300.0
     remembered: int = 10_000
     remembered_bytes: int = 16 * 2**20
     share: float = 0.1

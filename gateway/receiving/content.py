@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from adapters.file import read_file
-from adapters.file_rows import Reading, Row, as_line
+from adapters.file_rows import Reading, Row, kept_row
 from adapters.mapping.delivered import FileFormat
 from adapters.mapping.model import OperationMapping, SourceMapping
 
@@ -58,11 +58,11 @@ def records_content(records: Sequence[Any]) -> Content:
 def _row(number: int, given: Any) -> Row:
     if not isinstance(given, Mapping):
         record: dict[str, Any] = {"": msgspec.json.encode(given).decode()}
-        return Row(number, record, as_line(record), f"第 {number} 条不是记录（JSON 对象）")
+        return kept_row(number, record, f"第 {number} 条不是记录（JSON 对象）")
     faults: list[str] = []
     record = {str(name): _as_text(value, str(name), faults) for name, value in given.items()}
     fault = f"第 {number} 条：{'；'.join(faults)}" if faults else None
-    return Row(number, record, as_line(record), fault)
+    return kept_row(number, record, fault)
 
 
 def _as_text(value: Any, name: str, faults: list[str]) -> Any:

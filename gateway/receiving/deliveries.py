@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapters.mapping.model import OperationMapping, SourceMapping
+from gateway import metrics
 from gateway.log import logger
 from gateway.receiving.content import Content, file_content
 from gateway.receiving.receive import KeyReused, Receiver
@@ -45,6 +46,7 @@ class Deliveries:
     ) -> Receipt:
         """Take in what came in a request, before it is answered."""
         receipt: Receipt = await self.run(self.receiver.receive, mapping, operation, content, key, patience)
+        _tell(receipt)
         return receipt
 
     async def run(self, work: Callable[..., Any], *given: Any) -> Any:
@@ -91,13 +93,16 @@ class Deliveries:
         if known is None:
             return self.spool.settle(upload, None, "来源或操作已不存在")
         mapping, operation = known
-        content = file_content(mapping, operation, self.spool.content(upload), upload.form, upload.name)
         try:
+            content = file_content(mapping, operation, self.spool.content(upload), upload.form, upload.name)
             receipt = self.receiver.open(mapping, operation, content, upload.key)
             upload = self._with_receipt(upload, receipt)
             receipt = self.receiver.go_on(mapping, operation, content, receipt, patience=0.5)
         except REFUSALS as error:
             return self.spool.settle(upload, None, str(error))
+        except FileNotFoundError:  # another process has taken it in meanwhile
+            return self.spool.read(upload.id) or upload
+        _tell(replace(receipt, is_new=upload.is_new))
         return upload if receipt.status == "pending" else self.spool.settle(upload, receipt.id)
 
     def _with_receipt(self, upload: Upload, receipt: Receipt) -> Upload:
@@ -112,3 +117,21 @@ class Deliveries:
         if not task.cancelled() and (error := task.exception()) is not None:
             is_known = isinstance(error, (SQLAlchemyError, StreamHalted, OSError))
             logger().error("delivery.failed", error=type(error).__name__, exc_info=None if is_known else error)
+
+
+def _tell(receipt: Receipt) -> None:
+    """One line and the counts of a delivery that has just come to its end. Counts, never words."""
+    if not receipt.is_new or receipt.status == "pending":
+        return
+    counts = {name: getattr(receipt, name) for name in ("applied", "unchanged", "duplicate", "rejected")}
+    for outcome, count in counts.items():
+        metrics.DELIVERED.labels(receipt.source, outcome).inc(count)
+    logger().info(
+        "delivery.done",
+        source=receipt.source,
+        operation=receipt.operation,
+        receipt=receipt.id,
+        status=receipt.status,
+        sent=receipt.sent,
+        **counts,
+    )

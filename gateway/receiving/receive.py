@@ -19,7 +19,7 @@ from itertools import islice
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from adapters.file_rows import Reading, Row, Unreadable
+from adapters.file_rows import Reading, Row, Unreadable, payload_of
 from adapters.mapping.compiled import Compiler
 from adapters.mapping.model import OperationMapping, SourceMapping
 from adapters.mapping.record import Mapped, is_gone, record_digest
@@ -211,11 +211,12 @@ class Receiver:
         compiled = self.compiler.compiled(mapping, role.entity, None)
         good = iter(compiled.page([row.record for row in rows if row.fault is None], now.astimezone(CHINA_TIME).date()))
         mapped = [next(good) if row.fault is None else _unread(mapping, role.entity, row) for row in rows]
+        raw, media_type = payload_of(reading, rows)
         return Landing(
             source=mapping.name,
             operation=operation.name,
-            raw=reading.opening + b"".join(row.raw for row in rows),
-            media_type=reading.media_type,
+            raw=raw,
+            media_type=media_type,
             received_at=now,
             mapped=mapped,
             mapping_version=mapping.version,

@@ -1,12 +1,13 @@
 """What the store says of data return: streams, runs, ledgers, what is in quarantine, and where a telling came from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, literal, or_, select, tuple_
 
+from gateway.store.database import chunks
 from gateway.store.run_states import RunState, ledgers
 from gateway.store.tables import Tables, element_column
 from schema.registry import Registry
@@ -222,3 +223,12 @@ def provenance_rows(
     )
     rows: Any = connection.execute(query).all()
     return [Provenance(*row) for row in rows]
+
+
+def runs_of(connection: Connection, tables: Tables, digests: Collection[str]) -> dict[str, int]:
+    """Digest of a payload -> the run it came in; absent where it came otherwise."""
+    landing, found = tables.landing, dict[str, int]()
+    for some in chunks(sorted(digests)):
+        query = select(landing.c.digest, landing.c.run_id).where(landing.c.digest.in_(some))
+        found |= {digest: run_id for digest, run_id in connection.execute(query) if run_id is not None}
+    return found

@@ -243,7 +243,7 @@ def _move(connection: Connection, tables: Tables, progress: Progress, moment: da
     """The stream stands where `progress` says, and whoever moved it is alive. Raises RunSuperseded."""
     run, stream = tables.run, tables.stream
     mine = connection.execute(
-        select(run.c.source, run.c.operation, run.c.fence)
+        select(run.c.source, run.c.operation, run.c.fence, run.c.kind)
         .where(run.c.id == progress.run_id, run.c.status == "running")
         .with_for_update()
     ).one_or_none()
@@ -251,6 +251,8 @@ def _move(connection: Connection, tables: Tables, progress: Progress, moment: da
         raise RunSuperseded
     leases.hold(connection, tables, mine.source, mine.operation, mine.fence)
     reach(connection, "fence.checked")
+    if mine.kind != "changes":
+        return mine  # a replay, a refresh or a reconciliation stands nowhere
     there = (stream.c.source == mine.source, stream.c.operation == mine.operation)
     stands: dict[str, Any] = {"cursor": progress.cursor, "cursor_key": progress.cursor_key, "updated_at": moment}
     stands["is_from_start"] = progress.cursor is None

@@ -19,6 +19,7 @@ from gateway.store.history import Told, history
 from gateway.store.issues import OpenIssue, open_issues
 from gateway.store.landing import Also, Landing, land
 from gateway.store.points import reach
+from gateway.store.return_reading import runs_of
 from gateway.store.run_states import RunState, run_states
 from gateway.store.runs import Begun, Landed, Progress
 from gateway.store.search import Found, Search, find
@@ -141,6 +142,10 @@ class Store:
     def has_run(self, source: str, operations: Collection[str]) -> bool:
         """Whether one of these streams was ever run to its end, so that the store has all that the source had then."""
         return self.database.read(lambda connection: runs.has_run(connection, self.tables, source, operations))
+
+    def runs_of(self, digests: Collection[str]) -> dict[str, int]:
+        """Digest of a payload -> the run it came in."""
+        return self.database.read(lambda connection: runs_of(connection, self.tables, digests))
 
     def search(self, search: Search) -> Found:
         """A page of a list: what fulfils the condition, in the order asked for."""

@@ -150,7 +150,7 @@ def mapping_task_table(metadata: MetaData) -> Table:
 
 
 def shape_table(metadata: MetaData) -> Table:
-    """Every field that records of a stream had, and how it was written: what drift is told by."""
+    """Every field that records of a stream had, of what kind, and whether every record has it: what drift is told by."""
     return Table(
         "shape",
         metadata,
@@ -158,7 +158,8 @@ def shape_table(metadata: MetaData) -> Table:
         Column("operation", KEY, primary_key=True),
         Column("path", KEY, primary_key=True),
         Column("kind", Text, nullable=False),
-        Column("is_mapped", Integer, nullable=False),
+        Column("is_mapped", Boolean, nullable=False),
+        Column("is_always", Boolean, nullable=False),
         Column("first_seen", Instant, nullable=False),
         Column("announced_at", Instant),
     )
@@ -179,6 +180,23 @@ def comparison_table(metadata: MetaData) -> Table:
         Column("different", BigInteger, nullable=False),
         Column("surplus", BigInteger, nullable=False),
         Column("mended", BigInteger, nullable=False),
+    )
+
+
+def shadow_key_table(metadata: MetaData) -> Table:
+    """What a refresh or a reconciliation was told last of each record, to be compared with what the store says."""
+    return Table(
+        "shadow_key",
+        metadata,
+        Column("run_id", ForeignKey("run.id"), primary_key=True),
+        Column("key", KEY, primary_key=True),
+        Column("source_updated_at", Instant),
+        Column("change_no", BigInteger),
+        Column("digest", Text, nullable=False),
+        Column("slice", KEY, nullable=False),
+        Column("is_gone", Boolean, nullable=False),
+        Column("page", Integer, nullable=False),
+        Column("received_at", Instant, nullable=False),
     )
 
 

@@ -57,6 +57,7 @@ class Tables:
     shape: Table
     comparison: Table
     shadow: Table
+    shadow_key: Table
     change: Table
     made_by: Table
     delivery: Table
@@ -89,6 +90,7 @@ def make_tables(registry: Registry) -> Tables:
         shape=made.shape_table(metadata),
         comparison=made.comparison_table(metadata),
         shadow=made.shadow_table(metadata),
+        shadow_key=made.shadow_key_table(metadata),
         change=_change(metadata),
         made_by=_made_by(metadata),
         delivery=receipt_tables.delivery_table(metadata),

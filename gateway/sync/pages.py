@@ -1,12 +1,15 @@
 """A page of a source becomes a landing: mapped, its cursor values read, what is wrong with the whole of it told."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from adapters.mapping.compiled import Compiled, Compiler
 from adapters.mapping.model import ChangesRole, OperationMapping, SourceMapping
 from adapters.mapping.record import gone_among
-from adapters.source import Page
+from adapters.source import Page, Record
 from gateway.store.store import Landing
+from gateway.sync.drift import Shape
 from gateway.sync.walks import Heard
 from schema.formats import CHINA_TIME
 from schema.identity import HashId
@@ -22,37 +25,47 @@ class TooManyBad(Exception):
 @dataclass(slots=True)
 class Pages:
     """Reads pages of one operation. Raises TooManyBad for one that a person should see before it is taken, unless it
-    `lets_bad_in`."""
+    `lets_bad_in`, and Drifted for one whose fields are not those of before, if it has their `shape`."""
 
     mapping: SourceMapping
     operation: OperationMapping
     role: ChangesRole
     hash_id: HashId
     lets_bad_in: bool = False
+    shape: Shape | None = None
+    notes: list[str] = field(default_factory=list)
     compiled: Compiled = field(init=False)
 
     def __post_init__(self) -> None:
         self.compiled = Compiler(self.hash_id).compiled(self.mapping, self.role.entity, None)
 
-    def read(self, page: Page) -> tuple[Landing, Heard]:
-        """What lands, and what the way through the source goes by."""
-        told_on = page.received_at.astimezone(CHINA_TIME).date()
-        mapped = self.compiled.page(page.records, told_on)
-        gone = gone_among(page.records, self.role.deleted)
+    def judge(self, page: Page, landing: Landing) -> tuple[Landing, Heard]:
+        """What lands of a page that is mapped, and what the way through the source goes by.
+
+        Pages are judged one after another, each when the one before has landed; mapped they may be earlier.
+        """
+        if self.shape is not None:
+            landing = replace(landing, faults=self.shape.faults(page.records))
+            self.notes += self.shape.see(page.records)
+        mapped, gone = landing.mapped, landing.gone
         bad = sum((one.quarantined or not one.is_identified) and i not in gone for i, one in enumerate(mapped))
         if not self.lets_bad_in and len(mapped) >= LEAST_JUDGED and bad > self.role.most_bad * len(mapped):
             raise TooManyBad(f"{TooManyBad.__doc__}：{len(mapped)} 条中 {bad} 条，上限 {self.role.most_bad:.0%}")
-        landing = Landing(
-            source=self.mapping.name,
-            operation=self.operation.name,
-            raw=page.raw,
-            media_type=page.media_type,
-            received_at=page.received_at,
-            mapped=mapped,
-            mapping_version=self.mapping.version,
-            gone=gone,
-            records=page.records,
-        )
         name = self.role.cursor.name
         values = [one.provenance.get(name, one.values.get(name)) for one in mapped]
         return landing, Heard(page, values, [one.key for one in mapped])
+
+    def landing(self, records: Sequence[Record], raw: bytes, media_type: str, received_at: datetime) -> Landing:
+        """The records, mapped, on their way in."""
+        told_on = received_at.astimezone(CHINA_TIME).date()
+        return Landing(
+            source=self.mapping.name,
+            operation=self.operation.name,
+            raw=raw,
+            media_type=media_type,
+            received_at=received_at,
+            mapped=self.compiled.page(records, told_on),
+            mapping_version=self.mapping.version,
+            gone=gone_among(records, self.role.deleted),
+            records=records,
+        )

@@ -4,18 +4,15 @@ All in one transaction: whoever reads the store sees what was until everything i
 beginning would give today, for as far as the payloads go; a database's payloads hold the columns that were read then.
 """
 
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy import Connection
 
 from adapters.errors import SourceError
-from adapters.file import read_file
-from adapters.file_rows import NDJSON, Unreadable
+from adapters.file import reread
+from adapters.file_rows import Unreadable
 from adapters.mapping.compiled import Compiled, Compiler
-from adapters.mapping.delivered import FileFormat
 from adapters.mapping.model import LookupRole, OperationMapping, SourceMapping
 from adapters.mapping.record import Mapped, gone_among, key_texts
 from adapters.source import Record, Rereads, Source
@@ -125,7 +122,7 @@ def _records(
     """The records of a payload, and what could not be read as one. Raises CannotReread."""
     try:
         if operation.deliver is not None:
-            return _delivered(mapping, operation, one, raw)
+            return _delivered(mapping, one, raw)
         if isinstance(source, Rereads):
             return list(source.reread(operation, raw, one.media_type).records), {}
     except (SourceError, Unreadable) as error:
@@ -134,15 +131,8 @@ def _records(
     raise CannotReread(f"{CannotReread.__doc__}：{operation.name} 的 {one.digest[:12]}…，此类来源不能重新解读")
 
 
-def _delivered(
-    mapping: SourceMapping, operation: OperationMapping, one: Arrived, raw: bytes
-) -> tuple[list[Record], dict[int, str]]:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "delivered"
-        file.write_bytes(raw)
-        form: FileFormat = "ndjson" if one.media_type == NDJSON else "csv"
-        with read_file(mapping, operation, file, form) as reading:
-            rows = list(reading.rows)
+def _delivered(mapping: SourceMapping, one: Arrived, raw: bytes) -> tuple[list[Record], dict[int, str]]:
+    rows = list(reread(mapping, raw, one.media_type))
     return [row.record for row in rows], {at: row.fault for at, row in enumerate(rows) if row.fault is not None}
 
 

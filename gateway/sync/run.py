@@ -2,28 +2,34 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapters.errors import SourceError
 from adapters.mapping.model import ChangesRole, OperationMapping, SourceMapping
 from adapters.source import Call, Page, Source
 from gateway.store.faults import store_fault
+from gateway.store.landing import Also, Fate
+from gateway.store.quarantine import note_codes
 from gateway.store.runs import LEASE, Begun, RunSuperseded
 from gateway.store.store import Landed, Landing, Progress, Store
+from gateway.sync.codes import unknown_codes
 from gateway.sync.cursor import CannotAdvance, Reached, before, read_cursor, write_cursor
-from gateway.sync.pages import Pages
+from gateway.sync.drift import Drifted, read_shape
+from gateway.sync.pages import Pages, TooManyBad
 from gateway.sync.walks import ByNumber, ByPlace, BySince, Disordered, Heard, Question, Walk
 from gateway.sync.ways import following, is_by_token, is_numbered, same_text
 from schema.identity import HashId
 
 One = TypeVar("One")
 Other = TypeVar("Other")
+Sink = Callable[[Landing, Progress], Landed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +91,16 @@ async def run_changes(
     begun = await asyncio.to_thread(
         store.begin_run, mapping.name, operation, holder=manner.holder, seconds=manner.lease
     )
-    run: _Run | None = None
+    run: Run | None = None
     try:
         async with alive(store, begun.run_id, manner.lease):
-            pages = Pages(mapping, what, what.changes, hash_id, manner.lets_bad_in)
-            run = _Run(source, mapping, what, what.changes, store, pages, report, begun)
+            shape = await asyncio.to_thread(
+                store.database.read, lambda connection: read_shape(connection, store.tables, mapping, what)
+            )
+            pages = Pages(
+                mapping, what, what.changes, hash_id, manner.lets_bad_in, None if manner.lets_bad_in else shape
+            )
+            run = Run(source, mapping, what, what.changes, store, pages, report, begun)
             return await run.read()
     except Exception as error:
         with suppress(SQLAlchemyError):  # the error that matters is the first
@@ -131,7 +142,9 @@ async def alive(store: Store, run_id: int, lease: float) -> AsyncIterator[None]:
 
 
 @dataclass(slots=True)
-class _Run:
+class Run:
+    """One way through a source. With a `sink` pages go there, and the stream stays where it stands."""
+
     source: Source
     mapping: SourceMapping
     operation: OperationMapping
@@ -140,6 +153,7 @@ class _Run:
     pages: Pages
     report: Callable[[PageReport], None]
     begun: Begun
+    sink: Sink | None = None
     landed: list[Landed] = field(default_factory=list)
     fetched: int = 0
     told: int = 0
@@ -157,14 +171,8 @@ class _Run:
         self.walk = self._first_walk()
 
     async def read(self) -> RunResult:
-        """Page after page, pass after pass, then the run is finished."""
-        question = self.walk.question
-        while question is not None:
-            await self._pass(question)
-            self.walk.end_pass(sum(landed.applied for landed in self.landed[self.told :]))
-            self.told = len(self.landed)
-            self._note()
-            question = self.walk.question
+        """Read everything, then the run is finished."""
+        await self.read_all()
         cursor, key = self._stands(at_end=True)
         self._reach("finish.before")
         await asyncio.to_thread(
@@ -181,10 +189,21 @@ class _Run:
             cursor=cursor,
         )
 
+    async def read_all(self) -> None:
+        """Page after page, pass after pass, into the store or into `sink`."""
+        question = self.walk.question
+        while question is not None:
+            await self._pass(question)
+            self.walk.end_pass(sum(landed.applied for landed in self.landed[self.told :]))
+            self.told = len(self.landed)
+            self._note()
+            question = self.walk.question
+
     async def _pass(self, question: Question) -> None:
         """From a question to where the way ends, or leads back; the next page is asked for and mapped while one is landing."""
-        page, landing, heard = await self._read(question)
+        page, mapped = await self._read(question)
         while True:
+            landing, heard = await asyncio.to_thread(self.pages.judge, page, mapped)
             if question.goes_back:
                 self.reached.go_back()
             self.expected = page.total
@@ -205,12 +224,14 @@ class _Run:
             if following is None:
                 await landed
                 return
-            question, (_, (page, landing, heard)) = following, await _together(landed, self._read(following))
+            question, (_, (page, mapped)) = following, await _together(landed, self._read(following))
 
-    async def _read(self, question: Question) -> tuple[Page, Landing, Heard]:
+    async def _read(self, question: Question) -> tuple[Page, Landing]:
         """The page that answers, mapped."""
         page = await self._call(question)
-        return page, *await asyncio.to_thread(self.pages.read, page)
+        return page, await asyncio.to_thread(
+            self.pages.landing, page.records, page.raw, page.media_type, page.received_at
+        )
 
     def _take(self, heard: Heard, page: Page) -> None:
         """Note how far the page leads. Pages by number are only as fresh as the first of them: what came late to one already
@@ -282,16 +303,36 @@ class _Run:
         self._reach("fetch.after")
         return page
 
-    async def _land(self, landing: Any, progress: Progress) -> None:
+    async def _land(self, landing: Landing, progress: Progress) -> None:
         """Put one page into the store, with cursor and ledger."""
         self._reach("page.before")
-        landed = await asyncio.to_thread(self.store.land, landing, progress)
+        if self.sink is not None:
+            landed = await asyncio.to_thread(self.sink, landing, progress)
+        else:
+            landed = await asyncio.to_thread(self.store.land, landing, progress, self._also(landing))
+        if self.pages.shape is not None:
+            self.pages.shape.settle()
         self._reach("page.done")
         self.landed.append(landed)
         self._say(landed, "")
 
+    def _also(self, landing: Landing) -> Also | None:
+        """What goes in with a page: codes that the mapping does not know open a task, new fields are remembered."""
+        found, shape = unknown_codes(self.mapping, landing.mapped), self.pages.shape
+        has_new = shape is not None and bool(shape.new or shape.lapsed)
+        if not found and not has_new:
+            return None
+        name, tables, clock = self.mapping.name, self.store.tables, self.store.clock
+
+        def also(connection: Connection, _landed: Landed, _fates: Sequence[Fate]) -> None:
+            note_codes(connection, tables, name, found, clock())
+            if shape is not None:
+                shape.keep(connection, tables, clock())
+
+        return also
+
     def _note(self) -> None:
-        for note in self.walk.notes:
+        for note in [*self.walk.notes, *self.pages.notes]:
             if note not in self.notes:
                 self.notes.append(note)
                 self._say(Landed(), note)
@@ -319,7 +360,7 @@ def told(error: Exception) -> str:
     """The error for the record: never a source's own words, which may carry hosts, SQL or names."""
     if isinstance(error, SourceError):
         return f"{error.code}：{error.public_message}"
-    if isinstance(error, (CannotAdvance, RunSuperseded)):
+    if isinstance(error, (CannotAdvance, RunSuperseded, TooManyBad, Drifted)):
         return str(error)
     if isinstance(error, SQLAlchemyError):
         return store_fault(error)

@@ -143,6 +143,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.progress += len(body)
         if self.progress >= LEAST_PROGRESS and self.url.startswith(DELIVERIES):
             self.progress = 0
+            self._stop("body")
             self._start("body", self.patience.body + GRACE, self.transport.close)
         if not self.is_refusing:
             super().on_body(body)

@@ -106,6 +106,7 @@ def _command(name: str, folder: Path) -> tuple[list[str], dict[str, str]]:
             return [*python, "gateway.cli", "serve", "--port", "$PORT"], {
                 "GATEWAY_MAPPINGS": str(MAPPINGS),
                 "GATEWAY_PARTY_KEY_SECRET": "benchmark",
+                "GATEWAY_SYNC_EMBEDDED": "false",
                 "GATEWAY_DATABASE_URL": f"sqlite:///{folder / 'gateway.db'}",
             }
     raise ValueError(name)

@@ -62,18 +62,19 @@ class Window:
     used: int = 0
     before: int = 0
 
-    def wait(self, now: float) -> float:
-        """Seconds until one more call fits; 0 when it fits now."""
+    def wait(self, now: float, reserve: float) -> float:
+        """Seconds until one more call fits beside what is reserved; 0 when it fits now."""
+        most = beside(self.most, reserve)
         number, rest = divmod(now + self.ahead, self.seconds)
         if number != self.number:
             self.before = self.used if number == self.number + 1 and self.seconds < DAY else 0
             self.number, self.used = int(number), 0
         part = rest / self.seconds
-        if self.before * (1 - part) + self.used + 1 <= self.most:
+        if self.before * (1 - part) + self.used + 1 <= most:
             return 0.0
-        if self.used + 1 <= self.most:
-            return (1 - (self.most - 1 - self.used) / self.before - part) * self.seconds
-        return (1 - part + (max(0.0, 1 - (self.most - 1) / self.used) if self.seconds < DAY else 0)) * self.seconds
+        if self.used + 1 <= most:
+            return (1 - (most - 1 - self.used) / self.before - part) * self.seconds
+        return (1 - part + (max(0.0, 1 - (most - 1) / self.used) if self.seconds < DAY else 0)) * self.seconds
 
 
 @dataclass(slots=True)
@@ -85,35 +86,44 @@ class Budget:
     closed: bool = False
     shared: Shared | None = None
     now: Callable[[], float] = field(default=time.time)
+    reserve: float = 0.0
 
-    async def take(self) -> float:
+    async def take(self, may_wait: bool = False) -> float:
         """0 when a call may be made, which then counts; else seconds until it is worth asking again.
+
+        `may_wait`: nobody waits for the answer, so that the call takes nothing of what is reserved for those who do.
 
         Raises BudgetUnknown when the budget is a quota (`otherwise: closed`) and Redis is down.
         """
-        if wait := self._wait():
+        reserve = self.reserve if may_wait else 0.0
+        if wait := self._wait(reserve):
             return wait
         if self.shared is not None:
             try:
-                wait = await self._take_shared(self.shared)
+                wait = await self._take_shared(self.shared, reserve)
             except SharedIsDown:
                 if self.closed:
                     raise BudgetUnknown from None
-            if wait or (wait := self._wait()):
+            if wait or (wait := self._wait(reserve)):
                 return wait
         for window in self.windows:
             window.used += 1
         return 0.0
 
-    def _wait(self) -> float:
+    def _wait(self, reserve: float) -> float:
         now = self.now()
-        return max(window.wait(now) for window in self.windows)
+        return max(window.wait(now, reserve) for window in self.windows)
 
-    async def _take_shared(self, shared: Shared) -> float:
+    async def _take_shared(self, shared: Shared, reserve: float) -> float:
         keys = [f"gateway:budget:{{{self.source}}}:{window.name}" for window in self.windows]
-        words = [number for window in self.windows for number in (window.most, window.seconds, window.ahead)]
+        words = [n for one in self.windows for n in (beside(one.most, reserve), one.seconds, one.ahead)]
         milliseconds = await shared.ask(lambda redis: redis.eval(SCRIPT, len(keys), *keys, *words))
         return int(milliseconds) / 1000
+
+
+def beside(most: int, reserve: float) -> int:
+    """What is left of a number of calls beside the share that is reserved; one at least, or nothing would ever come."""
+    return max(1, int(most * (1 - reserve)))
 
 
 def budget_of(source: str, written: WrittenBudget | None, shared: Shared | None) -> Budget | None:
@@ -129,4 +139,4 @@ def budget_of(source: str, written: WrittenBudget | None, shared: Shared | None)
         )
         if most is not None
     ]
-    return Budget(source, windows, written.otherwise == "closed", shared)
+    return Budget(source, windows, written.otherwise == "closed", shared, reserve=written.reserve / 100)

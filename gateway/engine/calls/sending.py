@@ -94,7 +94,7 @@ async def _take_place(line: OperationLine, priority: Priority) -> None:
 async def _take_from_budget(line: OperationLine, flight: Flight[Page], priority: Priority, budget: Budget) -> float:
     """0 when the budget had a call left, which is now taken, else seconds to wait. Raises SourceThrottled when that is too long."""
     try:
-        wait = await budget.take()
+        wait = await budget.take(may_wait=priority is Priority.LATER)
     except BudgetUnknown:
         line.metrics.refused("budget")
         raise SourceThrottled("暂时无法核对配额，未发起调用") from None
