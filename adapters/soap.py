@@ -5,6 +5,7 @@ envelope is read as text for text; what a value is worth is decided by the mappi
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -26,6 +27,7 @@ from adapters.rest import basic
 from adapters.secrets import Secrets, resolve, resolve_address
 from adapters.soap_drift import certificate_note, wsdl_digest
 from adapters.soap_reading import reading_of
+from adapters.soap_request import Envelope, Request, envelope_of
 from adapters.source import Call, Page
 from adapters.wsdl import Wsdl
 from schema.problems import Problem, Problems
@@ -67,6 +69,8 @@ class SoapSource:
         _check_pin(mapping, connect)
         words = {name: operation.written.request.operation or "" for name, operation in mapping.operations.items()}
         self.wsdl = Wsdl(mapping.folder / connect.wsdl, connect.binding, words, token)
+        self.is_signed = token is not None
+        self.envelopes: dict[str, Envelope | None] = {}
         self.judge = judge_for(connect.outcome)
         faults = connect.faults
         self.fault_kinds: dict[str, Kind] = dict.fromkeys((*SECURITY_FAULTS, *faults.denied), "denied")
@@ -81,13 +85,25 @@ class SoapSource:
         """Send one message."""
         with told_by(self.mapping, call):
             operation = operation_of(self.mapping, call)
-            request = operation.written.request
-            message = fill(request.message or {}, call, self.secrets)
-            headers, envelope = self.wsdl.request(request.operation or "", message, self.endpoint)
+            headers, envelope = self._request(operation, call)
             answer = await self.http.send(
                 "POST", self.endpoint, {**headers, **self.headers}, envelope, within(call.timeout)
             )
             return await off_loop(len(answer.body), lambda: self._page(operation, answer))
+
+    def _request(self, operation: OperationMapping, call: Call) -> Request:
+        """Headers and envelope. Raises SourceRejected."""
+        if operation.lookup is None or len(call.keys) != 1 or self.is_signed:
+            return self._made(operation, call)
+        if operation.name not in self.envelopes:
+            self.envelopes[operation.name] = envelope_of(lambda key: self._made(operation, replace(call, keys=(key,))))
+        envelope = self.envelopes[operation.name]
+        return (envelope and envelope.of(call.keys[0])) or self._made(operation, call)
+
+    def _made(self, operation: OperationMapping, call: Call) -> Request:
+        request = operation.written.request
+        message = fill(request.message or {}, call, self.secrets)
+        return self.wsdl.request(request.operation or "", message, self.endpoint)
 
     def reread(self, operation: OperationMapping, raw: bytes, media_type: str) -> Page:
         """The page that an answer was, from what was kept of it."""

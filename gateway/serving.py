@@ -154,6 +154,7 @@ def configured(app: Application, served: ASGIApp) -> uvicorn.Config:
         access_log=False,
         log_level="error",
         server_header=False,
+        proxy_headers=False,
     )
 
 

@@ -40,15 +40,32 @@ def flush_traces() -> None:
         provider.force_flush(2000)
 
 
+class _Untold:
+    """Where nobody is told of spans, a request has an identifier and nothing else."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> tuple[str, trace.Span]:
+        return secrets.token_hex(16), trace.INVALID_SPAN
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+
+_untold = _Untold()
+
+
+def request_span(traceparent: str | None) -> AbstractContextManager[tuple[str, trace.Span]]:
+    """The trace identifier of a request, and its span: the child of who sent `traceparent`, where that is well-formed."""
+    return _request_span(traceparent) if is_exporting or traceparent else _untold
+
+
 @contextmanager
-def request_span(traceparent: str | None) -> Iterator[tuple[str, trace.Span]]:
+def _request_span(traceparent: str | None) -> Iterator[tuple[str, trace.Span]]:
     """The trace identifier of a request, and its span: the child of who sent `traceparent`, where that is well-formed.
 
     Neither `tracestate` nor baggage is taken: they are words of others.
     """
-    if not is_exporting and not traceparent:
-        yield secrets.token_hex(16), trace.INVALID_SPAN
-        return
     parent = _propagator.extract({HEADER: traceparent}, Context()) if traceparent else Context()
     if not is_exporting:
         told = trace.get_current_span(parent).get_span_context()

@@ -130,7 +130,9 @@ class EntityWriter:
             if rule.field.element.format.many:
                 line(f"if {value} is not None and any({doubt}(code, day) for code in {value}): irregular()")
             else:
-                line(f"if {value} is not None and {doubt}({value}, day): irregular()")
+                listed = self.code.keep("dated", rule.codes)
+                front = value if rule.length is None else f"{value}[:{rule.length}]"
+                line(f"if {value} is not None and {front} in {listed} and {doubt}({value}, day): irregular()")
         for name, reference in mapping.references.items():
             if self._is_read(name):
                 self.keys[name] = self._refer(name, reference)

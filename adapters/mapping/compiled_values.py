@@ -257,10 +257,10 @@ def _quick_text(read: Read, is_date: bool) -> Read:
             if (
                 len(given) == 19
                 and given[10] == " "
-                and given[4] == given[7] == "-"
-                and given[13] == given[16] == ":"
+                and given[7] == "-"
+                and given[13] == ":"
                 and given > FIRST_YEAR_WITHOUT_DST
-                and given[11:13] != "24"
+                and (given[11] != "2" or given[12] != "4")
             ):
                 check(given)
                 return given[:10] if is_date else f"{given[:10]}T{given[11:]}+08:00"

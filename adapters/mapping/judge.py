@@ -43,14 +43,15 @@ def dated_codes(
         if name in reachable:
             some = {member: code for member, code in some.items() if member in reachable[name]}
         if some and table is not None:
-            found.append(Dated(field, _doubting(table, some, name in reachable)))
+            by_member = name in reachable
+            codes = some if by_member else {code.code: code for code in some.values()}
+            length = None if by_member else table.judged_length
+            found.append(Dated(field, _doubting(table, codes, length), frozenset(codes), length))
     return tuple(found)
 
 
-def _doubting(table: CodeTable, dated: Mapping[str, Code], by_member: bool) -> Callable[[Any, date], str | None]:
+def _doubting(table: CodeTable, codes: Mapping[str, Code], length: int | None) -> Callable[[Any, date], str | None]:
     """Values are members where a code map made them, else codes of which only the first digits may be listed."""
-    codes = dated if by_member else {code.code: code for code in dated.values()}
-    length = None if by_member else table.judged_length
 
     def doubt(value: Any, day: date) -> str | None:
         code = codes.get(value[:length])

@@ -57,10 +57,13 @@ class Conditional:
 
 @dataclass(frozen=True, slots=True)
 class Dated:
-    """A field whose codes come and go: `doubt` says what is wrong with one of them on a day, or None."""
+    """A field whose codes come and go: `doubt` says what is wrong with one of them on a day, or None. It can be asked only of
+    `codes`, of which the first `length` characters are listed."""
 
     field: Field
     doubt: Callable[[Any, date], str | None]
+    codes: frozenset[str]
+    length: int | None
 
 
 @dataclass(frozen=True, slots=True)
