@@ -1,6 +1,6 @@
 """Runs of streams: where one starts, what each page did, and who may still write to the stream."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -94,12 +94,13 @@ class Beginning:
     seconds: float = LEASE
 
 
-def begin_run(connection: Connection, tables: Tables, beginning: Beginning, moment: datetime) -> Begun:
+def begin_run(connection: Connection, tables: Tables, beginning: Beginning, clock: Callable[[], datetime]) -> Begun:
     """Start a run. Raises StreamBusy while another one holds the stream, StreamHalted when a person has to look at it, and
     CursorLost when the stream stood somewhere once and nobody knows any more where."""
     source, operation = beginning.source, beginning.operation
     fence = leases.take(connection, tables, source, operation, beginning.holder, beginning.seconds)
     reach(connection, "lease.taken")
+    moment = clock()  # only now: whoever had the stream may have written to the end of the wait for it
     run, stream = tables.run, tables.stream
     of_stream = (run.c.source == source, run.c.operation == operation)
     there = select(stream)
