@@ -120,10 +120,9 @@ def begin_run(connection: Connection, tables: Tables, beginning: Beginning, mome
 
 def _make_sure_it_never_stood(connection: Connection, tables: Tables, of_stream: Sequence[Any]) -> None:
     run, ledger = tables.run, tables.ledger
-    stood = (
-        select(ledger.c.run_id).join(run, run.c.id == ledger.c.run_id).where(*of_stream, ledger.c.cursor.is_not(None))
-    )
-    if connection.execute(stood.limit(1)).first() is not None:
+    ended = select(run.c.id).where(*of_stream, run.c.cursor.is_not(None))
+    stood = select(run.c.id).join(ledger, run.c.id == ledger.c.run_id).where(*of_stream, ledger.c.cursor.is_not(None))
+    if any(connection.execute(query.limit(1)).first() is not None for query in (ended, stood)):
         raise CursorLost
 
 
@@ -199,7 +198,12 @@ def finish_run(
     mine = _move(connection, tables, progress, moment)
     reach(connection, "finish.moved")
     sums = ledger_sums(connection, tables, progress.run_id)
-    ended = {**sums, "fetched": sums["fetched"] if fetched is None else fetched, "notes": list(notes) or None}
+    ended: dict[str, Any] = {
+        **sums,
+        "fetched": sums["fetched"] if fetched is None else fetched,
+        "notes": list(notes) or None,
+    }
+    ended["cursor"] = progress.cursor
     run = tables.run
     done = update(run).where(run.c.id == progress.run_id)
     connection.execute(done.values(status="succeeded", finished_at=moment, **ended))
