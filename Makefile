@@ -2,7 +2,7 @@
 PORT ?= 8080
 PYTHON := .venv/bin/python
 
-.PHONY: setup demo test check differential crash bench rolling docs lock clean
+.PHONY: setup demo test check differential crash chaos bench rolling docs lock clean
 setup:            ## virtual environment from requirements.lock, GraphiQL page from npm
 	@sh docker/setup
 
@@ -20,6 +20,9 @@ differential: setup  ## 50,000 random operations: compiled answers against the s
 
 crash: setup      ## kill workers at every named point, DURATION seconds (600) from SEED (1) on, then plant bugs; the last line is one JSON object
 	@$(PYTHON) -m contract_tests.crash --duration $(or $(DURATION),600) --seed $(or $(SEED),1)
+
+chaos: setup      ## two, then eight workers over a PostgreSQL that restarts, killed, stopped and woken, for DURATION seconds (600)
+	@$(PYTHON) -m contract_tests.crash.chaos --duration $(or $(DURATION),600) --seed $(or $(SEED),1)
 
 bench: setup      ## make bench NAME=<name>: a table, and as its last line one JSON object
 	@test -n "$(NAME)" || { echo "usage: make bench NAME=<name>; one of:"; ls contract_tests/benchmarks/*.py | xargs -n1 basename | sed 's/\.py$$//'; exit 2; }

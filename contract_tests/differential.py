@@ -141,8 +141,9 @@ def _group(rng: random.Random, registry: Registry, root: Root) -> Group:
 
 
 def compiled(case: Case) -> Answer:
-    """As the engine answers."""
+    """As the engine answers who asks again."""
     assert case.prepared.projection is not None
+    assert case.prepared.projection.project  # written now, however large the operation is
     return _answer(*case.prepared.projection.answer(case.execution, case.prepared.document))
 
 

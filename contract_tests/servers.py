@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -32,23 +32,40 @@ INSTALL = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", 
 @contextmanager
 def postgres_server() -> Iterator[str]:
     """A new, empty PostgreSQL on a port of its own; its SQLAlchemy URL, of a superuser with a password."""
+    with restartable_postgres() as (url, _):
+        yield url
+
+
+@contextmanager
+def restartable_postgres() -> Iterator[tuple[str, Callable[[], None]]]:
+    """The same, and what restarts it on its port, cutting every connection."""
     programs = find_postgres()
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
     try:
         data, password = _make_cluster(programs, folder)
         server, port = _start(programs, data, folder / "log", password)
+
+        def restart() -> None:
+            nonlocal server
+            _stop(server)
+            server, _ = _start(programs, data, folder / "log", password, port)
+
         try:
-            yield f"postgresql+psycopg://tester:{password}@127.0.0.1:{port}/postgres"
+            yield f"postgresql+psycopg://tester:{password}@127.0.0.1:{port}/postgres", restart
         finally:
-            server.send_signal(signal.SIGCONT)
-            server.send_signal(signal.SIGINT)
-            try:
-                server.wait(STOPPING)
-            except subprocess.TimeoutExpired:
-                server.send_signal(signal.SIGQUIT)
-                server.wait(STOPPING)
+            _stop(server)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stop(server: subprocess.Popen[str]) -> None:
+    server.send_signal(signal.SIGCONT)
+    server.send_signal(signal.SIGINT)
+    try:
+        server.wait(STOPPING)
+    except subprocess.TimeoutExpired:
+        server.send_signal(signal.SIGQUIT)
+        server.wait(STOPPING)
 
 
 def find_postgres() -> Path:
@@ -175,12 +192,14 @@ def _make_cluster(programs: Path, folder: Path) -> tuple[Path, str]:
     return data, password
 
 
-def _start(programs: Path, data: Path, log: Path, password: str) -> tuple[subprocess.Popen[str], int]:
+def _start(
+    programs: Path, data: Path, log: Path, password: str, on_port: int | None = None
+) -> tuple[subprocess.Popen[str], int]:
     """The server and its port; another port is tried when somebody else was quicker to take the first."""
     for _ in range(3):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
+            port = on_port or int(probe.getsockname()[1])
         settings = ["listen_addresses=127.0.0.1", f"port={port}", *QUICK]
         command: list[str | Path] = [
             programs / "postgres",

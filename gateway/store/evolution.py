@@ -43,7 +43,8 @@ def bring_up(
 ) -> None:
     """Make what is missing and apply what is pending, within a write transaction.
 
-    `renew` is called with the entities whose rows of what holds now have just got a table or a column. Raises Problems, and
+    `renew` is called with the entities whose rows of what holds now have just got a table or a column, be they none: whose
+    word counts may have changed. Raises Problems, and
     nothing is changed, for a breaking change that no migration settles, and for a store that newer code has made.
     """
     lock(connection, "create")
@@ -59,6 +60,7 @@ def bring_up(
     before = set(inspect(connection).get_table_names())
     missing = [t.name for t in tables.metadata.sorted_tables if t.name not in before] if kept.digests else []
     if kept.digests[-1:] == [digest] and not is_pending and not missing:
+        renew(connection, [])
         return
     pending = list(scripts.iterate_revisions("heads", current or None)) if is_pending else []
     settled = {name for script in pending for name in getattr(script.module, "SETTLES", ())}

@@ -76,6 +76,8 @@ def keep_superseded(
     arrival: Arrival,
 ) -> None:
     """Write down tellings that are older than what holds and say something else; each once, however often it comes."""
+    if len(latest) == len(page.tellings) and all(telling.verdict != "superseded" for telling in latest):
+        return
     winners = {telling.place: telling for telling in latest}
     late: dict[tuple[str, str, Version, str], Telling] = {}
     for telling in page.tellings:

@@ -3,7 +3,7 @@
 import base64
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,10 @@ NO_FIELD, NO_DIVISION = "000", "000000"
 
 class CodesExhausted(Exception):
     """编码已用尽"""
+
+
+FOLLOWING = [{str(d): ((product + d) % 10 or 10) * 2 % 11 for d in range(10)} for product in range(11)]
+"""ISO 7064 MOD 11,10: product -> next digit -> next product."""
 
 
 def make_hash_id(secret: str) -> HashId:
@@ -66,7 +70,7 @@ def check_digit(digits: str) -> str:
     """The check digit of ISO 7064 MOD 11,10: `check_digit("0794") == "5"`."""
     product = 10
     for digit in digits:
-        product = ((product + int(digit)) % 10 or 10) * 2 % 11
+        product = FOLLOWING[product][digit]
     return str((11 - product) % 10)
 
 
@@ -94,13 +98,14 @@ def allot(
     lock(connection, "identity")
     found = find_values(connection, tables, entity.name, wanted)
     missing = [key for key in wanted if key not in found]
-    told = _told(connection, tables.entities[entity.name], entity, missing)
+    in_keys = {key: values_in_key(entity, key) for key in missing}
+    told = _told(connection, tables.entities[entity.name], entity, in_keys)
     taken = find_keys(connection, tables, entity.name, told.values())
     year = moment.astimezone(CHINA_TIME).year
     wanting: dict[str, int] = {}
     agencies: dict[str, str] = {}
     for key in missing:
-        if key not in told and (agency := values_in_key(entity, key).get("agency_code")) is not None:
+        if key not in told and (agency := in_keys[key].get("agency_code")) is not None:
             agencies[key] = agency
             wanting[agency] = wanting.get(agency, 0) + 1
     given = {agency: _codes(connection, tables, registry, agency, year, n) for agency, n in wanting.items()}
@@ -140,13 +145,17 @@ def _find(
     return dict(rows_of(connection, query, (entity, listed)))
 
 
-def _told(connection: Connection, table: Table, entity: Entity, keys: list[str]) -> dict[str, str]:
+def _told(
+    connection: Connection, table: Table, entity: Entity, in_keys: Mapping[str, Mapping[str, Any]]
+) -> dict[str, str]:
     """The values that come from the sources themselves, or stand in the key."""
     name = str(entity.allotted)
     told: dict[str, str] = {}
-    query = select(table.c.key, table.c[name]).where(among(connection, table.c.key, keys), table.c[name].is_not(None))
+    query = select(table.c.key, table.c[name]).where(
+        among(connection, table.c.key, in_keys), table.c[name].is_not(None)
+    )
     told.update((row[0], row[1]) for row in connection.execute(query.order_by(table.c.source.desc())))
-    own = {key: values_in_key(entity, key).get(name) for key in keys}
+    own = {key: values.get(name) for key, values in in_keys.items()}
     return {**{key: str(value) for key, value in own.items() if value is not None}, **told}
 
 

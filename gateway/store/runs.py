@@ -1,6 +1,6 @@
 """Runs of streams: where one starts, what each page did, and who may still write to the stream."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -94,12 +94,13 @@ class Beginning:
     seconds: float = LEASE
 
 
-def begin_run(connection: Connection, tables: Tables, beginning: Beginning, moment: datetime) -> Begun:
+def begin_run(connection: Connection, tables: Tables, beginning: Beginning, clock: Callable[[], datetime]) -> Begun:
     """Start a run. Raises StreamBusy while another one holds the stream, StreamHalted when a person has to look at it, and
     CursorLost when the stream stood somewhere once and nobody knows any more where."""
     source, operation = beginning.source, beginning.operation
     fence = leases.take(connection, tables, source, operation, beginning.holder, beginning.seconds)
     reach(connection, "lease.taken")
+    moment = clock()  # only now: whoever had the stream may have written to the end of the wait for it
     run, stream = tables.run, tables.stream
     of_stream = (run.c.source == source, run.c.operation == operation)
     there = select(stream)
@@ -120,10 +121,9 @@ def begin_run(connection: Connection, tables: Tables, beginning: Beginning, mome
 
 def _make_sure_it_never_stood(connection: Connection, tables: Tables, of_stream: Sequence[Any]) -> None:
     run, ledger = tables.run, tables.ledger
-    stood = (
-        select(ledger.c.run_id).join(run, run.c.id == ledger.c.run_id).where(*of_stream, ledger.c.cursor.is_not(None))
-    )
-    if connection.execute(stood.limit(1)).first() is not None:
+    ended = select(run.c.id).where(*of_stream, run.c.cursor.is_not(None))
+    stood = select(run.c.id).join(ledger, run.c.id == ledger.c.run_id).where(*of_stream, ledger.c.cursor.is_not(None))
+    if any(connection.execute(query.limit(1)).first() is not None for query in (ended, stood)):
         raise CursorLost
 
 
@@ -199,7 +199,12 @@ def finish_run(
     mine = _move(connection, tables, progress, moment)
     reach(connection, "finish.moved")
     sums = ledger_sums(connection, tables, progress.run_id)
-    ended = {**sums, "fetched": sums["fetched"] if fetched is None else fetched, "notes": list(notes) or None}
+    ended: dict[str, Any] = {
+        **sums,
+        "fetched": sums["fetched"] if fetched is None else fetched,
+        "notes": list(notes) or None,
+    }
+    ended["cursor"] = progress.cursor
     run = tables.run
     done = update(run).where(run.c.id == progress.run_id)
     connection.execute(done.values(status="succeeded", finished_at=moment, **ended))

@@ -189,7 +189,7 @@ class Store:
     ) -> Begun:
         """Start a run of a stream. Raises StreamBusy while another one goes on, StreamHalted when a person has to look."""
         beginning = runs.Beginning(source, operation, kind, holder, seconds)
-        begun = self.database.write(lambda connection: runs.begin_run(connection, self.tables, beginning, self.clock()))
+        begun = self.database.write(lambda connection: runs.begin_run(connection, self.tables, beginning, self.clock))
         self._tell()
         return begun
 

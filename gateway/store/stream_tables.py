@@ -61,7 +61,7 @@ def lease_table(metadata: MetaData) -> Table:
 
 def run_table(metadata: MetaData) -> Table:
     """Runs. `fetched` is what the worker got from the source, the others are sums of the ledger: without their balance the
-    database lets no run succeed. `notes` are what was worth telling on the way."""
+    database lets no run succeed. `notes` are what was worth telling on the way, `cursor` is where the stream stood then."""
     return Table(
         "run",
         metadata,
@@ -82,6 +82,7 @@ def run_table(metadata: MetaData) -> Table:
         Column("duplicate", BigInteger),
         Column("quarantined", BigInteger),
         Column("notes", PLAIN),
+        Column("cursor", Text),
         CheckConstraint("status IN ('running', 'succeeded', 'failed')", name="run_status"),
         CheckConstraint(f"status <> 'succeeded' OR COALESCE(fetched, -1) = COALESCE({PARTS}, -2)", name="run_balances"),
         Index("run_of_stream", "source", "operation"),

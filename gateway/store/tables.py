@@ -110,7 +110,6 @@ def _entity(metadata: MetaData, entity: Entity) -> Table:
         *_bookkeeping(),
         *(Column(element_column(element.name), column_type(element.format)) for element in entity.elements.values()),
         Index(f"{name}_owner", OWNER),
-        Index(f"{name}_as_of", "as_of"),
     )
 
 

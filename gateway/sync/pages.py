@@ -39,9 +39,11 @@ class Pages:
     def __post_init__(self) -> None:
         self.compiled = Compiler(self.hash_id).compiled(self.mapping, self.role.entity, None)
 
-    def read(self, page: Page) -> tuple[Landing, Heard]:
-        """What lands, and what the way through the source goes by."""
-        landing = self.landing(page.records, page.raw, page.media_type, page.received_at)
+    def judge(self, page: Page, landing: Landing) -> tuple[Landing, Heard]:
+        """What lands of a page that is mapped, and what the way through the source goes by.
+
+        Pages are judged one after another, each when the one before has landed; mapped they may be earlier.
+        """
         if self.shape is not None:
             landing = replace(landing, faults=self.shape.faults(page.records))
             self.notes += self.shape.see(page.records)

@@ -200,12 +200,12 @@ class Run:
             question = self.walk.question
 
     async def _pass(self, question: Question) -> None:
-        """From a question to where the way ends, or leads back; the next page is asked for while one is landing."""
-        page = await self._call(question)
+        """From a question to where the way ends, or leads back; the next page is asked for and mapped while one is landing."""
+        page, mapped = await self._read(question)
         while True:
+            landing, heard = await asyncio.to_thread(self.pages.judge, page, mapped)
             if question.goes_back:
                 self.reached.go_back()
-            landing, heard = await asyncio.to_thread(self.pages.read, page)
             self.expected = page.total
             try:
                 is_new = self.walk.hear(heard)
@@ -224,7 +224,14 @@ class Run:
             if following is None:
                 await landed
                 return
-            question, (_, page) = following, await _together(landed, self._call(following))
+            question, (_, (page, mapped)) = following, await _together(landed, self._read(following))
+
+    async def _read(self, question: Question) -> tuple[Page, Landing]:
+        """The page that answers, mapped."""
+        page = await self._call(question)
+        return page, await asyncio.to_thread(
+            self.pages.landing, page.records, page.raw, page.media_type, page.received_at
+        )
 
     def _take(self, heard: Heard, page: Page) -> None:
         """Note how far the page leads. Pages by number are only as fresh as the first of them: what came late to one already

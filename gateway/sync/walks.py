@@ -142,6 +142,9 @@ class BySince:
     most: int = 0
     is_probing: bool = False
     checked: Any = None
+    total: int | None = None
+    under: int = 0
+    least: int | None = None
 
     def __post_init__(self) -> None:
         self.question = Question(self.since, self.size, self.first)
@@ -150,6 +153,7 @@ class BySince:
         """See the class. A source that breaks its promise is asked for everything at once."""
         asked, count = self.question, len(heard.page.records)
         assert asked is not None
+        self._count(asked, heard.page)
         digest, self.digest = self.digest, records_digest(heard.page.records)
         if asked.page != self.first and digest == self.digest and count:
             raise Disordered  # a page that came again is no page
@@ -170,6 +174,18 @@ class BySince:
         """Nothing to read again."""
         del applied
 
+    def _count(self, asked: Question, page: Page) -> None:
+        """Where the source tells how many there are: fewer behind a place than are left over from before it were not in the
+        order that was promised, even if those on the page were. Raises Disordered."""
+        if asked.page is None or page.total is None:
+            self.total = None
+            return
+        if asked.page == self.first:
+            if self.least is not None and page.total < self.least:
+                raise Disordered
+            self.under, self.least = 0, None
+        self.under, self.total = self.under + len(page.records), page.total
+
     def _end(self, asked: Question, count: int) -> None:
         """A short page is the last; one as long as the longest, when more was asked for, may have been cut: see what follows."""
         behind = None if asked.since is None else self.following(asked.since)
@@ -184,21 +200,23 @@ class BySince:
         if not self.is_settled or not heard.is_ascending_from(asked.since):
             self._all_at_once(asked)
         elif asked.since is None or (told[-1] > asked.since and not self.same(told[-1], asked.since)):
-            self._move_on(asked, told[-1])
+            self._move_on(asked, heard, told[-1])
         elif asked.page is not None:
             self.question = Question(asked.since, self.size, asked.page + 1)
         else:
             size = _larger(asked.size, f"{asked.size} 条记录的 {self.name} 都是 {asked.since}，无法越过")
             self.question = Question(asked.since, size)
 
-    def _move_on(self, asked: Question, last: Any) -> None:
+    def _move_on(self, asked: Question, heard: Heard, last: Any) -> None:
         """To the last value; before that once more through several pages of one value, in case records left it meanwhile."""
         pages = 0 if asked.page is None or self.first is None else asked.page - self.first
         if pages > 0 and self.checked != asked.since:
             self.checked = asked.since
             self.question = Question(asked.since, self.size, self.first, goes_back=True)
-        else:
-            self.question = Question(last, self.size, self.first)
+            return
+        self.question = Question(last, self.size, self.first)
+        if self.total is not None:
+            self.least = self.total - self.under + sum(value == last for value in heard.told)
 
     def _all_at_once(self, asked: Question) -> None:
         if self.first is not None:

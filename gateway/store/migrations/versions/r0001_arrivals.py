@@ -1,4 +1,4 @@
-"""What landed before arrivals were noted arrived once, when it landed; an index that nothing reads any more goes."""
+"""What landed before arrivals were noted arrived once, when it landed; indexes that nothing reads any more go."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,12 +10,19 @@ SETTLES: tuple[str, ...] = ()
 
 def upgrade() -> None:
     """Note an arrival for every payload that has none; new stores have neither."""
-    there = set(sa.inspect(op.get_bind()).get_table_names())
-    if "link" in there:
-        op.execute("DROP INDEX IF EXISTS link_of_source")
-    if {"landing", "arrival"} <= there:
-        op.execute(
-            "INSERT INTO arrival (digest, source, operation, received_at, run_id, mapping_version)"
-            " SELECT digest, source, operation, received_at, run_id, '' FROM landing"
-            " WHERE NOT EXISTS (SELECT 1 FROM arrival WHERE arrival.digest = landing.digest)"
-        )
+    inspector = sa.inspect(op.get_bind())
+    there = set(inspector.get_table_names())
+    if (
+        not {"landing", "arrival"} <= there
+        or op.get_bind().execute(sa.text("SELECT 1 FROM landing LIMIT 1")).first() is None
+    ):
+        return
+    for table in sorted(there):
+        for index in inspector.get_indexes(table):
+            if index["name"] in (f"{table}_as_of", "link_of_source"):
+                op.drop_index(str(index["name"]), table)
+    op.execute(
+        "INSERT INTO arrival (digest, source, operation, received_at, run_id, mapping_version)"
+        " SELECT digest, source, operation, received_at, run_id, '' FROM landing"
+        " WHERE NOT EXISTS (SELECT 1 FROM arrival WHERE arrival.digest = landing.digest)"
+    )
