@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.alarms import STEP, Alarms, alarms_of
+from gateway.alarms import MOST_CANCELLED, STEP, Alarms, alarms_of
 
 pytestmark = pytest.mark.anyio
 
@@ -38,6 +38,14 @@ async def test_a_cancelled_alarm_is_silent_even_when_its_time_has_come():
     async with asyncio.timeout(5):
         await done
     assert heard == ["first"]
+
+
+async def test_cancelled_alarms_do_not_pile_up_until_their_time():
+    alarms = Alarms(asyncio.get_running_loop())
+    for _ in range(3 * MOST_CANCELLED):
+        alarms.after(60, print).cancel()
+    kept = sum(map(len, alarms._waiting.values()))
+    assert kept <= MOST_CANCELLED + 2
 
 
 async def test_an_alarm_may_set_another_and_a_failing_one_stops_nobody():

@@ -8,20 +8,25 @@ from weakref import WeakKeyDictionary
 
 STEP = 0.01
 """Seconds that an alarm may be late."""
+MOST_CANCELLED = 5000
+"""Cancelled alarms that are kept until their time."""
 
 
 class Alarm:
     """Something to do at a time, unless it is cancelled before."""
 
-    __slots__ = ("given", "then")
+    __slots__ = ("among", "given", "then")
 
-    def __init__(self, then: Callable[..., object], given: tuple[Any, ...]) -> None:
+    def __init__(self, among: "Alarms", then: Callable[..., object], given: tuple[Any, ...]) -> None:
+        self.among = among
         self.then: Callable[..., object] | None = then
         self.given = given
 
     def cancel(self) -> None:
         """Let it be; may be called twice, and afterwards."""
-        self.then, self.given = None, ()
+        if self.then is not None:
+            self.then, self.given = None, ()
+            self.among.cancelled += 1
 
 
 class Alarms:
@@ -32,11 +37,15 @@ class Alarms:
         self._loop = loop
         self._waiting: dict[int, list[Alarm]] = {}
         self._order: list[int] = []
+        self.cancelled = 0
+        """How many have been cancelled since those were last let go of."""
         self._timer: asyncio.TimerHandle | None = None
 
     def at(self, when: float, then: Callable[..., object], *given: Any) -> Alarm:
         """Call `then` at this time of the loop's clock, or up to STEP later."""
-        alarm, place = Alarm(then, given), int(when / STEP) + 1
+        if self.cancelled > MOST_CANCELLED:
+            self._let_go()
+        alarm, place = Alarm(self, then, given), int(when / STEP) + 1
         together = self._waiting.get(place)
         if together is not None:
             together.append(alarm)
@@ -50,6 +59,12 @@ class Alarms:
     def after(self, seconds: float, then: Callable[..., object], *given: Any) -> Alarm:
         """Call `then` so many seconds from now."""
         return self.at(self._loop.time() + seconds, then, *given)
+
+    def _let_go(self) -> None:
+        """Forget the cancelled ones, whose time may be long to come."""
+        self.cancelled = 0
+        for together in self._waiting.values():
+            together[:] = [alarm for alarm in together if alarm.then is not None]
 
     def _wait_for(self, place: int) -> None:
         if self._timer is not None:
@@ -66,11 +81,14 @@ class Alarms:
             self._wait_for(self._order[0])
         for alarm in due:
             if alarm.then is not None:
-                self._loop.call_soon(self._go_off, alarm)
+                self._loop.call_soon(_go_off, alarm)
 
-    def _go_off(self, alarm: Alarm) -> None:
-        if alarm.then is not None:
-            alarm.then(*alarm.given)
+
+def _go_off(alarm: Alarm) -> None:
+    then, given = alarm.then, alarm.given
+    if then is not None:
+        alarm.then, alarm.given = None, ()
+        then(*given)
 
 
 _known: "WeakKeyDictionary[asyncio.AbstractEventLoop, Alarms]" = WeakKeyDictionary()
