@@ -131,10 +131,10 @@ async def test_what_the_store_has_seen_there_is_asked_there_however_many_there_a
 async def returned(running: Federation, asking: Asking, source: str) -> None:
     import asyncio
 
-    from gateway.returning import return_data
+    from gateway.returning import Wanted, return_data
 
     definitions = asking.gateway.definitions
-    assert await asyncio.to_thread(return_data, running.settings, definitions, source, None, lambda _: None)
+    assert await asyncio.to_thread(return_data, running.settings, definitions, source, Wanted(), lambda _: None)
 
 
 async def test_by_rule_only_who_holds_it_or_has_them_all_is_asked(tmp_path: Path) -> None:

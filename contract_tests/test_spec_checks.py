@@ -11,7 +11,7 @@ import pytest
 
 from contract_tests.federation import Asking, Federation, copy_mappings, definitions_of, federation
 from contract_tests.stores import listed
-from gateway.returning import return_data
+from gateway.returning import Wanted, return_data
 from schema.identifiers import uscc_check_digit
 
 pytestmark = pytest.mark.anyio
@@ -91,7 +91,7 @@ def province(running: Federation, tmp_path: Path) -> Federation:
 
 def sync(province: Federation, source: str) -> None:
     """One data return of a source."""
-    assert return_data(province.settings, definitions_of(province.settings), source, None, print)
+    assert return_data(province.settings, definitions_of(province.settings), source, Wanted(), print)
 
 
 async def ask(gateway: Asking, number: str) -> tuple[dict[str, Any], list[tuple[str, str, str, str]]]:

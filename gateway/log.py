@@ -42,7 +42,7 @@ def tell(begun: str, numbers: str) -> None:
     """Write a line without the ways of a logger: for what is told of every call. `numbers` are the rest of its fields, each as
     `, "name": 1`, with constant names and without a word of anybody else's.
     """
-    stream = _stream or sys.stderr
+    stream = sys.stderr if _stream is None or _stream.closed else _stream
     traced = f', "trace_id": "{trace}"' if (trace := TRACE.get()) else ""
     stream.write(f'{begun}{numbers}{traced}, "timestamp": "{datetime.now().isoformat()}"}}\n')
     stream.flush()
