@@ -18,7 +18,7 @@ FORGED = 'a"\n{"event": "forged"}\u2028'
 @pytest.fixture
 def stream(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     written = io.StringIO()
-    monkeypatch.setattr(log, "_stream", None)
+    monkeypatch.setattr(log._out, "stream", None)
     configure_logging(written)
     yield written
     structlog.reset_defaults()
@@ -50,3 +50,11 @@ def test_outside_a_request_no_trace_is_named_and_an_error_has_its_level_and_its_
     assert "ValueError: nobody's" in line["exception"]
     logger().debug("nobody reads this")
     assert stream.getvalue().count("\n") == 1
+
+
+def test_a_stream_that_was_closed_fails_nobody(stream: io.StringIO, capsys: pytest.CaptureFixture[str]) -> None:
+    stream.close()
+    tell(line_begun("source.call", {"source": "a"}), ', "keys": 1')
+    logger().error("request.internal_error")
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["event"] for line in told] == ["source.call", "request.internal_error"]

@@ -13,17 +13,37 @@ import structlog
 TRACE: ContextVar[str] = ContextVar("trace", default="")
 """The trace identifier of the request that is being answered; it stands in each of its lines."""
 _encode = json.JSONEncoder(ensure_ascii=False, default=repr).encode
-_stream: Any = None
+
+
+class _Out:
+    """Where lines go: what `configure_logging` was given for as long as it is open, else standard error as it is now.
+
+    No call and no request may fail because of a line about it.
+    """
+
+    stream: Any = None
+
+    def write(self, text: str) -> None:
+        self._open.write(text)
+
+    def flush(self) -> None:
+        self._open.flush()
+
+    @property
+    def _open(self) -> Any:
+        return sys.stderr if self.stream is None or self.stream.closed else self.stream
+
+
+_out: Any = _Out()
 
 
 def configure_logging(stream: Any = None) -> None:
     """Send every event to `stream` (standard error) as one JSON line; values are escaped, so nothing can forge a line."""
-    global _stream
-    _stream = stream
+    _out.stream = stream
     structlog.configure(
         processors=[structlog.processors.add_log_level, structlog.processors.format_exc_info, _line],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_out),
         cache_logger_on_first_use=True,
     )
 
@@ -42,10 +62,9 @@ def tell(begun: str, numbers: str) -> None:
     """Write a line without the ways of a logger: for what is told of every call. `numbers` are the rest of its fields, each as
     `, "name": 1`, with constant names and without a word of anybody else's.
     """
-    stream = sys.stderr if _stream is None or _stream.closed else _stream
     traced = f', "trace_id": "{trace}"' if (trace := TRACE.get()) else ""
-    stream.write(f'{begun}{numbers}{traced}, "timestamp": "{datetime.now().isoformat()}"}}\n')
-    stream.flush()
+    _out.write(f'{begun}{numbers}{traced}, "timestamp": "{datetime.now().isoformat()}"}}\n')
+    _out.flush()
 
 
 def _line(_logger: object, _method: str, fields: MutableMapping[str, Any]) -> str:
