@@ -120,15 +120,6 @@ class Engine:
         asked.heard.update(heard)
         return None
 
-    async def execute_in_parts(
-        self, text: str, variables: Mapping[str, Any] | None, operation_name: str | None, context: RequestContext
-    ) -> Result | AsyncIterator[dict[str, Any]]:
-        """The answer, or, where something of it is deferred or streamed, its payloads as they become ready."""
-        asked = self.ask(text, variables, operation_name, context, in_parts=True)
-        if isinstance(asked, Result):
-            return asked
-        return self.in_parts(asked) if asked.comes_in_parts else await self.at_length(asked)
-
     def ask(
         self,
         text: str,

@@ -11,7 +11,7 @@ from adapters.json_types import JsonReader, Unlike
 from adapters.mapping.compiled import ODD, Compiler
 from adapters.mapping.compiled_code import NotCompilable
 from adapters.mapping.compiled_typed import NotTyped
-from adapters.mapping.compiled_values import MOST_REMEMBERED
+from adapters.mapping.compiled_values import MOST_REMEMBERED, Irregular
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.written import RestConnect
 from adapters.source import Page
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
 STEP = "Lookup"
 TAKEN_AFTER = 1
 """Requests that the executor answers before the short way is compiled: most operations that are never asked again."""
-
-
-class Irregular(Exception):
-    """The answers are not what a short way is for."""
 
 
 @dataclass(slots=True)
@@ -177,7 +173,7 @@ class Lane:
             if len(found) > 1:
                 raise Irregular
             made = found[key]
-        except (Irregular, SourceError, *ODD):
+        except (SourceError, *ODD):
             return None, trip.heard
         except Exception as error:  # a bug of ours; the executor answers without it
             logger().error("lane.bug", error=type(error).__name__, exc_info=error)
