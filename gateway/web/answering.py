@@ -10,7 +10,8 @@ from graphql import GraphQLError
 
 from gateway.context import Deadline, RequestContext
 from gateway.engine.engine import Engine, Result
-from gateway.engine.preparation import Known, Refused
+from gateway.engine.preparation import Refused
+from gateway.engine.remembered import Known
 from gateway.limits import BadRequest, GraphQLRequest
 from gateway.settings import Settings
 from gateway.web.admission import Admission
