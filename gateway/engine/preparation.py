@@ -147,6 +147,10 @@ class Preparation:
             planned.plan, planned.projection, None, planned.lane, values, cost, known.document, known.operation
         )
 
+    def read(self, text: str, operation_name: str | None) -> None:
+        """Parse and validate a text that is to be prepared. Raises Refused."""
+        self._text(text, operation_name, OTHERWISE)
+
     def prepare_subscription(
         self, text: str, variables: Mapping[str, Any], operation_name: str | None, role: str = ""
     ) -> tuple[DocumentNode, OperationDefinitionNode, VariableValues]:
