@@ -32,7 +32,10 @@ class Times:
 
 def compare(servers: Mapping[str, Server], query: Query, drawn: Drawn) -> int:
     """Ask both; how many cases or groups they answer. Raises AssertionError when they do not answer the same."""
-    told = {name: read(name, query.is_page, server.data(drawn.body(name, query.is_page))) for name, server in servers.items()}
+    told = {
+        name: read(name, query.is_page, server.data(drawn.body(name, query.is_page)))
+        for name, server in servers.items()
+    }
     mine, theirs = told[OURS], told[PEER]
     if not query.is_page:
         theirs = theirs[: len(mine)]  # it always answers all groups

@@ -27,9 +27,9 @@ PEER_PAGE = f"""query ($where: CurrentEnforcementCaseFilter, $after: Cursor) {{
     allCurrentEnforcementCases(filter: $where, orderBy: [FILED_DATE_DESC, KEY_ASC], first: {SIZE}, after: $after) {{
         nodes {{ {FIELDS} casePartiesByCaseKey {{ nodes {{ currentPartyByPartyKey {{ partyKey partyName partyType }} }} }} }}
         pageInfo {{ hasNextPage endCursor }} }} }}"""
-OUR_COUNT = f"""query ($where: EnforcementCaseWhere, $first: Int) {{
-    enforcementCaseGroups(where: $where, groupBy: [FILED_DATE_MONTH, VIOLATION_DIVISION_CODE], first: $first) {{
-        groups {{ count key {{ filedDateMonth violationDivisionCode }} }} hasMore }} }}"""
+OUR_COUNT = """query ($where: EnforcementCaseWhere, $first: Int) {
+    enforcementCaseGroups(where: $where, groupBy: [FILED_DATE_MONTH, VIOLATION_DIVISION_CODE], first: $first) {
+        groups { count key { filedDateMonth violationDivisionCode } } hasMore } }"""
 PEER_COUNT = """query ($where: CurrentEnforcementCaseFilter) {
     allCurrentEnforcementCases(filter: $where) {
         groupedAggregates(groupBy: [FILED_DATE_TRUNCATED_TO_MONTH, VIOLATION_DIVISION_CODE]) { keys rows { key } } } }"""

@@ -99,7 +99,10 @@ def _node() -> str:
     npm = shutil.which("npm")
     if npm is None or platform.machine() != "x86_64":
         raise SystemExit("this benchmark needs npm and Linux on x86_64 (Debian: apt-get install nodejs npm)")
-    stamp, wanted = PEER_FOLDER / "node_modules" / "installed-from.json", (PEER_FOLDER / "package-lock.json").read_text()
+    stamp, wanted = (
+        PEER_FOLDER / "node_modules" / "installed-from.json",
+        (PEER_FOLDER / "package-lock.json").read_text(),
+    )
     if not stamp.exists() or stamp.read_text("utf-8") != wanted:
         command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--legacy-peer-deps"]
         if subprocess.run(command, cwd=PEER_FOLDER, stdout=subprocess.DEVNULL, check=False).returncode != 0:

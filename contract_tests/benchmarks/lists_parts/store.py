@@ -82,7 +82,11 @@ def fill(url: str, cases: int, parties: int) -> None:
             for entity in ("EnforcementCase", "Party"):
                 told, current = store.tables.entities[entity], store.tables.current[entity]
                 columns = [column.name for column in current.columns]
-                connection.execute(current.insert().from_select(columns, told.select().with_only_columns(*(told.c[name] for name in columns))))
+                connection.execute(
+                    current.insert().from_select(
+                        columns, told.select().with_only_columns(*(told.c[name] for name in columns))
+                    )
+                )
             for index in indexes:
                 index.create(connection)
     finally:
