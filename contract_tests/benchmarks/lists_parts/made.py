@@ -37,7 +37,7 @@ def agency(number: int) -> str:
 
 def party_name(number: int) -> str:
     """The name of a party; no two have the same."""
-    return f"{NAMES[number % 10]}{number:06d}号{TRADES[number % 7]}"
+    return f"{NAMES[number // 1000 % 10]}{number:06d}号{TRADES[number % 7]}"
 
 
 def make(connection: psycopg.Connection[Any], parties: int) -> None:

@@ -40,6 +40,7 @@ const CountsByMonth = {
 const preset = {
   extends: [PostGraphileAmberPreset, PostGraphileConnectionFilterPreset, PgAggregatesPreset],
   plugins: [CountsByMonth],
+  disablePlugins: ["PgIndexBehaviorsPlugin"], // which would hide filters by columns that are no index's first
   schema: { connectionFilterRelations: true },
   pgServices: [makePgService({ connectionString: process.env.DATABASE_URL, schemas: ["public"] })],
   grafserv: { graphiql: false, watch: false },
