@@ -29,7 +29,7 @@ class Reader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would take longer to make, twice in every call
 class Call:
     """One request to one operation. `timeout` is in seconds, for everything from connecting to the last byte.
 
@@ -83,7 +83,7 @@ class Unread(Sequence[Record]):
         return self._found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would take longer to make, twice in every call
 class Page:
     """What a source answered: its records, and the payload they were read from, byte for byte (for landing).
 
