@@ -1,6 +1,6 @@
 """The whole interface of an adapter: a `Call` goes in, a `Page` comes out."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
@@ -24,7 +24,7 @@ class Reader(Protocol):
         """See such an answer."""
         ...
 
-    def read(self, body: bytes) -> list[Any] | None:
+    def read(self, body: bytes) -> Sized | None:
         """The records in its own form; None when the answer is to be read in the general way."""
         ...
 
@@ -103,7 +103,7 @@ class Page:
     total: int | None = None
     next: str | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
-    read: Sequence[Any] | None = None
+    read: Sized | None = None
     read_by: Reader | None = None
     is_cached: bool = False
     keys: Sequence[str] = ()

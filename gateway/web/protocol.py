@@ -261,10 +261,11 @@ class GuardedProtocol(HttpToolsProtocol):
     def _begin(self) -> None:
         """What uvicorn does once a head is over, for the one address that most ask for."""
         version, before = self.parser.get_http_version(), self.cycle
-        method, path = self.parser.get_method().decode("ascii"), TARGET.decode()
-        self.scope.update(method=method, http_version=version, path=path, raw_path=TARGET, query_string=b"")
+        scope = self.scope
+        scope["method"], scope["http_version"] = self.parser.get_method().decode("ascii"), version
+        scope["path"], scope["raw_path"], scope["query_string"] = TARGET.decode(), TARGET, b""
         self.cycle = Cycle(
-            scope=self.scope,
+            scope=scope,
             transport=self.transport,
             flow=self.flow,
             logger=self.logger,
