@@ -66,7 +66,7 @@ class ElementDefinition:
     need: ElementNeed = strawberry.field(description="约束")
     condition: str | None = strawberry.field(description="约束条件或填写要求")
     is_core: bool = strawberry.field(description="是否首批核心数据元")
-    is_filterable: bool = strawberry.field(description="是否可用于筛选、排序和分组（本地存储有索引）")
+    is_filterable: bool = strawberry.field(description="是否可用于筛选、排序和分组")
     sensitivity: ElementSensitivity = strawberry.field(description="敏感程度")
     status: ElementStatus = strawberry.field(description="注册状态")
     version: str = strawberry.field(description="版本")

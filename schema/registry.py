@@ -210,7 +210,7 @@ class Registry:
         return element.refers is not None and self.entities[element.refers[0]].allotted == element.refers[1]
 
     def filterable(self, entity: str) -> dict[str, Element]:
-        """The elements the store keeps an index of: one plain value that is short, not sensitive, and in the record."""
+        """The elements lists may be filtered by: one plain value that is short, not sensitive, and in the record."""
         return {name: e for name, e in self.entities[entity].elements.items() if self.is_filterable(e)}
 
     def is_filterable(self, element: Element) -> bool:

@@ -71,6 +71,7 @@ def bring_up(
     if is_pending:
         _apply(connection, scripts)
     late = _catch_up(connection, tables.metadata, before)
+    _drop_unwanted(connection, kept.form, form)
     renew(connection, [name for name, table in tables.current.items() if table.name in late])
     if kept.digests[-1:] != [digest]:
         row = {"digest": digest, "place": len(kept.digests), "form": json.dumps(form, sort_keys=True)}
@@ -177,6 +178,13 @@ def _catch_up(connection: Connection, metadata: MetaData, before: Collection[str
     """Columns and indexes that tables have gained; returns the names of the tables that are new or have new columns."""
     late = {table.name for table in metadata.sorted_tables if table.name not in before}
     return late | {table.name for table in metadata.sorted_tables if table.name in before and _gain(connection, table)}
+
+
+def _drop_unwanted(connection: Connection, old: Form | None, new: Form) -> None:
+    """Indexes that an older form had and this one has not; a person's own are not ours to drop."""
+    quote = connection.dialect.identifier_preparer.quote
+    for name in sorted(set((old or {}).get("indexes", ())) - set(new["indexes"])):
+        connection.exec_driver_sql(f"DROP INDEX IF EXISTS {quote(name)}")
 
 
 def _gain(connection: Connection, table: Table) -> bool:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import (
@@ -22,13 +21,12 @@ from sqlalchemy import (
 from gateway.store import receipt_tables
 from gateway.store import stream_tables as made
 from gateway.store.columns import KEY, PLAIN, Instant, Packed, column_type, current_type
+from gateway.store.indexes import add_indexes
 from schema.names import snake
 from schema.registry import OWNER, Entity, Registry
 
 ANONYMOUS = text("substr(target, 1, 1) = '~'")
 """That a link leads to something that nobody identified."""
-LONGEST_NAME = 63
-"""Characters PostgreSQL keeps of a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,6 @@ def _entity(metadata: MetaData, entity: Entity) -> Table:
         metadata,
         *_bookkeeping(),
         *(Column(element_column(element.name), column_type(element.format)) for element in entity.elements.values()),
-        Index(f"{name}_owner", OWNER),
     )
 
 
@@ -159,7 +156,7 @@ def _link(metadata: MetaData) -> Table:
 
 
 def _current(metadata: MetaData, registry: Registry, entity: Entity) -> Table:
-    """One row for each entity, put together from all its tellings, with an index for everything lists are filtered by."""
+    """One row for each entity, put together from all its tellings, with the indexes that lists need."""
     name = f"current_{snake(entity.name)}"
     table = Table(
         name,
@@ -167,17 +164,9 @@ def _current(metadata: MetaData, registry: Registry, entity: Entity) -> Table:
         Column("key", KEY, primary_key=True),
         Column(OWNER, KEY, nullable=False),
         *(Column(element_column(e.name), current_type(e.format)) for e in entity.elements.values()),
-        Index(f"{name}_owner", OWNER),
     )
-    for element in registry.filterable(entity.name).values():
-        Index(index_name(name, element.name), table.c[element_column(element.name)], table.c.key)
+    add_indexes(table, registry, entity, {name: element_column(name) for name in entity.elements})
     return table
-
-
-def index_name(table: str, element: str) -> str:
-    """The name of an element's index, cut to what PostgreSQL takes, and still its own."""
-    name = f"{table}_by_{element}"
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 9] + "_" + sha256(name.encode()).hexdigest()[:8]
 
 
 def _current_link(metadata: MetaData) -> Table:

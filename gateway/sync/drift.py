@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import NoneType
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -11,6 +12,8 @@ from adapters.mapping.model import EntityMapping, OperationMapping, SourceMappin
 from adapters.source import Record
 from gateway.store.tables import Tables
 
+Form = tuple[tuple[str, ...], tuple[type[Any], ...]]
+"""The names of a record's fields, and the types of what stands in them."""
 LEAST = 5
 """Records that have to agree before a missing field, or one written differently, is more than a bad record."""
 
@@ -39,9 +42,9 @@ class Shape:
         any more, or that is a list or a tree where it was a text, would silently empty what is in the store: then only this
         stream stops.
         """
-        seen: dict[str, set[str]] = {}
-        for record in records:
-            for path, kind in _fields(record):
+        forms, seen = set(map(_form, records)), dict[str, set[str]]()
+        for form in forms:
+            for path, kind in _fields_of(form):
                 seen.setdefault(path, set()).add(kind)
         is_first = not self.known and not self.new
         told: list[str] = []
@@ -55,18 +58,17 @@ class Shape:
         if told and self.drift == "freeze":
             raise Drifted(f"{Drifted.__doc__}：{'；'.join(told)}")
         if len(records) >= LEAST:
-            self._look_for_gone(records, is_first)
+            self._look_for_gone(len(records), [frozenset(names) for names, _ in forms], is_first)
         return told
 
-    def _look_for_gone(self, records: Sequence[Record], is_first: bool) -> None:
-        everywhere = set.intersection(*(set(record) for record in records))
+    def _look_for_gone(self, count: int, found: Sequence[frozenset[str]], is_first: bool) -> None:
+        everywhere = frozenset.intersection(*found)
         if is_first:
-            self.always = everywhere & self.mapped
+            self.always = set(everywhere & self.mapped)
             return
         missing = self.always - everywhere
-        gone = sorted(path for path in missing if not any(path in record for record in records))
-        if gone:
-            raise Drifted(f"{Drifted.__doc__}：{len(records)} 条记录都没有了字段 {'、'.join(gone)}")
+        if gone := sorted(missing.difference(*found)):
+            raise Drifted(f"{Drifted.__doc__}：{count} 条记录都没有了字段 {'、'.join(gone)}")
         self.always -= missing
         self.lapsed |= missing
 
@@ -76,7 +78,7 @@ class Shape:
             return {}
         found = {}
         for position, record in enumerate(records):
-            strange = sorted(path for path, _ in _fields(record) if path not in self.known)
+            strange = sorted(path for path, _ in _fields_of(_form(record)) if path not in self.known)
             if strange:
                 found[position] = f"记录有从未有过的字段 {'、'.join(strange)}（drift: quarantine）"
         return found
@@ -127,13 +129,13 @@ def _mapped(entity: EntityMapping) -> Iterator[str]:
     yield from (path.steps[0][0] for path in paths if path is not None and path.steps)
 
 
-def _fields(record: Record) -> Iterator[tuple[str, str]]:
-    for path, value in record.items():
-        if value is not None:
-            yield path, _kind(value)
+def _form(record: Record) -> Form:
+    """The form of a record. A page is looked at form by form, since nearly all records of a source look alike."""
+    return tuple(record), tuple(map(type, record.values()))
 
 
-def _kind(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "树"
-    return "列表" if isinstance(value, list) else "文本"
+def _fields_of(form: Form) -> Iterator[tuple[str, str]]:
+    """The fields that are there, and of what kind each is."""
+    for path, kind in zip(*form, strict=True):
+        if kind is not NoneType:
+            yield path, "树" if issubclass(kind, Mapping) else "列表" if issubclass(kind, list) else "文本"

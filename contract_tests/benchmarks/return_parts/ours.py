@@ -25,15 +25,16 @@ async def take_in(feed: str, target: str, source_address: str) -> dict[str, floa
     store.create()
     secrets = {"BENCH_EXCHANGE_URL": source_address, "BENCH_PAGED_URL": source_address}
     source = open_source(mapping, secrets)
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), time.process_time()
     result = await run_changes(source, mapping, "cases_changed", store, make_hash_id("benchmark"), lambda _: None)
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, time.process_time() - busy
     assert (result.applied + result.unchanged, result.quarantined) == (result.fetched, 0), result
     assert not store.issues(limit=1), store.issues(limit=1)
     await source.aclose()
     store.close()
     return {
         "seconds": seconds,
+        "cpu": cpu,
         "rows": result.applied,
         "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
