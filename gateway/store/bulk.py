@@ -43,6 +43,8 @@ NULL = f"\x02{secrets.token_hex(4)}"
 ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
+LOCAL = 26
+"""Characters of an instant before its offset."""
 AT_ONCE = 500
 """Rows that are written for COPY at once."""
 
@@ -292,4 +294,5 @@ _FOR_SQLITE: dict[str, Convert] = {
 
 def _local(moment: datetime) -> str:
     """As the type of instants keeps it on SQLite: the wall clock of China."""
-    return in_china(_aware(moment)).replace(tzinfo=None).isoformat(" ", "microseconds")
+    there = moment if moment.tzinfo is CHINA_TIME else in_china(_aware(moment))
+    return there.isoformat(" ", "microseconds")[:LOCAL]
