@@ -8,10 +8,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
-    Table,
     and_,
-    case,
-    cast,
     exists,
     false,
     func,
@@ -23,6 +20,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.sql.selectable import FromClause
 
+from gateway.store.order import Sort, at, beyond, ordered, sorts_of, stretches
 from gateway.store.tables import Tables, element_column
 from schema.conditions import All, Compare, Condition, Not, Order, Some, Through
 from schema.cursors import Position
@@ -75,34 +73,60 @@ def find(connection: Connection, tables: Tables, registry: Registry, search: Sea
     """The page. Entities without an identity are not listed."""
     table = tables.current[search.entity]
     entity = registry.entities[search.entity]
-    sorts = [(_sortable(table, registry, entity, item), item.descending) for item in search.order]
-    sorts.append((table.c.key, False))
+    sorts = sorts_of(table, registry, entity, search.order, search.where)
     listed: list[ColumnElement[bool]] = [table.c.key.not_like("~%")]
     if search.where is not None:
         listed.append(condition(table, tables, registry, entity, search.where))
-    bounds = list(listed)
-    for position, is_after in ((search.after, True), (search.before, False)):
-        if position is not None:
-            bounds.append(_beyond(sorts, position, is_after))
-    order = [
-        part for sort, descending in sorts for part in _ordered(sort, descending != search.backwards, search.backwards)
-    ]
-    columns = [sort.label(f"sort_{number}") for number, (sort, _) in enumerate(sorts)]
-    rows = connection.execute(select(*columns).where(*bounds).order_by(*order).limit(search.limit + 1)).all()
+    rows = _read(connection, search, sorts, listed)
     positions = [Position(tuple(row[:-1]), row[-1]) for row in rows[: search.limit]]
     is_more = len(rows) > search.limit
     if search.backwards:
         positions.reverse()
-    beyond = search.before if search.backwards else search.after
-    is_other = beyond is not None and _is_any(
-        connection, table, [*listed, _beyond(sorts, beyond, search.backwards, True)]
-    )
+    edge = search.before if search.backwards else search.after
+    is_other = edge is not None and _is_any(connection, sorts, listed, edge, search.backwards)
     total = (
         connection.execute(select(func.count()).select_from(table).where(*listed)).scalar_one()
         if search.counts
         else None
     )
     return Found(positions, is_other if search.backwards else is_more, is_more if search.backwards else is_other, total)
+
+
+def _read(
+    connection: Connection, search: Search, sorts: tuple[Sort, ...], listed: Sequence[ColumnElement[bool]]
+) -> list[Any]:
+    """What the rows of the page, and the one beyond it, are ordered by."""
+    columns = [sort.by.label(f"sort_{number}") for number, sort in enumerate(sorts)]
+    rows: list[Any] = []
+    for stretch in stretches(sorts, search.backwards):
+        bounds = [stretch.condition]
+        for position, is_after in ((search.after, True), (search.before, False)):
+            if position is not None:
+                bounds.append(beyond(stretch, position, is_after))
+        query = select(*columns).where(*listed, *bounds).order_by(*ordered(stretch, search.backwards))
+        rows += connection.execute(query.limit(search.limit + 1 - len(rows))).all()
+        if len(rows) > search.limit:
+            break
+    return rows
+
+
+def _is_any(
+    connection: Connection,
+    sorts: tuple[Sort, ...],
+    listed: Sequence[ColumnElement[bool]],
+    edge: Position,
+    is_after: bool,
+) -> bool:
+    """Whether there is anything at a place or beyond it: nearly always the row that the place was made of."""
+    key = sorts[-1].by
+    if connection.execute(select(key).where(*listed, at(sorts, edge))).first() is not None:
+        return True
+    for stretch in stretches(sorts, not is_after):
+        others = (*listed, stretch.condition, beyond(stretch, edge, is_after, or_at=True))
+        query = select(key).where(*others).order_by(*ordered(stretch, not is_after))
+        if connection.execute(query.limit(1)).first() is not None:
+            return True
+    return False
 
 
 def condition(
@@ -168,44 +192,3 @@ def _starts_with(column: ColumnElement[Any], prefix: str) -> ColumnElement[bool]
     last = ord(end[-1]) + 1
     following = end[:-1] + chr(0xE000 if 0xD800 <= last <= 0xDFFF else last)
     return and_(column >= prefix, column < following)
-
-
-def _sortable(table: Table, registry: Registry, entity: Entity, order: Order) -> ColumnElement[Any]:
-    """What an element is ordered by: its value, or for a member of a code table its code, no before yes."""
-    element = entity.elements[order.element]
-    column = table.c[element_column(order.element)]
-    if element.format.kind == "boolean":
-        return cast(column, Integer)
-    codes = registry.codes[element.codes] if element.codes else None
-    if codes is None or codes.type is None:
-        return column
-    return case({code.member: code.code for code in codes.members.values()}, value=column)
-
-
-def _ordered(sort: ColumnElement[Any], descending: bool, nulls_first: bool) -> Sequence[ColumnElement[Any]]:
-    """What has no value comes last, read from the front; so it comes first when the list is read from its end."""
-    nothing = sort.is_(None)
-    return (nothing.desc() if nulls_first else nothing.asc(), sort.desc() if descending else sort.asc())
-
-
-def _beyond(
-    sorts: Sequence[tuple[ColumnElement[Any], bool]], position: Position, is_after: bool, or_at: bool = False
-) -> ColumnElement[bool]:
-    """Behind (or before) a position in the order; with `or_at` the position itself counts as well."""
-    choices: list[ColumnElement[bool]] = []
-    same: list[ColumnElement[bool]] = []
-    for (sort, descending), value in zip(sorts, (*position.values, position.key), strict=True):
-        choices.append(and_(*same, _strictly(sort, value, descending, is_after)))
-        same.append(sort.is_(None) if value is None else sort == value)
-    return or_(*choices, and_(*same)) if or_at else or_(*choices)
-
-
-def _strictly(sort: ColumnElement[Any], value: Any, descending: bool, is_after: bool) -> ColumnElement[bool]:
-    if value is None:
-        return false() if is_after else sort.is_not(None)
-    beyond = sort > value if descending != is_after else sort < value
-    return or_(beyond, sort.is_(None)) if is_after else beyond
-
-
-def _is_any(connection: Connection, table: Table, conditions: Sequence[ColumnElement[bool]]) -> bool:
-    return connection.execute(select(table.c.key).where(*conditions).limit(1)).first() is not None
