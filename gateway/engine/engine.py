@@ -31,7 +31,7 @@ from schema.identity import global_id
 MOST_ISSUES = 100
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Result:
     """The answer to one operation, in Structs or mappings; `executed` is false when it never ran, and there is no data then."""
 
