@@ -1,6 +1,6 @@
 """The whole interface of an adapter: a `Call` goes in, a `Page` comes out."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
@@ -24,12 +24,12 @@ class Reader(Protocol):
         """See such an answer."""
         ...
 
-    def read(self, body: bytes) -> list[Any] | None:
+    def read(self, body: bytes) -> Sized | None:
         """The records in its own form; None when the answer is to be read in the general way."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would take longer to make, twice in every call
 class Call:
     """One request to one operation. `timeout` is in seconds, for everything from connecting to the last byte.
 
@@ -83,7 +83,7 @@ class Unread(Sequence[Record]):
         return self._found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would take longer to make, twice in every call
 class Page:
     """What a source answered: its records, and the payload they were read from, byte for byte (for landing).
 
@@ -103,7 +103,7 @@ class Page:
     total: int | None = None
     next: str | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
-    read: Sequence[Any] | None = None
+    read: Sized | None = None
     read_by: Reader | None = None
     is_cached: bool = False
     keys: Sequence[str] = ()

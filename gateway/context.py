@@ -47,7 +47,7 @@ class Deliverer:
 EVERYBODY = Viewer("everybody", "province", "none")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestContext:
     """Who asks, until when, and whether they asked to see the plan, or a trace for the router of a federated graph.
 

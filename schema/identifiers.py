@@ -40,6 +40,7 @@ def check_uscc(text: str) -> str:
     return code
 
 
+@lru_cache(maxsize=4096)
 def org_code_check_digit(body: str) -> str:
     """The ninth character of a 组织机构代码 (GB 11714) for its first eight."""
     total = sum(map(mul, map(ORG_CODE_VALUES.__getitem__, body), ORG_CODE_WEIGHTS))

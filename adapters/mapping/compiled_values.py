@@ -16,7 +16,7 @@ from schema.identifiers import check_uscc, doubt_uscc
 from schema.identity import HashId, key_value, refer
 from schema.registry import Entity, Relation
 
-MOST_REMEMBERED = 1024
+MOST_REMEMBERED = 4096
 """Conversions remembered of one field; when there are more it starts again."""
 LONGEST_REMEMBERED = 64
 FIRST_YEAR_WITHOUT_DST = "1992"
@@ -229,23 +229,35 @@ def _quick_time(form: str, read: Read, is_date: bool) -> Read:
     if shape is None:
         return read
     separator, has_time = shape
-    length = 19 if has_time else 10
     first = "1" if is_date else FIRST_YEAR_WITHOUT_DST
 
-    def quick(given: Any) -> Any:
-        if type(given) is not str or len(given) != length or given[4] != separator or given[7] != separator:
-            return read(given)
-        if has_time and (given[10] != " " or given[13] != ":" or given[16] != ":" or given[11:13] == "24"):
-            return read(given)
-        if given < first:
-            return read(given)
-        try:
-            moment = datetime.fromisoformat(given if separator == "-" else given.replace(separator, "-"))
-        except ValueError:
-            return read(given)
-        return moment.date() if is_date else moment.replace(tzinfo=CHINA_TIME)
+    check = datetime.fromisoformat
 
-    return quick
+    def quick_day(given: Any) -> Any:
+        try:
+            if len(given) == 10 and given[4] == separator and given[7] == separator and given >= first:
+                return check(given if separator == "-" else given.replace(separator, "-")).date()
+        except (TypeError, ValueError):
+            pass
+        return read(given)
+
+    def quick(given: Any) -> Any:
+        try:
+            if (
+                len(given) == 19
+                and given[10] == " "
+                and given[7] == separator
+                and given[13] == ":"
+                and given >= first
+                and (given[11] != "2" or given[12] != "4")
+            ):
+                moment = check(given if separator == "-" else given.replace(separator, "-"))
+                return moment.date() if is_date else moment.replace(tzinfo=CHINA_TIME)
+        except (TypeError, ValueError):
+            pass
+        return read(given)
+
+    return quick if has_time else quick_day
 
 
 def _quick_text(read: Read, is_date: bool) -> Read:
@@ -263,7 +275,7 @@ def _quick_text(read: Read, is_date: bool) -> Read:
                 and (given[11] != "2" or given[12] != "4")
             ):
                 check(given)
-                return given[:10] if is_date else f"{given[:10]}T{given[11:]}+08:00"
+                return given[:10] if is_date else given.replace(" ", "T") + "+08:00"
         except (TypeError, ValueError):
             pass
         return read(given)
@@ -297,10 +309,14 @@ def _quick_moment(read: Read) -> Read:
 
 def _quick_amount(digits: int, read: Read) -> Read:
     """An amount in 元 with two decimals, from one in a unit of 10^digits 分."""
+    most = digits - 2
+    missing = ["0" * (most - length) for length in range(most + 1)]
 
     def quick(given: Any) -> Any:
         if given.__class__ is str and given.isascii():
             whole, _, part = given.partition(".")
+            if part.isdigit() and whole.isdigit() and len(part) <= most and len(whole) < 13 and whole[0] != "0":
+                return f"{whole}{part}{missing[len(part)]}.00"
             if whole.isdigit() and len(whole) < 13 and len(part) <= digits and (part.isdigit() or given == whole):
                 text = (whole + part.ljust(digits, "0")).lstrip("0")
                 return f"{text[:-2]}.{text[-2:]}" if len(text) > 2 else f"0.{text:0>2}"

@@ -61,10 +61,11 @@ class _Way:
 
 
 class Planner:
-    """Plans selections over one set of mappings; keeps nothing between them."""
+    """Plans selections over one set of mappings."""
 
     def __init__(self, registry: Registry, mappings: Mapping[str, SourceMapping], truth: Truth = NOTHING_SAID) -> None:
         self.registry, self.mappings, self.truth = registry, mappings, truth
+        self._lookups: dict[str, dict[str, list[_Candidate]]] = {}
 
     def plan(self, selection: Selection) -> Plan:
         """The plan. Raises QueryError for a root whose arguments name no entity, QueryTooLarge for too many steps."""
@@ -268,7 +269,9 @@ class Planner:
 
     def _own_lookups(self, entity: Entity) -> dict[str, list[_Candidate]]:
         """Operations that find this entity by a part of its own key, by the agency they are limited to ("" for none)."""
-        found: dict[str, list[_Candidate]] = {}
+        if (known := self._lookups.get(entity.name)) is not None:
+            return known
+        found = self._lookups[entity.name] = {}
         for mapping in self.mappings.values():
             for operation in mapping.operations.values():
                 role = operation.lookup

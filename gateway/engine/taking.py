@@ -13,7 +13,7 @@ Asked = Mapping[str, Sequence[str]]
 """The texts a source was asked for -> the keys of the entities they were asked for or from."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answered:
     """One live answer on its way into the store, and what was asked; `about` tells questions apart that have no keys."""
 

@@ -19,6 +19,8 @@ from gateway.limits import Overloaded
 LOOKS = 4
 EVERY = 0.025
 """Seconds between two looks at how late we are."""
+THREADS_EVERY = 8
+"""Looks between two at the threads, while these come soon: each takes the interpreter away from whoever has it."""
 LEAST = 32.0
 """So many may always be in: what a handful of clients does at once is no overload, however long each turn takes."""
 FIRST = 64.0
@@ -54,6 +56,7 @@ class Admission:
         """Those whose lateness counts as ours."""
         self._watching: asyncio.TimerHandle | None = None
         self._due = 0.0
+        self._looks = 0
         self._sent: float | None = None
 
     @property
@@ -106,12 +109,14 @@ class Admission:
 
     def _look(self) -> None:
         now = time.monotonic()
+        self._looks += 1
         self.lag = max(now - self._due, 0.0)
         if self._sent is not None:
             self.thread_lag = max(self.thread_lag, now - self._sent)
         elif self.in_flight:
-            self._sent = now
-            asyncio.get_running_loop().run_in_executor(self.threads(), self._came)
+            if self._looks % THREADS_EVERY == 0 or self.thread_lag > self.latest / 2:
+                self._sent = now
+                asyncio.get_running_loop().run_in_executor(self.threads(), self._came)
         else:
             self.thread_lag = 0.0
         self.adapt(max(self.lag, self.thread_lag))

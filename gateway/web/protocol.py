@@ -19,6 +19,7 @@ from gateway.alarms import Alarm, alarms_of
 from gateway.limits import BadRequest
 from gateway.web import at_once
 from gateway.web.admission import REFUSAL, REFUSAL_HEAD, Admission, refuse
+from gateway.web.cycle import Cycle
 from gateway.web.turning_away import KEPT, is_one_request
 
 LARGEST_HEAD = 16 * 1024
@@ -59,7 +60,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.is_in_head, self.is_begun = True, False
         self.said = b""
         """What was read of the connection before it was ours."""
-        self.head_size = self.unread_head = self.messages = self.progress = 0
+        self.head_size = self.hosts = self.unread_head = self.messages = self.progress = 0
         self.refusal: BadRequest | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -102,7 +103,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """A new head."""
         super().on_message_begin()
         self.is_begun = True
-        self.head_size = 0
+        self.head_size = self.hosts = 0
         self._start("head", self.patience.head, self._head_is_late)
 
     def on_url(self, url: bytes) -> None:
@@ -111,20 +112,22 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count it."""
+        """Count it, and do what uvicorn does with it."""
         self._count(len(name) + len(value) + 4)
         if len(self.headers) >= MOST_HEADERS:
             self._raise(_too_large())
-        super().on_header(name, value)
+        name = name.lower()
+        self.hosts += name == b"host"
+        self.expect_100_continue |= name == b"expect" and value.lower() == b"100-continue"
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The head is over; what it asks for may still be nothing that an origin server answers."""
         self._stop("head")
         self.is_in_head, self.unread_head = False, 0
-        hosts = sum(name == b"host" for name, _ in self.headers)
         if not self.url.startswith(b"/"):
             self._raise(BadRequest("BAD_REQUEST", "请求目标应为以 / 开头的路径"))
-        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+        if self.hosts > 1 or (self.hosts == 0 and self.parser.get_http_version() == "1.1"):
             self._raise(BadRequest("BAD_REQUEST", "应有且仅有一个 Host 请求头"))
         if self.parser.should_upgrade() and self._should_upgrade():
             super().on_headers_complete()
@@ -134,7 +137,10 @@ class GuardedProtocol(HttpToolsProtocol):
             self._turn_away()
             return
         self._start("body", self.patience.body + GRACE, self.transport.close)
-        super().on_headers_complete()
+        if self.url == TARGET:
+            self._begin()
+        else:
+            super().on_headers_complete()
         if self.admission.is_draining:
             self.cycle.keep_alive = False
 
@@ -251,6 +257,31 @@ class GuardedProtocol(HttpToolsProtocol):
         end = b"connection: close\r\n\r\n" if is_last else b"\r\n"
         self.transport.write(b"".join((STATUS_LINE[503], REFUSAL_HEAD, end, REFUSAL)))
         self._end_if_unread()
+
+    def _begin(self) -> None:
+        """What uvicorn does once a head is over, for the one address that most ask for."""
+        version, before = self.parser.get_http_version(), self.cycle
+        scope = self.scope
+        scope["method"], scope["http_version"] = self.parser.get_method().decode("ascii"), version
+        scope["path"], scope["raw_path"], scope["query_string"] = TARGET.decode(), TARGET, b""
+        self.cycle = Cycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         """Answer one request; when the client leaves, everything that was going on for it ends."""

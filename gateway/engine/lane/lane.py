@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from adapters.errors import SourceError
@@ -36,15 +37,74 @@ TAKEN_AFTER = 1
 """Requests that the executor answers before the short way is compiled: most operations that are never asked again."""
 
 
+class Made:
+    """What an answer became as soon as it was read: objects, and what they wait for. Who takes it fills them, so only one may."""
+
+    __slots__ = ("_inside", "count", "is_odd")
+
+    def __init__(self, count: int, inside: tuple[Seen, list[Any]] | None) -> None:
+        self.count, self._inside, self.is_odd = count, inside, inside is None
+
+    def __len__(self) -> int:
+        return self.count
+
+    def take(self) -> tuple[Seen, list[Any]] | None:
+        """The objects, once; None from then on, and where they are not for the short way."""
+        inside, self._inside = self._inside, None
+        return inside
+
+
+class MakingReader:
+    """A reader that makes objects of the records in the same turn, while they are in the processor's memory."""
+
+    __slots__ = ("json", "make", "needs_day", "parts")
+
+    def __init__(self, json: JsonReader, make: Make, needs_day: bool, parts: Sequence[int]) -> None:
+        self.json, self.make, self.needs_day, self.parts = json, make, needs_day, parts
+
+    @property
+    def is_learning(self) -> bool:
+        """See Reader."""
+        return self.json.is_learning
+
+    def learn(self, body: bytes) -> None:
+        """See Reader."""
+        self.json.learn(body)
+
+    def read(self, body: bytes) -> Made | None:
+        """See Reader."""
+        records = self.json.read(body)
+        if records is None:
+            return None
+        day = datetime.now(CHINA_TIME).date() if self.needs_day else None
+        try:
+            return Made(len(records), made_of(records, self.make, day, self.parts))
+        except ODD:
+            return Made(len(records), None)
+        except Exception as error:  # a bug of ours, and no fault of the source
+            logger().error("lane.bug", error=type(error).__name__, exc_info=error)
+            return Made(len(records), None)
+
+
+def made_of(records: Iterable[Any], make: Make, day: date | None, parts: Sequence[int]) -> tuple[Seen, list[Any]]:
+    """The objects of records, by part and key, and what they wait for. Raises what is ODD."""
+    seen: Seen = {part: ({}, {}) for part in parts}
+    waiting: list[Any] = []
+    for record in records:
+        if make(record, day, seen, waiting) is None:
+            raise Irregular
+    return seen, waiting
+
+
 @dataclass(slots=True)
 class Line:
-    """One look-up, compiled: from the pages it brings to objects of the answer. `make_typed` is for records that `reader` read."""
+    """One look-up, compiled: from the pages it brings to objects of the answer, by `make` where `reader` did not make them."""
 
     ask: Ask
+    parts: Sequence[int]
     make: Make
     needs_day: bool
-    reader: JsonReader | None = None
-    make_typed: Make | None = None
+    reader: MakingReader | None = None
     texts: dict[str, str | None] = field(default_factory=dict)
 
     def text_of(self, key: str) -> str:
@@ -61,23 +121,19 @@ class Line:
             self.texts[key] = text
         return text
 
-    def take(self, page: Page, seen: Seen, waiting: list[Any]) -> None:
-        """Make the objects of a page."""
-        day = page.received_at.astimezone(CHINA_TIME).date() if self.needs_day else None
-        make, records = self.make, page.records
-        if (typed := self._typed(page)) is not None:
-            assert self.make_typed is not None
-            make, records = self.make_typed, typed
-        for record in records:
-            if make(record, day, seen, waiting) is None:
+    def take(self, page: Page) -> tuple[Seen, list[Any]]:
+        """The objects of a page, by part and key, and what they wait for. Raises Irregular."""
+        if self.reader is not None and page.read_by is not None:
+            made: Any = page.read if page.read_by is self.reader else self.reader.read(page.raw)
+            inside: tuple[Seen, list[Any]] | None = made and made.take()
+            if inside is None and made is not None and not made.is_odd:  # somebody asked the same, and was quicker
+                made = self.reader.read(page.raw)
+                inside = made and made.take()
+            if inside is None:
                 raise Irregular
-
-    def _typed(self, page: Page) -> Sequence[Any] | None:
-        if self.reader is None or self.make_typed is None:
-            return None
-        if page.read_by is self.reader:
-            return page.read
-        return self.reader.read(page.raw) if page.raw else None  # somebody else's answer to the same question
+            return inside
+        day = page.received_at.astimezone(CHINA_TIME).date() if self.needs_day else None
+        return made_of(page.records, self.make, day, self.parts)
 
 
 @dataclass(slots=True)
@@ -86,7 +142,7 @@ class _Trip:
 
     services: "Services"
     context: RequestContext
-    seen: Seen
+    seen: dict[int, tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=dict)
     heard: Heard = field(default_factory=dict)
     waiting: list[Any] = field(default_factory=list)
     answered: list[Answered] = field(default_factory=list)
@@ -109,7 +165,9 @@ class _Trip:
         self.heard[call] = page
         if page.parts or len(page.keys) not in (0, len(texts)):
             raise Irregular
-        line.take(page, self.seen, self.waiting)
+        seen, waiting = line.take(page)
+        self.seen.update(seen)
+        self.waiting += waiting
         known, _ = self.seen[ask.stop.part.number]
         if not known.keys() >= set(asked.values()):
             raise Irregular
@@ -146,7 +204,6 @@ class _Way:
 
     root: Line
     named: Mapping[int, Line]
-    parts: Sequence[int]
 
 
 class Lane:
@@ -156,12 +213,27 @@ class Lane:
         self.shape, self.courses, self.wants, self.compiler = shape, courses, dict(wants), compiler
         self._ways: dict[str, _Way | None] = {}
         self.asked = self.taken = 0
+        self._is_left_to_others = self._is_given = False
+
+    def due(self) -> Iterator[None] | None:
+        """What is to be compiled, in portions, once the operation is asked for again; to be asked for when there was no answer.
+        None when there is nothing, or somebody has it already. Who asks has to do it: `answer` leaves it to them from then on.
+        """
+        self._is_left_to_others = True
+        if self._is_given or self.asked <= TAKEN_AFTER:
+            return None
+        self._is_given = True
+        return self._portions()
+
+    def _portions(self) -> Iterator[None]:
+        for owner, course in self.courses.items():
+            self._ways[owner] = yield from self._compiled(course)
 
     async def answer(self, services: "Services", context: RequestContext, key: str) -> tuple[Any, Heard]:
         """The answer to the operation about the entity with this key; None, and what was heard, when it is for the executor."""
         self.asked += 1
         way = self._way(key) if self.asked > TAKEN_AFTER else None
-        trip = _Trip(services, context, {part: ({}, {}) for part in way.parts} if way else {})
+        trip = _Trip(services, context)
         if way is None:
             return None, trip.heard
         try:
@@ -189,30 +261,33 @@ class Lane:
         if "" not in self.courses:
             told = values_in_key(next(iter(self.courses.values())).root.stop.part.entity, key)
             owner = told.get("agency_code") or told.get(OWNER) or ""
-        if owner not in self._ways:
-            course = self.courses.get(owner)
-            self._ways[owner] = None if course is None else self._compiled(course)
-        return self._ways[owner]
+        if not self._ways and not self._is_left_to_others:
+            for _ in self._portions():
+                pass
+        return self._ways.get(owner)
 
-    def _compiled(self, course: Course) -> _Way | None:
+    def _compiled(self, course: Course) -> Generator[None, None, _Way | None]:
+        named: dict[int, Line] = {}
         try:
-            root = self._line(course.root)
-            named = {ask.stop.part.number: self._line(ask) for ask in course.named}
+            root = yield from self._line(course.root)
+            for ask in course.named:
+                named[ask.stop.part.number] = yield from self._line(ask)
         except NotCompilable:
             return None
-        parts = [stop.part.number for ask in (course.root, *course.named) for stop in ask.stop.all_inside()]
-        return _Way(root, named, parts)
+        return _Way(root, named)
 
-    def _line(self, ask: Ask) -> Line:
+    def _line(self, ask: Ask) -> Generator[None, None, Line]:
         memos = self.compiler.memos_of(ask.mapping)
         make, needs_day = write_lane(ask, self.wants, self.compiler.hash_id, memos, None)
-        line = Line(ask, make, needs_day)
+        line = Line(ask, [stop.part.number for stop in ask.stop.all_inside()], make, needs_day)
+        yield
         if (reader := reader_for(ask.mapping, ask.operation)) is not None:
             try:
-                line.make_typed, _ = write_lane(ask, self.wants, self.compiler.hash_id, memos, reader.record)
-                line.reader = reader
+                make, needs_day = write_lane(ask, self.wants, self.compiler.hash_id, memos, reader.record)
+                line.reader = MakingReader(reader, make, needs_day, line.parts)
             except (NotTyped, Unlike, NotCompilable):
                 pass
+            yield
         return line
 
 
