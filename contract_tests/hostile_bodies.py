@@ -13,8 +13,8 @@ from gateway.engine.tokens import check_tokens
 from gateway.strict_json import MOST_VALUES
 
 LARGEST = 256 * 1024
-LONGEST_QUERY, MOST_TOKENS, DEEPEST, MOST_DIRECTIVES = 16 * 1024, 1200, 20, 50
-"""The default settings."""
+LONGEST_QUERY, MOST_TOKENS, DEEPEST, MOST_DIRECTIVES = 16 * 1024, 1199, 20, 50
+"""The default settings, less a token: whoever sends a text as one never seen before puts a comment in front."""
 FIELDS = "caseCode sourceCaseNo caseName causeOfAction filedDate caseStatus violationPlace involvedAmount isMajor"
 CASES = "{ enforcementCases { nodes { %s } } }"
 
@@ -130,7 +130,7 @@ def _large() -> Iterator[tuple[str, str]]:
     )
     many = f"enforcementCases(first: 1) {{ nodes {{ {FIELDS} parties {{ partyName }} }} }}"
     test = '{caseName: {eq: "甲"}, caseStatus: {isNull: false}}'
-    marked = "query ($v: Boolean!) { __typename @skip(if: $v) "
+    marked = "query ($v: Boolean! = true) { __typename @skip(if: $v) "
     yield "largest roots", _fit(lambda n: "{" + " ".join(f"a{i}: {one % i}" for i in range(n)) + "}", 49)
     yield "largest lists", _fit(lambda n: "{" + " ".join(f"a{i}: {many}" for i in range(n)) + "}", 49)
     yield "largest with a variable", _fit(lambda n: marked + " ".join(f"a{i}: {one % i}" for i in range(n)) + "}", 49)

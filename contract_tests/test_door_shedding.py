@@ -188,7 +188,7 @@ async def test_new_operations_wait_for_each_other_and_leave_the_rest_of_the_time
             pass
         spans.append((started, time.monotonic()))
 
-    await asyncio.gather(*(learning.prepare(work, Deadline.after(PATIENCE)) for _ in range(3)))
+    await asyncio.gather(*(learning.prepare(work, deadline=Deadline.after(PATIENCE)) for _ in range(3)))
     pauses = [after[0] - before[1] for before, after in itertools.pairwise(spans)]
     assert all(pause >= 3 * 0.02 * 0.9 for pause in pauses)
 
@@ -197,12 +197,12 @@ async def test_new_operations_wait_for_each_other_and_leave_the_rest_of_the_time
 async def test_a_new_operation_that_would_come_too_late_is_refused_and_never_prepared() -> None:
     learning = Learning(share=0.01, most_waiting=2, is_busy=lambda _waiting: True)
     done: list[str] = []
-    await learning.prepare(lambda: (time.sleep(0.01), done.append("first")), Deadline.after(PATIENCE))
-    late = asyncio.create_task(learning.prepare(lambda: done.append("late"), Deadline.after(0.05)))
-    waiting = asyncio.create_task(learning.prepare(lambda: done.append("waiting"), Deadline.after(PATIENCE)))
+    await learning.prepare(lambda: (time.sleep(0.01), done.append("first")), deadline=Deadline.after(PATIENCE))
+    late = asyncio.create_task(learning.prepare(lambda: done.append("late"), deadline=Deadline.after(0.05)))
+    waiting = asyncio.create_task(learning.prepare(lambda: done.append("waiting"), deadline=Deadline.after(PATIENCE)))
     await asyncio.sleep(0)
     with pytest.raises(Overloaded):
-        await learning.prepare(lambda: done.append("one too many"), Deadline.after(PATIENCE))
+        await learning.prepare(lambda: done.append("one too many"), deadline=Deadline.after(PATIENCE))
     with pytest.raises(Overloaded):
         await late
     await waiting

@@ -325,3 +325,22 @@ async def test_nothing_is_kept_when_there_is_no_room_for_it(gateway):
     answers = {(await ask(running, BY_NAME["nested"]))[0] for _ in range(4)}
     line = next(iter(lane_of(running, BY_NAME["nested"])._ways.values())).root
     assert (len(answers), line.reader.known, running.engine.services.kept.reused) == (1, {}, 0)
+
+
+@pytest.mark.anyio
+async def test_whoever_compiles_it_in_portions_is_left_to_it(gateway, monkeypatch):
+    running, upstream = gateway
+    monkeypatch.setattr(lanes, "TAKEN_AFTER", 1)
+    query = BY_NAME["nested"]
+    upstream.answers = {of: written(random.Random(5), tree) for of, tree in answers_of("nested").items()}
+    lane = lane_of(running, query)
+    first = await ask(running, query)
+    assert lane.due() is None, "nobody has asked again"
+    assert await ask(running, query) == first
+    portions = lane.due()
+    assert portions is not None
+    assert lane.due() is None, "somebody has it"
+    assert len(list(portions)) > 1
+    assert lane.taken == 0
+    assert await ask(running, query) == first
+    assert lane.taken == 1

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import functools
-import gc
 import resource
 import socket
 import sys
@@ -15,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.app import Application
+from gateway.garbage import Garbage
 from gateway.web.accepting import Listener
 from gateway.web.protocol import GuardedProtocol, Patience
 from gateway.web.websocket_protocol import GuardedWebSocket
@@ -36,6 +36,7 @@ class Server(uvicorn.Server):
         self.listeners: list[Listener] = []
         self.has_process = False
         """Whether the process is there for this server alone, so that it may be set up for it."""
+        self.garbage = Garbage(lambda: not self.admission.in_flight)
         self.control: socket.socket | None = None
         """To the process that started us: told when we are ready, at its end when it is gone."""
         self.observed: socket.socket | None = None
@@ -59,8 +60,7 @@ class Server(uvicorn.Server):
         self.servers = []
         if self.has_process:
             sys.setswitchinterval(TURN)
-            gc.collect()
-            gc.freeze()  # specification, schema and mappings stay: to look through them again stops everything for 350 ms
+            self.garbage.start()
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "work"))
         self.admission.watch()
         self.started = True
@@ -107,6 +107,7 @@ class Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.transport.close()
         self.admission.stop()
+        self.garbage.stop()
         if not self.force_exit:
             await self.lifespan.shutdown()
 

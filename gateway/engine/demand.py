@@ -89,6 +89,14 @@ class Size:
     largest: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The variables that tell sizes in a document; where there are none, what each operation costs by its name."""
+
+    sizes: Mapping[str, Size]
+    costs: Mapping[str | None, int]
+
+
 @dataclass(slots=True)
 class Demand:
     """What a selection asks for. `cost` is of entities, `told` of introspection; `names` and `objects` count the response
@@ -128,20 +136,23 @@ class Measure:
                 members = (self.weights.get(member.name, 0) for member in schema.get_possible_types(kind))
                 self.weights[name] = max(members, default=0)
 
-    def check(self, document: DocumentNode) -> Mapping[str, Size]:
-        """The variables that tell sizes, once every operation stays within the limits with these taken as 1.
+    def check(self, document: DocumentNode) -> Measured:
+        """What the operations cost, once each of them stays within the limits with sizes that variables tell taken as 1.
 
         Raises GraphQLError.
         """
         if len(document.definitions) > MOST_DEFINITIONS:
             raise _beyond("definitions", f"片段与操作超过 {MOST_DEFINITIONS} 个", MOST_DEFINITIONS, None)
         walk = _Walk(self, document, None)
+        costs: dict[str | None, int] = {}
         for node in document.definitions:
             if isinstance(node, FragmentDefinitionNode):
                 walk.fragment(node.name.value, 0, 0)
             elif isinstance(node, OperationDefinitionNode):
-                self._check(walk.operation(node), node)
-        return walk.sizes
+                found = walk.operation(node)
+                self._check(found, node)
+                costs[node.name.value if node.name else None] = found.cost
+        return Measured(walk.sizes, costs)
 
     def cost(self, document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> int:
         """What the operation costs with these variables. Raises GraphQLError when that is too much for anybody."""

@@ -90,6 +90,14 @@ class Engine:
     def __init__(self, schema: strawberry.Schema, services: Services, preparation: Preparation) -> None:
         self.schema, self.services, self.preparation = schema, services, preparation
 
+    def read(self, text: str, operation_name: str | None) -> Result | None:
+        """Parse and validate an operation that was never asked before; the result when it is refused."""
+        try:
+            self.preparation.read(text, operation_name)
+        except Refused as refused:
+            return Result(None, tidy(refused.errors), {}, executed=False)
+        return None
+
     def learn(self, text: str, variables: Mapping[str, Any] | None, operation_name: str | None) -> Result | None:
         """Parse, validate and plan an operation that was never asked before; the result when it is refused."""
         try:

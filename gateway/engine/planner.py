@@ -6,11 +6,12 @@ way. A step waits only for the steps its keys come from: a key that an argument 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapters.mapping.model import LookupRole, SourceMapping
 from adapters.mapping.truth import NOTHING_SAID, Truth
 from gateway.engine.live_lists import Pinned
+from gateway.engine.page_read import page_read_of
 from gateway.engine.plan import (
     Plan,
     Route,
@@ -60,10 +61,11 @@ class _Way:
 
 
 class Planner:
-    """Plans selections over one set of mappings; keeps nothing between them."""
+    """Plans selections over one set of mappings."""
 
     def __init__(self, registry: Registry, mappings: Mapping[str, SourceMapping], truth: Truth = NOTHING_SAID) -> None:
         self.registry, self.mappings, self.truth = registry, mappings, truth
+        self._lookups: dict[str, dict[str, list[_Candidate]]] = {}
 
     def plan(self, selection: Selection) -> Plan:
         """The plan. Raises QueryError for a root whose arguments name no entity, QueryTooLarge for too many steps."""
@@ -92,7 +94,8 @@ class Planner:
             raise QueryTooLarge(f"查询需要 {len(steps)} 步，多于 {MOST_STEPS} 步，请拆分")
         unsourced = tuple(dict.fromkeys(planning.unsourced))
         wants = wants_of(selection.parts, steps, self.registry, self.mappings)
-        return Plan(tuple(selection.roots), tuple(selection.parts), steps, unsourced, selection.places, wants)
+        plan = Plan(tuple(selection.roots), tuple(selection.parts), steps, unsourced, selection.places, wants)
+        return replace(plan, page_read=page_read_of(plan, self.registry))
 
     def _plan_root(self, planning: Planning, index: int, root: Root) -> None:
         (part,) = root.parts.values()
@@ -266,7 +269,9 @@ class Planner:
 
     def _own_lookups(self, entity: Entity) -> dict[str, list[_Candidate]]:
         """Operations that find this entity by a part of its own key, by the agency they are limited to ("" for none)."""
-        found: dict[str, list[_Candidate]] = {}
+        if (known := self._lookups.get(entity.name)) is not None:
+            return known
+        found = self._lookups[entity.name] = {}
         for mapping in self.mappings.values():
             for operation in mapping.operations.values():
                 role = operation.lookup

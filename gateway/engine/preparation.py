@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import strawberry
@@ -14,7 +13,6 @@ from graphql import (
     OperationType,
     get_argument_values,
     get_operation_ast,
-    parse,
     validate,
 )
 from graphql.execution.values import VariableValues, get_variable_values
@@ -23,8 +21,8 @@ from adapters.mapping.compiled import Compiler
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.truth import NOTHING_SAID, Truth
 from gateway.engine.arguments import kinds_of, live_of, references_of
-from gateway.engine.coercion import PlainArguments, PlainVariables, coerced, plain_variables
-from gateway.engine.demand import Limits, Measure, Size, check_page_sizes
+from gateway.engine.coercion import PlainArguments, coerced, plain_variables
+from gateway.engine.demand import Limits, Measure, Measured, check_page_sizes
 from gateway.engine.incremental import Phases, delivered_at_once, has_incremental, phases_of, without_deferred
 from gateway.engine.lane.lane import Lane, make_lane
 from gateway.engine.live_lists import NotPinned, Pinned
@@ -32,6 +30,9 @@ from gateway.engine.offer import check_offered
 from gateway.engine.plan import Plan
 from gateway.engine.planner import Planner
 from gateway.engine.projection.compiled import Projection, compile_projection
+from gateway.engine.proof import is_proven
+from gateway.engine.reading import parsed
+from gateway.engine.remembered import Known, Planned, Settled, Text, remember
 from gateway.engine.selection import (
     ANY_ENTITY,
     Kind,
@@ -81,41 +82,6 @@ class Prepared(NamedTuple):
     operation: OperationDefinitionNode
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is remembered of an operation for those who let it in: its name, its root fields, the most it was taken to cost."""
-
-    name: str | None
-    roots: tuple[str, ...]
-    cost: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Text:
-    """A text that parsed and validated. Its plan depends on the variables `booleans` and on what the roots `any_entity`
-    ask of whom, its cost on the variables `sizes`, each with the argument it is given to. `in_parts` is the document as it was
-    written, where something of it is deferred or streamed, which nothing of `document` is."""
-
-    document: DocumentNode
-    in_parts: DocumentNode | None
-    operation: OperationDefinitionNode
-    booleans: tuple[str, ...]
-    any_entity: tuple[FieldNode, ...]
-    sizes: Mapping[str, Size]
-    plain: PlainVariables | None
-    settled: "list[tuple[int, _Planned]]" = field(default_factory=list)
-    """What it costs and how it is planned, once that is known and depends on no variable."""
-
-
-class _Planned(NamedTuple):
-    """What is worked out once for a text and what its plan depends on; `phases` where something of it is deferred or streamed."""
-
-    plan: Plan
-    projection: Projection | None
-    phases: Phases | None
-    lane: Lane | None
-
-
 class Preparation:
     """Remembers texts and their plans, the least recently used go first. One for the process.
 
@@ -139,8 +105,9 @@ class Preparation:
         self.limits, self.measure = limits, Measure(self.schema, registry.entities, mappings, limits)
         self.plans_kept, self.is_open = plans_kept, is_open
         self.plain_arguments = PlainArguments()
-        self.texts: OrderedDict[tuple[str, str | None], _Text] = OrderedDict()
-        self.plans: OrderedDict[tuple[object, ...], _Planned] = OrderedDict()
+        self.texts: OrderedDict[tuple[str, str | None], Text] = OrderedDict()
+        self.plans: OrderedDict[tuple[object, ...], Planned] = OrderedDict()
+        self.settled: OrderedDict[tuple[str, str | None], Settled] = OrderedDict()
         self.costs: OrderedDict[tuple[object, ...], int] = OrderedDict()
         self.known: OrderedDict[tuple[str, str | None], Known] = OrderedDict()
 
@@ -157,17 +124,14 @@ class Preparation:
 
         `in_parts`: the client takes what is deferred or streamed later; others get everything at once.
         """
-        settled = self.texts.get((text, operation_name))
-        if settled is not None and settled.settled and settled.plain is not None and not in_parts:
-            coerced_values = coerced(settled.plain, variables)
-            if coerced_values is not None:
-                ((cost, planned),) = settled.settled
-                self._check_role(cost, role)
-                self.texts.move_to_end((text, operation_name))
-                document, operation = settled.document, settled.operation
-                return Prepared(
-                    planned.plan, planned.projection, None, planned.lane, coerced_values, cost, document, operation
-                )
+        key = (text, operation_name)
+        settled = self.settled.get(key)
+        if settled is not None and not in_parts and (plain := coerced(settled.plain, variables)) is not None:
+            self._check_role(settled.cost, role)
+            self.settled.move_to_end(key)
+            self.texts.move_to_end(key)
+            (_, cost, (plan, projection, _, lane), document, operation) = settled
+            return Prepared(plan, projection, None, lane, plain, cost, document, operation)
         known, values = self._coerced(text, variables, operation_name, OTHERWISE)
         cost = self._cost(text, operation_name, known, values)
         self._check_role(cost, role)
@@ -175,10 +139,17 @@ class Preparation:
         self._know(text, operation_name, known.operation, cost)
         if in_parts and known.in_parts is not None:
             return Prepared(planned.plan, None, planned.phases, None, values, cost, known.in_parts, known.operation)
-        lane = planned.lane
-        if lane is not None and not known.settled and not (known.sizes or known.booleans or known.any_entity):
-            known.settled.append((cost, planned))
-        return Prepared(planned.plan, planned.projection, None, lane, values, cost, known.document, known.operation)
+        is_settled = planned.lane is not None and known.cost is not None and not (known.booleans or known.any_entity)
+        if is_settled and known.plain is not None:
+            settled = Settled(known.plain, cost, planned, known.document, known.operation)
+            remember(self.settled, key, settled, self.plans_kept)
+        return Prepared(
+            planned.plan, planned.projection, None, planned.lane, values, cost, known.document, known.operation
+        )
+
+    def read(self, text: str, operation_name: str | None) -> None:
+        """Parse and validate a text that is to be prepared. Raises Refused."""
+        self._text(text, operation_name, OTHERWISE)
 
     def prepare_subscription(
         self, text: str, variables: Mapping[str, Any], operation_name: str | None, role: str = ""
@@ -192,7 +163,7 @@ class Preparation:
 
     def _coerced(
         self, text: str, variables: Mapping[str, Any], operation_name: str | None, kinds: Container[OperationType]
-    ) -> tuple[_Text, VariableValues]:
+    ) -> tuple[Text, VariableValues]:
         known = self._text(text, operation_name, kinds)
         try:
             check_page_sizes(known.sizes, variables)
@@ -238,7 +209,7 @@ class Preparation:
         plain = self.plain_arguments.of(field, node, values)
         return get_argument_values(field, node, values) if plain is None else plain
 
-    def _text(self, text: str, operation_name: str | None, kinds: Container[OperationType]) -> _Text:
+    def _text(self, text: str, operation_name: str | None, kinds: Container[OperationType]) -> Text:
         key = (text, operation_name)
         if known := self.texts.get(key):
             _check_kind(known.operation, kinds)
@@ -246,31 +217,37 @@ class Preparation:
             return known
         written = self._parse(text)
         _check_kind(get_operation_ast(written, operation_name), kinds)
-        sizes = self._validate(text, written)
-        in_parts = written if has_incremental(written) else None
+        measured = self._validate(text, written)
+        is_marked = "@" in text
+        in_parts = written if is_marked and has_incremental(written) else None
         document = delivered_at_once(written) if in_parts else written
         operation = self._operation(document, operation_name)
-        booleans, any_entity = boolean_variables(written), any_entity_nodes(document, operation)
+        booleans = boolean_variables(written) if is_marked else ()
+        any_entity = any_entity_nodes(document, operation)
         plain = plain_variables(self.schema, operation)
-        found = _Text(document, in_parts, operation, booleans, any_entity, sizes, plain)
-        _remember(self.texts, key, found, self.plans_kept)
+        name = operation.name.value if operation.name else None
+        cost = None if measured.sizes else measured.costs[name]
+        found = Text(document, in_parts, operation, booleans, any_entity, measured.sizes, cost, plain)
+        remember(self.texts, key, found, self.plans_kept)
         return found
 
     def _parse(self, text: str) -> DocumentNode:
         limits = self.limits
         try:
             check_tokens(text, limits.length, limits.tokens, limits.depth, limits.directives)
-            return parse(text)
+            return parsed(text)
         except GraphQLError as error:
             raise Refused([error], "GRAPHQL_PARSE_FAILED") from None
         except RecursionError:
             raise Refused([GraphQLError("查询嵌套过深")], "QUERY_TOO_LARGE") from None
 
-    def _validate(self, text: str, document: DocumentNode) -> Mapping[str, Size]:
-        """The variables that tell sizes. Within the limits first: to validate what is too large would be the attack."""
+    def _validate(self, text: str, document: DocumentNode) -> Measured:
+        """What it costs. Within the limits first: to validate what is too large would be the attack."""
         try:
             check_offered(document, self.schema, self.is_open)
-            sizes = self.measure.check(document)
+            measured = self.measure.check(document)
+            if is_proven(self.schema, document):
+                return measured
             rules = rules_for(text)
             errors = validate(self.schema, document, rules, MOST_MISTAKES, hide_suggestions=not self.is_open)
         except GraphQLError as error:
@@ -279,7 +256,7 @@ class Preparation:
             raise Refused([GraphQLError("查询嵌套过深")], "QUERY_TOO_LARGE") from None
         if errors:
             raise Refused(errors, "GRAPHQL_VALIDATION_FAILED")
-        return sizes
+        return measured
 
     def _operation(self, document: DocumentNode, operation_name: str | None) -> OperationDefinitionNode:
         if operation := get_operation_ast(document, operation_name):
@@ -287,7 +264,9 @@ class Preparation:
         what = f"没有名为 “{operation_name}” 的操作" if operation_name else "有多个操作，请给出 operationName"
         raise Refused([GraphQLError(what)], "OPERATION_RESOLUTION_FAILURE")
 
-    def _cost(self, text: str, name: str | None, known: _Text, values: VariableValues) -> int:
+    def _cost(self, text: str, name: str | None, known: Text, values: VariableValues) -> int:
+        if known.cost is not None:
+            return known.cost
         given = (values.coerced.get(variable) for variable in known.sizes)
         sizes = (
             len(value) if isinstance(value, list) else value if isinstance(value, int) else None for value in given
@@ -298,7 +277,7 @@ class Preparation:
                 cost = self.measure.cost(known.document, known.operation, values.coerced)
             except GraphQLError as error:
                 raise Refused([error], "QUERY_TOO_LARGE") from None
-            _remember(self.costs, key, cost, self.plans_kept)
+            remember(self.costs, key, cost, self.plans_kept)
         return cost
 
     def _check_role(self, cost: int, role: str) -> None:
@@ -307,7 +286,7 @@ class Preparation:
         except GraphQLError as error:
             raise Refused([error], "QUERY_TOO_LARGE") from None
 
-    def _plan(self, text: str, name: str | None, known: _Text, values: VariableValues) -> _Planned:
+    def _plan(self, text: str, name: str | None, known: Text, values: VariableValues) -> Planned:
         try:
             asked = {id(node): self._asked(node, values) for node in known.any_entity}
         except GraphQLError as error:
@@ -332,8 +311,8 @@ class Preparation:
         lane = None
         if projection is not None and self.compiler is not None:
             lane = make_lane(plan, projection.shape, self.mappings, self.registry, self.compiler)
-        planned = _Planned(plan, projection, phases, lane)
-        _remember(self.plans, key, planned, self.plans_kept)
+        planned = Planned(plan, projection, phases, lane)
+        remember(self.plans, key, planned, self.plans_kept)
         return planned
 
     def _selected(
@@ -352,7 +331,7 @@ class Preparation:
         if before is None or before.cost < cost:
             fields = (node.name.value for node in operation.selection_set.selections if isinstance(node, FieldNode))
             said = operation.name.value if operation.name else None
-            _remember(self.known, (text, name), Known(said, tuple(dict.fromkeys(fields)), cost), self.plans_kept)
+            remember(self.known, (text, name), Known(said, tuple(dict.fromkeys(fields)), cost), self.plans_kept)
 
     def _asked(self, node: FieldNode, values: VariableValues) -> tuple[Kind, ...] | Pinned | NotPinned | None:
         """Which entities a root that may ask for any entity asks for, or who answers a list: what its plan depends on."""
@@ -373,9 +352,3 @@ def _check_kind(operation: OperationDefinitionNode | None, kinds: Container[Oper
         what = "订阅（subscription）请用 WebSocket（graphql-transport-ws）或 SSE（Accept: text/event-stream）"
         raise Refused([GraphQLError(what, operation)], "SUBSCRIPTION_NOT_SUPPORTED")
     raise Refused([GraphQLError("此处只接受订阅（subscription）", operation)], "BAD_USER_INPUT")
-
-
-def _remember(kept: OrderedDict[Any, Any], key: object, value: object, most: int) -> None:
-    kept[key] = value
-    while len(kept) > most:
-        kept.popitem(last=False)

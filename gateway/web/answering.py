@@ -10,7 +10,8 @@ from graphql import GraphQLError
 
 from gateway.context import Deadline, RequestContext
 from gateway.engine.engine import Engine, Result
-from gateway.engine.preparation import Known, Refused
+from gateway.engine.preparation import Refused
+from gateway.engine.remembered import Known
 from gateway.limits import BadRequest, GraphQLRequest
 from gateway.settings import Settings
 from gateway.web.admission import Admission
@@ -50,7 +51,11 @@ class Answering:
         engine, name, is_read = self.engine(), asked.operation_name, told.is_read
         known = engine.preparation.known_of(text, name)
         if known is None:
-            refused = await self.learning.prepare(lambda: self._learn(engine, text, asked, is_read), deadline)
+            refused = await self.learning.prepare(
+                lambda: self._read(engine, text, name, is_read),
+                lambda: engine.learn(text, asked.variables, name),
+                deadline=deadline,
+            )
             if refused is not None:
                 return refused
             known = engine.preparation.known_of(text, name)
@@ -69,8 +74,15 @@ class Answering:
                     return ready
                 if (result := await engine.shortly(ready)) is not None:
                     return result
+                if (lane := ready.prepared.lane) is not None:
+                    self.learning.offer(lane.due)
                 async with asyncio.timeout(deadline.left):
-                    return engine.in_parts(ready) if ready.comes_in_parts else await engine.at_length(ready)
+                    if ready.comes_in_parts:
+                        return engine.in_parts(ready)
+                    result = await engine.at_length(ready)
+                if (projection := ready.prepared.projection) is not None:
+                    self.learning.offer(projection.due)
+                return result
             except TimeoutError:
                 late = GraphQLError("请求时限已到", extensions={"code": "DEADLINE_EXCEEDED"})
                 return Result(None, [late], {}, executed=True)
@@ -97,10 +109,10 @@ class Answering:
         roots = {SCHEMA if root.startswith("__") else root for root in known.roots}
         return roots.pop() if len(roots) == 1 else SEVERAL
 
-    def _learn(self, engine: Engine, text: str, asked: GraphQLRequest, is_read: bool) -> Result | None:
+    def _read(self, engine: Engine, text: str, name: str | None, is_read: bool) -> Result | None:
         if is_read:
-            _check_query_only(engine, text, asked.operation_name)
-        return engine.learn(text, asked.variables, asked.operation_name)
+            _check_query_only(engine, text, name)
+        return engine.read(text, name)
 
     def _is_busy(self, learning: int) -> bool:
         return self.admission.in_flight > learning or self.admission.is_late

@@ -85,7 +85,9 @@ class Live:
 
         if (text, asked.operation_name) in preparation.texts:
             return learn()
-        return await self.answering.learning.prepare(learn, deadline)
+        kind = await self.answering.learning.prepare(learn, deadline=deadline)
+        assert kind is not None
+        return kind
 
     def _context(self) -> RequestContext:
         """Of the answer to one event: it has the time that a request has."""

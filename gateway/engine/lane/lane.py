@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -190,6 +190,21 @@ class Lane:
         self.shape, self.courses, self.wants, self.compiler = shape, courses, dict(wants), compiler
         self._ways: dict[str, _Way | None] = {}
         self.asked = self.taken = 0
+        self._is_left_to_others = self._is_given = False
+
+    def due(self) -> Iterator[None] | None:
+        """What is to be compiled, in portions, once the operation is asked for again; to be asked for when there was no answer.
+        None when there is nothing, or somebody has it already. Who asks has to do it: `answer` leaves it to them from then on.
+        """
+        self._is_left_to_others = True
+        if self._is_given or self.asked <= TAKEN_AFTER:
+            return None
+        self._is_given = True
+        return self._portions()
+
+    def _portions(self) -> Iterator[None]:
+        for owner, course in self.courses.items():
+            self._ways[owner] = yield from self._compiled(course)
 
     async def answer(self, services: "Services", context: RequestContext, key: str) -> tuple[Any, Heard]:
         """The answer to the operation about the entity with this key; None, and what was heard, when it is for the executor."""
@@ -218,23 +233,26 @@ class Lane:
         if "" not in self.courses:
             told = values_in_key(next(iter(self.courses.values())).root.stop.part.entity, key)
             owner = told.get("agency_code") or told.get(OWNER) or ""
-        if owner not in self._ways:
-            course = self.courses.get(owner)
-            self._ways[owner] = None if course is None else self._compiled(course)
-        return self._ways[owner]
+        if not self._ways and not self._is_left_to_others:
+            for _ in self._portions():
+                pass
+        return self._ways.get(owner)
 
-    def _compiled(self, course: Course) -> _Way | None:
+    def _compiled(self, course: Course) -> Generator[None, None, _Way | None]:
+        named: dict[int, Line] = {}
         try:
-            root = self._line(course.root)
-            named = {ask.stop.part.number: self._line(ask) for ask in course.named}
+            root = yield from self._line(course.root)
+            for ask in course.named:
+                named[ask.stop.part.number] = yield from self._line(ask)
         except NotCompilable:
             return None
         return _Way(root, named)
 
-    def _line(self, ask: Ask) -> Line:
+    def _line(self, ask: Ask) -> Generator[None, None, Line]:
         memos = self.compiler.memos_of(ask.mapping)
         make, needs_day = write_lane(ask, self.wants, self.compiler.hash_id, memos, None)
         line = Line(ask, [stop.part.number for stop in ask.stop.all_inside()], make, needs_day)
+        yield
         if isinstance(ask.mapping.connect, RestConnect | SoapConnect):
             line.reader = LineReader(None, make, needs_day, line.parts)
         if (json := json_reader_for(ask.mapping, ask.operation)) is not None:
@@ -243,6 +261,7 @@ class Lane:
                 line.reader = LineReader(json, make, needs_day, line.parts)
             except (NotTyped, Unlike, NotCompilable):
                 pass
+            yield
         return line
 
 

@@ -1,5 +1,6 @@
 """One operation's answer, compiled: fast as long as all is in order, careful when it is not, with the same answers."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,25 +26,42 @@ class Projection:
 
     shape: ObjectShape
     _project: Project | None = None
-    _is_known: bool = False
+    _asked: int = 0
+    _is_left_to_others: bool = False
+    """Whether somebody compiles large code when there is time."""
+    _is_given: bool = False
 
     @property
     def project(self) -> Project:
         """The compiled code, written when it is first needed."""
         if self._project is None:
-            self._project = write_projection(self.shape)
+            for _ in self._portions():
+                pass
+        assert self._project is not None
         return self._project
+
+    def due(self) -> Iterator[None] | None:
+        """What is to be compiled, in portions, once a large operation is asked for again; to be asked for after each answer.
+        None when there is nothing, or somebody has it already. Who asks has to do it: `answer` leaves it to them from then on.
+        """
+        self._is_left_to_others = True
+        if self._project is not None or self._is_given or self._asked <= 1:
+            return None
+        self._is_given = True
+        return self._portions()
 
     def answer(self, execution: Execution, document: DocumentNode) -> tuple[Any, list[GraphQLError]]:
         """The data, as a Struct or a mapping that msgspec writes as JSON, and the errors."""
-        if not self._is_known:
-            self._is_known = True
-            if self._project is None and _size(self.shape) > LARGE:
-                return self._carefully(execution, document)
+        self._asked += 1
+        if self._project is None and (self._asked == 1 or self._is_left_to_others) and _size(self.shape) > LARGE:
+            return self._carefully(execution, document)
         try:
             return self.project(Answers(execution, document, row_as_it_is).root), []
         except Exception:  # whatever it was, it is found again where it can be told
             return self._carefully(execution, document)
+
+    def _portions(self) -> Iterator[None]:
+        self._project = yield from write_projection(self.shape)
 
     def _carefully(self, execution: Execution, document: DocumentNode) -> tuple[Any, list[GraphQLError]]:
         answers = Answers(execution, document)

@@ -5,6 +5,7 @@ graphql-core itself collects the fields, so that merging, fragments, @skip and @
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -31,6 +32,7 @@ DEFINITION: Final = "strawberry-definition"
 """Where Strawberry keeps its own definition among the extensions of a GraphQL field."""
 DECIDED = frozenset(("skip", "include"))
 TYPENAME: Final = "__typename"
+MOST_STRUCTS = 1000
 
 
 class NotCompilable(Exception):
@@ -99,6 +101,13 @@ def read_shape(
     return shape
 
 
+@lru_cache(MOST_STRUCTS)
+def _struct(kind: str, names: Sequence[str]) -> type[msgspec.Struct]:
+    """A Struct with a slot for each name; to make one takes as long as to plan ten fields, and they are alike more often than not."""
+    slots = {f"f{number}": name for number, name in enumerate(names)}
+    return msgspec.defstruct(kind, [(slot, Any) for slot in slots], rename=slots, gc=False)
+
+
 def _is_answered(schema: GraphQLSchema, field: FieldShape) -> bool:
     """Whether the engine answers this root, and not a resolver of its own."""
     assert schema.query_type is not None
@@ -125,9 +134,7 @@ class _Reader:
         fields = [
             self._field(kind, name, f"f{number}", details) for number, (name, details) in enumerate(collected.items())
         ]
-        struct = msgspec.defstruct(
-            kind.name, [(f.slot, Any) for f in fields], rename={f.slot: f.name for f in fields}, gc=False
-        )
+        struct = _struct(kind.name, tuple(field.name for field in fields))
         return ObjectShape(kind.name, self.registry.entities.get(kind.name), fields, struct)
 
     def _field(self, kind: GraphQLObjectType, name: str, slot: str, details: list[FieldDetails]) -> FieldShape:

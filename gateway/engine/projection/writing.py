@@ -4,7 +4,7 @@ Only names that were checked when schema and document were read, and numbers of 
 value is passed in through the namespace. The function raises for whatever is out of the ordinary, and `careful` answers then.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from graphql import (
@@ -32,18 +32,22 @@ class OutOfTheOrdinary(Exception):
     """Something failed or is not of the type the schema says: to be answered carefully."""
 
 
-def write_projection(root: ObjectShape) -> Project:
-    """The function of one operation."""
+def write_projection(root: ObjectShape) -> Generator[None, None, Project]:
+    """The function of one operation, compiled object by object: after each there is time for something else."""
     writer = _Writer()
     name = writer.root(root)
-    text = "\n".join(writer.lines)
-    exec(compile(text, "<projection>", "exec"), writer.known)
+    for lines in (*writer.texts, writer.choices):
+        exec(compile("\n".join(lines), "<projection>", "exec"), writer.known)
+        yield
     return writer.known[name]  # type: ignore[no-any-return]
 
 
 class _Writer:
     def __init__(self) -> None:
-        self.lines: list[str] = []
+        self.texts: list[list[str]] = []
+        """Functions, none of which needs another until it is called."""
+        self.choices: list[str] = []
+        self.named: dict[object, str] = {}
         self.known: dict[str, Any] = {
             "Odd": OutOfTheOrdinary,
             "LISTS": (list, tuple),
@@ -96,10 +100,13 @@ class _Writer:
                 continue
             body += self._complete(field, field.type, field.slot, 1)
             values.append(field.slot)
-        name = self._keep("make", None)
-        struct = self._keep("Struct", shape.struct)
-        self.lines += [f"def {name}({argument}):", *body, f"    return {struct}({', '.join(values)})"]
-        return name
+        struct = self._keep("Struct", shape.struct, shape.struct)
+        body += [f"    return {struct}({', '.join(values)})"]
+        written = (argument, *body)
+        if written not in self.named:  # objects that are alike have one function
+            self.named[written] = self._keep("make", None)
+            self.texts.append([f"def {self.named[written]}({argument}):", *body])
+        return self.named[written]
 
     def _complete(self, field: FieldShape, kind: GraphQLOutputType, value: str, depth: int) -> list[str]:
         """Lines that turn the variable `value` into what stands in the answer."""
@@ -135,12 +142,12 @@ class _Writer:
             return [f"{pad}{value} = {self._object(*field.below.values())}({value})"]
         made = {name: self._object(shape) for name, shape in field.below.items()}
         choice = self._keep("choice", None)
-        self.lines.append(f"{choice} = {{{', '.join(f'{name!r}: {function}' for name, function in made.items())}}}")
+        self.choices.append(f"{choice} = {{{', '.join(f'{name!r}: {function}' for name, function in made.items())}}}")
         return [f"{pad}{value} = {choice}[{value}.entity.name]({value})"]
 
     def _leaf(self, kind: Any, value: str, pad: str) -> list[str]:
         if isinstance(kind, GraphQLEnumType):
-            members = self._keep("members", {name: name for name in kind.values})
+            members = self._keep("members", {name: name for name in kind.values}, kind.name)
             return [f"{pad}{value} = {members}[{value}]"]
         if kind.name in TEXTS:
             return [f"{pad}if {value}.__class__ is not str: raise Odd"]
@@ -158,7 +165,12 @@ class _Writer:
                 return []
         return [f"{pad}raise Odd"]
 
-    def _keep(self, name: str, value: Any) -> str:
+    def _keep(self, name: str, value: Any, of: object = None) -> str:
+        """The name of a value in the code; one for all that is kept `of` the same."""
+        if of is not None and of in self.named:
+            return self.named[of]
         unique = f"{name}_{len(self.known)}"
         self.known[unique] = value
+        if of is not None:
+            self.named[of] = unique
         return unique

@@ -1,0 +1,93 @@
+"""The garbage collector looks at what is new, and at everything only when there is time: no pause grows with what is remembered."""
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.garbage import MANY, SEVERAL, Garbage
+
+
+class Node:
+    """Something that may refer to itself."""
+
+    def __init__(self) -> None:
+        self.other: Node | None = None
+
+
+def circle() -> "weakref.ref[Node]":
+    """What refers to itself, and nobody else to it."""
+    one = Node()
+    one.other = one
+    return weakref.ref(one)
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+async def _started(garbage: Garbage) -> None:
+    garbage.start()
+
+
+@pytest.fixture
+def garbage(loop: asyncio.AbstractEventLoop) -> Iterator[Garbage]:
+    garbage = Garbage(lambda: True)
+    loop.run_until_complete(_started(garbage))
+    yield garbage
+    garbage.stop()
+
+
+def test_what_a_long_look_finds_in_use_is_not_looked_through_again(garbage: Garbage) -> None:
+    before = gc.get_freeze_count()
+    kept = [[number] for number in range(300_000)]
+    while garbage.portions == 0:  # a machine may be fast
+        kept += [[number] for number in range(100_000)]
+        gc.collect()
+    assert gc.get_freeze_count() > before + 250_000
+    assert len(gc.get_objects(generation=2)) < 50_000
+
+
+def test_a_short_look_sets_nothing_aside_so_that_circles_go_at_once(garbage: Garbage) -> None:
+    gone = circle()
+    gc.collect()
+    assert gone() is None
+    assert garbage.portions == 0
+
+
+def test_circles_that_were_set_aside_go_when_nothing_is_going_on_or_when_it_has_to_be(garbage: Garbage) -> None:
+    for portions, idle in ((SEVERAL, True), (MANY, False)):
+        gone = circle()
+        gc.freeze()
+        gc.collect()
+        assert gone() is not None
+        garbage.portions, garbage.is_idle = portions - 1, lambda idle=idle: idle  # type: ignore[misc]
+        garbage.tidy()
+        assert gone() is not None
+        garbage.portions = portions
+        garbage.tidy()
+        assert gone() is None
+        assert garbage.portions == 0
+
+
+def test_whoever_is_being_answered_is_not_made_to_wait(garbage: Garbage) -> None:
+    garbage.portions, garbage.is_idle = MANY - 1, lambda: False
+    gone = circle()
+    gc.freeze()
+    garbage.tidy()
+    assert gone() is not None
+
+
+def test_the_collector_is_left_as_it_was(loop: asyncio.AbstractEventLoop) -> None:
+    before = gc.get_threshold(), list(gc.callbacks)
+    garbage = Garbage(lambda: True)
+    loop.run_until_complete(_started(garbage))
+    assert gc.get_freeze_count() > 0
+    garbage.stop()
+    assert (gc.get_threshold(), list(gc.callbacks)) == before
+    assert gc.get_freeze_count() == 0

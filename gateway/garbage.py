@@ -1,0 +1,76 @@
+"""Python's garbage collector in portions: what a long look has found in use is not looked through again before there is time.
+
+To look through everything (specification, schema, remembered plans) stops the process for some hundred milliseconds. What is
+set aside after a long look is let go as ever when nobody refers to it any more; only circles among it stay until everything
+is looked through again: when nothing is going on, or when so much was set aside that it has to be.
+"""
+
+import asyncio
+import gc
+import time
+from collections.abc import Callable
+from typing import Any
+
+LONG = 0.004
+"""Seconds of a look after which what is still in use is set aside."""
+OLD_AFTER = 5
+"""Looks at the middle generation until the oldest is looked at; Python's own 10 let a look grow to twice as long."""
+SEVERAL, MANY = 100, 300
+"""Portions set aside until everything is looked through: when nothing is going on, and whatever is going on."""
+EVERY = 10.0
+
+
+class Garbage:
+    """The collector of this process, from `start` to `stop`. `is_idle`: nobody would notice a pause now."""
+
+    def __init__(self, is_idle: Callable[[], bool]) -> None:
+        self.is_idle = is_idle
+        self.portions = 0
+        self._began = 0.0
+        self._before = gc.get_threshold()
+        self._next: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Set aside what there is, which stays; needs the running loop."""
+        young, middle, _ = self._before
+        gc.set_threshold(young, middle, OLD_AFTER)
+        gc.callbacks.append(self._looked)
+        self.look_through_everything()
+        self._watch()
+
+    def stop(self) -> None:
+        """Leave the collector as it was before."""
+        if self._looked in gc.callbacks:
+            gc.callbacks.remove(self._looked)
+            gc.set_threshold(*self._before)
+            gc.unfreeze()
+        if self._next:
+            self._next.cancel()
+
+    def look_through_everything(self) -> None:
+        """Collect what only circles keep, then set the rest aside."""
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+        self.portions = 0
+
+    def tidy(self) -> None:
+        """Look through everything if it is time."""
+        if self.portions >= MANY or (self.portions >= SEVERAL and self.is_idle()):
+            self.look_through_everything()
+
+    def _watch(self) -> None:
+        self._next = asyncio.get_running_loop().call_later(EVERY, self._tidy)
+
+    def _tidy(self) -> None:
+        self.tidy()
+        self._watch()
+
+    def _looked(self, phase: str, info: dict[str, Any]) -> None:
+        if info["generation"] != 2:
+            return
+        if phase == "start":
+            self._began = time.perf_counter()
+        elif time.perf_counter() - self._began > LONG:
+            gc.freeze()
+            self.portions += 1
