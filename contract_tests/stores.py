@@ -1,7 +1,8 @@
 """Stores to test with: a SQLite file, and a schema of a real PostgreSQL, each new and empty; and pages to put into them."""
 
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import count
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import create_engine, make_url, select
 from sqlalchemy.schema import CreateSchema, DropSchema
 
 from adapters.mapping.record import Mapped
@@ -24,6 +25,21 @@ AGENCY = "11350100MB0A00018J"
 PARTY = "91350100M000100Y43"
 NOON = datetime(2024, 6, 1, 12, tzinfo=CHINA_TIME)
 SCHEMAS = count(1)
+RECEIVED = {
+    "fetched_at",
+    "as_of",
+    "deleted_at",
+    "at",
+    "first_seen",
+    "last_seen",
+    "recorded_at",
+    "superseded_at",
+    "run_id",
+    "id",
+    "allotted_at",
+    "resolved_at",
+}
+"""Columns that say when something arrived here, or number it."""
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +72,7 @@ def store(url: str) -> Iterator[Store]:
 def empty_database(database: str) -> Iterator[str]:
     """A file of its own, or a schema of its own."""
     if database == "sqlite":
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir=_in_memory()) as folder:
             yield f"sqlite:///{Path(folder) / 'store' / 'gateway.db'}"
         return
     name = f"store_{next(SCHEMAS)}"
@@ -70,6 +86,12 @@ def empty_database(database: str) -> Iterator[str]:
             connection.execute(DropSchema(name, cascade=True))
     finally:
         engine.dispose()
+
+
+def _in_memory() -> str | None:
+    """Where files need no disk, if there is such a place with room in it: what tests kill are processes, not machines."""
+    folder = Path("/dev/shm")
+    return str(folder) if folder.is_dir() and shutil.disk_usage(folder).free > 2**31 else None
 
 
 @contextmanager
@@ -133,3 +155,20 @@ def listed(store: Store, entity: str, first: int, after_key: str | None = None) 
     after = None if after_key is None else Position((), after_key)
     found = store.search(Search(entity, first, after=after, counts=True))
     return found.keys, found.has_next, found.total
+
+
+def state(store: Store, besides: Collection[str] = ()) -> dict[str, list[Any]]:
+    """Every row that tells of entities, except when it arrived; `besides`: other columns to leave out."""
+    tables, skipped = store.tables, RECEIVED | set(besides)
+    told = [*tables.entities.values(), *tables.current.values(), tables.link, tables.current_link]
+    told += [tables.history, tables.issue, tables.quarantine, tables.identity]
+    found: dict[str, list[Any]] = {}
+    for table in told:
+        kept = [column for column in table.columns if column.name not in skipped]
+        rows = store.database.read(lambda c, kept=kept: c.execute(select(*kept)).mappings().all())
+        found[table.name] = sorted(({**row, "row": _without(row.get("row"), skipped)} for row in rows), key=repr)
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def _without(row: Any, skipped: Collection[str]) -> Any:
+    return row and {name: value for name, value in row.items() if name not in skipped}

@@ -15,9 +15,7 @@ CASES = {
     ("matter_code", "key"),
     ("violation_start_date", "key"),
     ("filed_date", "key"),
-    ("agency_code", "violation_start_date", "key"),
     ("agency_code", "filed_date", "key"),
-    ("violation_division_code", "violation_start_date", "key"),
     ("violation_division_code", "filed_date", "key"),
 }
 

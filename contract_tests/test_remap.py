@@ -27,12 +27,14 @@ from contract_tests.stores import (
     opened,
     page,
     postgres,
+    state,
     store,
     url,
 )
 from gateway.store.store import Store
 from gateway.sync.remap import CannotReread, Remapped, remap
-from gateway.sync.run import run_changes
+from gateway.sync.run import Manner, run_changes
+from gateway.sync.shadow import Shadowing, shadow_stream
 
 __all__ = ["database", "postgres", "store", "url"]
 pytestmark = pytest.mark.anyio
@@ -40,19 +42,6 @@ CHANGES = (
     ("case_name:               AJMC", "case_name:               AY"),
     ("otherwise: quarantine", "otherwise: issue"),
 )
-RECEIVED = {
-    "fetched_at",
-    "as_of",
-    "deleted_at",
-    "at",
-    "first_seen",
-    "last_seen",
-    "recorded_at",
-    "superseded_at",
-    "run_id",
-    "id",
-}
-"""Columns that say when something arrived here, or number it."""
 
 
 class Network:
@@ -107,23 +96,6 @@ async def sync(source: Source, mapping: SourceMapping, operation: str, store: St
     await run_changes(source, mapping, operation, store, str, lambda _: None)
 
 
-def state(store: Store) -> dict[str, list[Any]]:
-    """Every row that tells of entities, except when it arrived."""
-    tables = store.tables
-    told = [*tables.entities.values(), *tables.current.values(), tables.link, tables.current_link]
-    told += [tables.history, tables.issue, tables.quarantine, tables.identity]
-    found: dict[str, list[Any]] = {}
-    for table in told:
-        kept = [column for column in table.columns if column.name not in {*RECEIVED, "allotted_at", "resolved_at"}]
-        rows = store.database.read(lambda c, kept=kept: c.execute(select(*kept)).mappings().all())
-        found[table.name] = sorted(({**row, "row": _without_times(row.get("row"))} for row in rows), key=repr)
-    return {name: rows for name, rows in found.items() if rows}
-
-
-def _without_times(row: Any) -> Any:
-    return row and {name: value for name, value in row.items() if name not in RECEIVED}
-
-
 async def test_what_is_mapped_anew_is_what_a_new_sync_would_give_and_nobody_is_asked(database, changed):
     network, before = Network(), load_mapping(REGISTRY, MAPPINGS_FOLDER / "binhai_market")
     with empty_database(database) as old, empty_database(database) as new, opened(old) as store, opened(new) as fresh:
@@ -144,6 +116,18 @@ async def test_only_what_is_different_is_told_to_those_who_listen(store, changed
     remap(market(changed, network), changed, store, str, "EnforcementCase")
     told = [(change.entity, change.kind) for change in store.changes(position, 100).changes]
     assert told == [("EnforcementCase", "changed")] * 6
+
+
+async def test_what_a_reconciliation_deleted_stays_deleted_when_history_is_mapped_anew(store, changed):
+    network = Network()
+    source = market(changed, network)
+    await sync(source, changed, "cases_changed", store)
+    network.records = [record for record in network.records if record["AJBH"] not in ("004", "005")]
+    what = Shadowing(source, changed, "cases_changed", store, str, "reconcile", lets_delete=True)
+    assert (await shadow_stream(what, lambda _: None, Manner())).deleted == 2
+    before = state(store)
+    assert remap(source, changed, store, str).different == 0
+    assert state(store) == before
 
 
 async def test_a_payload_that_cannot_be_read_changes_nothing(store, changed):

@@ -54,7 +54,10 @@ class Issue:
 
 @dataclass(slots=True)
 class Mapped:
-    """An entity as one source tells it. A record that nothing identifies has a key of its own that starts with `~`."""
+    """An entity as one source tells it. A record that nothing identifies has a key of its own that starts with `~`.
+
+    `digest` is of what it says, where somebody has taken it already.
+    """
 
     entity: str
     key: str
@@ -65,6 +68,7 @@ class Mapped:
     embedded: dict[str, tuple["Mapped", ...]] = field(default_factory=dict)
     issues: list[Issue] = field(default_factory=list)
     quarantined: bool = False
+    digest: str = field(default="", compare=False, repr=False)
 
     @property
     def is_identified(self) -> bool:

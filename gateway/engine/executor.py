@@ -21,6 +21,7 @@ from gateway.engine.arguments import RootArguments
 from gateway.engine.calls import Calls
 from gateway.engine.heard import Heard
 from gateway.engine.index import ASKED, NAMED, RELATED, Failure, Index, Mode, Origin, Row
+from gateway.engine.lane.kept import Kept
 from gateway.engine.plan import (
     Identify,
     Lookup,
@@ -87,6 +88,7 @@ class Services:
     write_back: WriteBack
     hash_id: HashId
     compiler: Compiler
+    kept: Kept
     truth: Truth = NOTHING_SAID
     submissions: Submissions | None = None
 
@@ -110,6 +112,8 @@ class Execution:
     root_failures: dict[int, Failure] = field(default_factory=dict)
     heard: Heard = field(default_factory=dict)
     """Calls that were made before it began: their answers are taken instead of asking again."""
+    done: set[int] = field(default_factory=set)
+    """The numbers of steps that have nothing left to do."""
     spans: dict[int, Span] = field(default_factory=dict)
     """When each step was under way, by its number."""
 
@@ -138,6 +142,8 @@ class Execution:
         with tracing.span("step", {"step.kind": kind, "step.number": step.number}):
             try:
                 match step:
+                    case _ if step.number in self.done:
+                        pass
                     case Lookup():
                         await self._lookup(step)
                     case StoreRoute():

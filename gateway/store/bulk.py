@@ -43,6 +43,12 @@ NULL = f"\x02{secrets.token_hex(4)}"
 ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
+LOCAL = 26
+"""Characters of an instant before its offset."""
+AT_ONCE = 500
+"""Rows that are written for COPY at once."""
+
+
 class Constant:
     """The same value in every row."""
 
@@ -58,16 +64,15 @@ def insert_columns(connection: Connection, table: Table, columns: Mapping[str, C
         return
     names = tuple(columns)
     is_postgresql = connection.dialect.name == "postgresql"
-    converted = [_converted(table.c[name], cells, count, is_postgresql) for name, cells in columns.items()]
     text = _insert_text(table, names, connection.dialect.name)
-    with driver(connection) as raw:
+    with driver(connection) as raw, closing(raw.cursor()) as cursor:
         if is_postgresql:
-            block = _block(converted, count)
-            with raw.cursor() as cursor, cursor.copy(text) as copy:
-                copy.write(block)
+            with cursor.copy(text) as copy:
+                for start in range(0, count, AT_ONCE):  # the server takes in one part while the next is written
+                    end = min(start + AT_ONCE, count)
+                    copy.write(_block(_converted(table, columns, start, end, is_postgresql), end - start))
         else:
-            with closing(raw.cursor()) as cursor:
-                cursor.executemany(text, zip(*converted, strict=True))
+            cursor.executemany(text, zip(*_converted(table, columns, 0, count, is_postgresql), strict=True))
 
 
 def update_columns(
@@ -97,7 +102,7 @@ def update_columns(
         return
     sets = [f"{prepare(name)} = ?" for name in names]
     statement = f"UPDATE {prepare(table.name)} SET {', '.join(sets)} WHERE {where} ? AND key = ?"
-    converted = [_converted(table.c[name], cells, len(keys), False) for name, cells in columns.items()]
+    converted = _converted(table, columns, 0, len(keys), False)
     with driver(connection) as raw, closing(raw.cursor()) as cursor:
         cursor.executemany(statement, zip(*converted, repeat(source, len(keys)), keys, strict=True))
 
@@ -213,10 +218,17 @@ def _block(converted: Sequence[Cells], count: int) -> str:
     return block
 
 
-def _converted(of: Column[Any], cells: Cells | Constant, count: int, is_postgresql: bool) -> Cells:
-    if isinstance(cells, Constant):
-        return list(_converted_constant(of, cells, is_postgresql)) * count
-    return _converter(of, is_postgresql)(cells)
+def _converted(
+    table: Table, columns: Mapping[str, Cells | Constant], start: int, end: int, is_postgresql: bool
+) -> list[Cells]:
+    """Some rows, column by column, as the driver takes them."""
+    converted: list[Cells] = []
+    for name, cells in columns.items():
+        if isinstance(cells, Constant):
+            converted.append(_converted_constant(table.c[name], cells, is_postgresql) * (end - start))
+        else:
+            converted.append(_converter(table.c[name], is_postgresql)(cells[start:end]))
+    return converted
 
 
 def _converted_constant(of: Column[Any], cells: Constant, is_postgresql: bool) -> list[Any]:
@@ -282,4 +294,5 @@ _FOR_SQLITE: dict[str, Convert] = {
 
 def _local(moment: datetime) -> str:
     """As the type of instants keeps it on SQLite: the wall clock of China."""
-    return in_china(_aware(moment)).replace(tzinfo=None).isoformat(" ", "microseconds")
+    there = moment if moment.tzinfo is CHINA_TIME else in_china(_aware(moment))
+    return there.isoformat(" ", "microseconds")[:LOCAL]

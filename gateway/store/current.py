@@ -5,8 +5,9 @@ which answers are put together too. So lists are filtered, ordered and counted b
 another source's word was taken over are issues.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
@@ -25,9 +26,11 @@ from adapters.mapping.truth import NOTHING_SAID, Truth, conflicts
 from gateway.store.bulk import among, rows_of, rows_under, run, storable
 from gateway.store.database import chunks, lock
 from gateway.store.issues import record_conflicts
+from gateway.store.links import Ways, insert_links
 from gateway.store.tables import Tables, element_column
 from schema.registry import Registry
 
+NOTHING_NEW: Mapping[str, Ways] = MappingProxyType({})
 MOST_AT_ONCE = 10_000
 """Keys of one step, so that making everything anew takes no more memory than a page does."""
 
@@ -40,15 +43,16 @@ def refresh(
     entity: str,
     keys: Iterable[str],
     moment: datetime,
-    new: Collection[str] = (),
+    new: Mapping[str, Ways] = NOTHING_NEW,
 ) -> None:
     """Make these rows and their links say what all sources together tell now; within the transaction that changed it.
 
-    `new` are keys that the source whose page it is told for the first time: where nobody else did, no row is there yet.
+    `new` are keys that the source whose page it is told for the first time, and where it says that their relations lead:
+    where nobody else told of them, no row is there yet.
     """
     lock(connection, "current", entity)
     for some in chunks(storable(set(keys)), MOST_AT_ONCE):
-        _refresh(connection, tables, registry, truth, entity, some, frozenset(new), moment)
+        _refresh(connection, tables, registry, truth, entity, some, new, moment)
 
 
 def _refresh(
@@ -58,7 +62,7 @@ def _refresh(
     truth: Truth,
     entity: str,
     keys: Sequence[str],
-    new: Collection[str],
+    new: Mapping[str, Ways],
     moment: datetime,
 ) -> None:
     table, link, told = tables.current[entity], tables.current_link, tables.entities[entity]
@@ -71,7 +75,10 @@ def _refresh(
     if before := [key for key in keys if not (key in new and found.get(key, (0, 0))[0] == 1)]:
         connection.execute(delete(table).where(among(connection, table.c.key, before)))
         connection.execute(delete(link).where(link.c.entity == entity, among(connection, link.c.key, before)))
-    _copy(connection, tables, registry, entity, [key for key, (_, holding) in found.items() if holding == 1])
+    alone = [key for key, (_, holding) in found.items() if holding == 1]
+    fresh = {key: new[key] for key in alone if key in new and found[key][0] == 1}
+    _copy(connection, tables, registry, entity, alone)
+    _copy_links(connection, tables, registry, entity, [key for key in alone if key not in fresh], fresh)
     several = [key for key, (_, holding) in found.items() if holding > 1]
     disputed = _merge(connection, tables, registry, truth, entity, several)
     record_conflicts(
@@ -119,11 +126,24 @@ def _copy(connection: Connection, tables: Tables, registry: Registry, entity: st
     rows, listed = rows_under(connection, tables.entities[entity].name, "deleted_at IS NULL", keys)
     columns, chosen = ", ".join(names), ", ".join(values.values())
     run(connection, f'INSERT INTO "{table.name}" ({columns}) SELECT {chosen} FROM {rows}', (listed,))
-    if relations := _told(registry, entity):
+
+
+def _copy_links(
+    connection: Connection,
+    tables: Tables,
+    registry: Registry,
+    entity: str,
+    keys: Sequence[str],
+    fresh: Mapping[str, Ways],
+) -> None:
+    """The same for where relations lead: of what is `fresh` it is known without looking."""
+    relations = _told(registry, entity)
+    if keys and relations:
         rows, listed = rows_under(connection, "link", f"entity = '{entity}'", keys)
         ways = "SELECT told.entity, told.key, told.relation, told.target FROM"
         statement = f"INSERT INTO current_link (entity, key, relation, target) {ways} {rows} WHERE told.relation"
         run(connection, f"{statement} IN ({', '.join('%s' for _ in relations)})", (listed, *relations))
+    insert_links(connection, tables.current_link, entity, fresh, relations)
 
 
 def _merge(
@@ -149,7 +169,10 @@ def _merge(
     for key, told_by in by_key.items():
         rows.append({c.name: _first(truth, entity, names.get(c.name, c.name), c.name, told_by) for c in table.columns})
         ways = dict.fromkeys(relation for telling in told_by.values() for relation in telling["refs"])
-        refs[key] = {relation: _first_refs(truth, entity, relation, told_by) for relation in ways}
+        refs[key] = {
+            relation: first_refs(truth, entity, relation, {source: row["refs"] for source, row in told_by.items()})
+            for relation in ways
+        }
         values = {source: {name: row[column] for column, name in names.items()} for source, row in told_by.items()}
         disputed += conflicts(truth, spec, key, values)
     connection.execute(insert(table), rows)
@@ -172,12 +195,12 @@ def _first(truth: Truth, entity: str, name: str, column: str, told_by: Mapping[s
     return told_by[min(able, key=lambda source: truth.place(entity, name, source))][column] if able else None
 
 
-def _first_refs(truth: Truth, entity: str, relation: str, told_by: Mapping[str, RowMapping]) -> Sequence[str]:
-    able = [source for source, row in told_by.items() if relation in row["refs"]]
-    chosen: Sequence[str] = told_by[min(able, key=lambda source: truth.place(entity, relation, source))]["refs"][
-        relation
-    ]
-    return chosen
+def first_refs(
+    truth: Truth, entity: str, relation: str, told_by: Mapping[str, Mapping[str, Sequence[str]]]
+) -> Sequence[str]:
+    """Where a relation leads by the source whose word counts most of those that tell it; nowhere when none does."""
+    able = [source for source, refs in told_by.items() if relation in refs]
+    return told_by[min(able, key=lambda source: truth.place(entity, relation, source))][relation] if able else ()
 
 
 def _fill_allotted(

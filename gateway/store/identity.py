@@ -59,19 +59,30 @@ def normal_number(number: str) -> str:
 
 def case_code(agency_code: str, ordinal: int, field: str, year: int, serial: int) -> str:
     """区划6 + 机关序4 + 领域3 + 年4 + 流水6 + 校验1; the division is the one in the agency's own code."""
+    return next(case_codes(agency_code, ordinal, field, year, range(serial, serial + 1)))
+
+
+def case_codes(agency_code: str, ordinal: int, field: str, year: int, serials: Iterable[int]) -> Iterator[str]:
+    """The codes of an agency in a year under these serial numbers."""
     division = agency_code[2:8]
     if not re.fullmatch(r"[0-9]{6}", division):
         division = NO_DIVISION
-    body = f"{division}{ordinal:04d}{field}{year:04d}{serial:06d}"
-    return body + check_digit(body)
+    front = f"{division}{ordinal:04d}{field}{year:04d}"
+    so_far = _product(10, front)
+    for serial in serials:
+        end = f"{serial:06d}"
+        yield f"{front}{end}{(11 - _product(so_far, end)) % 10}"
 
 
 def check_digit(digits: str) -> str:
     """The check digit of ISO 7064 MOD 11,10: `check_digit("0794") == "5"`."""
-    product = 10
+    return str((11 - _product(10, digits)) % 10)
+
+
+def _product(product: int, digits: str) -> int:
     for digit in digits:
         product = FOLLOWING[product][digit]
-    return str((11 - product) % 10)
+    return product
 
 
 def find_values(connection: Connection, tables: Tables, entity: str, keys: Collection[str]) -> dict[str, str]:
@@ -92,9 +103,8 @@ def allot(
     A value that a source told, or that is the key itself, is kept; anonymous keys get none. Raises CodesExhausted.
     """
     wanted = storable({key for key in keys if not key.startswith("~")})
-    found = find_values(connection, tables, entity.name, wanted)
-    if len(found) == len(wanted):
-        return found
+    if not wanted:
+        return {}
     lock(connection, "identity")
     found = find_values(connection, tables, entity.name, wanted)
     missing = [key for key in wanted if key not in found]
@@ -173,8 +183,7 @@ def _codes(
         connection.execute(insert(table).values(agency_code=agency, year=year, last=end))
     else:
         connection.execute(update(table).where(*mine).values(last=end))
-    for serial in range((last or 0) + 1, end + 1):
-        yield case_code(agency, ordinal, field, year, serial)
+    yield from case_codes(agency, ordinal, field, year, range((last or 0) + 1, end + 1))
     raise CodesExhausted(f"机关 {agency} 在 {year} 年已编发 {MOST_CASES} 个案件编码")
 
 

@@ -5,8 +5,8 @@ a page, or keeps it in the order of time:
 
 - what an entity is asked for by: the elements of its identity, and those its key is derived from;
 - names 名称 that nothing is without, by which people look for it, and what refers to other entities;
-- when its facts happened (`fact_date`), and within an agency or a division when they did: the scope of most lists, and the
-  order they are shown in.
+- when its facts happened (`fact_date`), and within an agency or a division by the last of these dates, which most records
+  have (a case is filed, whenever the violation was): the scope of most lists, and the order they are shown in.
 
 Every index ends with the key, so that pages follow one another within it. Columns that are often empty are indexed where
 they are not. Without an index are members of code tables, yes and no, amounts, other times and long texts: a filter by one
@@ -53,8 +53,7 @@ def indexed(entity: Entity, elements: dict[str, Element]) -> Iterator[tuple[str,
         if name not in scopes and (name in asked or is_name or element.refers is not None):
             yield (name,)
     yield from ((time,) for time in times)
-    for scope in scopes:
-        yield from ((scope, time) for time in times) if times else ((scope,),)
+    yield from ((scope, *times[-1:]) for scope in scopes)
 
 
 def is_short(element: Element) -> bool:

@@ -21,6 +21,7 @@ from gateway.store.database import key_chunks, lock
 from gateway.store.feed import changes_of, record_changes
 from gateway.store.identity import CodesExhausted, allot
 from gateway.store.issues import record_issues, storable
+from gateway.store.links import ways_of
 from gateway.store.points import reach
 from gateway.store.runs import Landed, Progress, record_progress
 from gateway.store.tables import Tables
@@ -107,9 +108,10 @@ def land(
         record_progress(connection, tables, progress, len(landing.mapped) + len(landing.deleted), landed, moment)
     new = {t.place for t in latest if t.verdict == "applied" and _is_new(page.known.get(t.place))}
     _allot(connection, tables, registry, latest, new, moment)
+    fresh = [t for t in latest if t.verdict == "applied" and t.place not in page.known]
     for entity in sorted({entity for entity, _ in changed}):
         keys = [key for of, key in changed if of == entity]
-        untold = {key for of, key in changed if of == entity and (of, key) not in page.known}
+        untold = {t.mapped.key: ways_of(t.mapped) for t in fresh if t.mapped.entity == entity}
         refresh(connection, tables, registry, truth, entity, keys, landing.received_at, untold)
     reach(connection, "current.after")
     record_changes(connection, tables, landing.source, changes_of(page, latest, changed), moment)

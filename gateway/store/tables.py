@@ -29,6 +29,10 @@ ANONYMOUS = text("substr(target, 1, 1) = '~'")
 """That a link leads to something that nobody identified."""
 
 
+BY_KEY: Mapping[str, Any] = {"sqlite_with_rowid": False}
+"""Of a table whose rows are hardly more than their key: SQLite keeps the rows in the index of the key and nowhere else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tables:
     """Every table of the store."""
@@ -152,6 +156,7 @@ def _link(metadata: MetaData) -> Table:
         Column("target", KEY, primary_key=True),
         Index("link_target", "entity", "relation", "target"),
         Index("link_anonymous", "source", "target", postgresql_where=ANONYMOUS, sqlite_where=ANONYMOUS),
+        **BY_KEY,
     )
 
 
@@ -179,6 +184,7 @@ def _current_link(metadata: MetaData) -> Table:
         Column("relation", KEY, primary_key=True),
         Column("target", KEY, primary_key=True),
         Index("current_link_target", "entity", "relation", "target", "key"),
+        **BY_KEY,
     )
 
 
@@ -262,6 +268,7 @@ def _identity(metadata: MetaData) -> Table:
         Column("value", KEY, nullable=False),
         Column("allotted_at", Instant, nullable=False),
         UniqueConstraint("entity", "value"),
+        **BY_KEY,
     )
 
 

@@ -161,8 +161,18 @@ def version_of(mapped: Mapped, otherwise: Version = UNSAID) -> Version:
     return Version(updated_at or EARLIEST, LOWEST if change_no is None else change_no)
 
 
+def take_digests(mapped: Iterable[Mapped]) -> None:
+    """Take the digests of records, and of what stands in them, before they are landed."""
+    for one in mapped:
+        one.digest = _digest(one)
+        for inside in one.embedded.values():
+            take_digests(inside)
+
+
 def _digest(mapped: Mapped) -> str:
     """Of what a record says: equal for equal values, references and contents."""
+    if mapped.digest:
+        return mapped.digest
     try:
         said = CANONICAL.encode((mapped.values, mapped.refs, embedded_keys(mapped)))
     except (TypeError, UnicodeEncodeError):  # half of a surrogate pair, which only the old way can write

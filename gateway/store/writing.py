@@ -1,12 +1,12 @@
 """The rows that follow from the tellings that hold: entities, their links, and the history of what no longer holds."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
 from gateway.store.bulk import Cells, Constant, among, insert_columns, update_columns
 from gateway.store.history import keep_replaced, keep_superseded
+from gateway.store.links import insert_links, ways_of
 from gateway.store.points import reach
 from gateway.store.rows import Columns, row_columns, told_when
 from gateway.store.tables import ANONYMOUS, Tables
@@ -100,20 +100,8 @@ def _link(
     if known:
         keys = among(connection, link.c.key, [telling.mapped.key for telling in known])
         connection.execute(delete(link).where(link.c.entity == entity, link.c.source == source, keys))
-    rows: list[tuple[str, str, str]] = []
-    for telling in tellings:
-        if not telling.is_gone:
-            mapped = telling.mapped
-            ways: dict[str, Any] = {**embedded_keys(mapped), **mapped.refs} if mapped.embedded else mapped.refs
-            for relation, targets in ways.items():
-                rows += [
-                    (mapped.key, relation, target)
-                    for target in (targets if len(targets) < 2 else dict.fromkeys(targets))
-                ]
-    if rows:
-        keys_column, relations, targets_column = zip(*rows, strict=True)
-        told: Columns = {"key": keys_column, "relation": relations, "target": targets_column}
-        insert_columns(connection, link, {"entity": Constant(entity), "source": Constant(source), **told}, len(rows))
+    ways = {telling.mapped.key: ways_of(telling.mapped) for telling in tellings if not telling.is_gone}
+    insert_links(connection, link, entity, ways, source=source)
 
 
 def _forget_anonymous(

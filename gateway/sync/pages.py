@@ -9,6 +9,7 @@ from adapters.mapping.model import ChangesRole, OperationMapping, SourceMapping
 from adapters.mapping.record import gone_among
 from adapters.source import Page, Record
 from gateway.store.store import Landing
+from gateway.store.tellings import take_digests
 from gateway.sync.drift import Shape
 from gateway.sync.walks import Heard
 from schema.formats import CHINA_TIME
@@ -57,14 +58,15 @@ class Pages:
 
     def landing(self, records: Sequence[Record], raw: bytes, media_type: str, received_at: datetime) -> Landing:
         """The records, mapped, on their way in."""
-        told_on = received_at.astimezone(CHINA_TIME).date()
+        mapped = self.compiled.page(records, received_at.astimezone(CHINA_TIME).date())
+        take_digests(mapped)
         return Landing(
             source=self.mapping.name,
             operation=self.operation.name,
             raw=raw,
             media_type=media_type,
             received_at=received_at,
-            mapped=self.compiled.page(records, told_on),
+            mapped=mapped,
             mapping_version=self.mapping.version,
             gone=gone_among(records, self.role.deleted),
             records=records,

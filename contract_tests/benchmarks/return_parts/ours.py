@@ -9,6 +9,7 @@ from pathlib import Path
 
 from adapters.mapping.load import load_mappings
 from adapters.open import open_source
+from gateway.returning import settle
 from gateway.store.identity import make_hash_id
 from gateway.store.store import Store
 from gateway.sync.run import run_changes
@@ -25,6 +26,7 @@ async def take_in(feed: str, target: str, source_address: str) -> dict[str, floa
     store.create()
     secrets = {"BENCH_EXCHANGE_URL": source_address, "BENCH_PAGED_URL": source_address}
     source = open_source(mapping, secrets)
+    settle()
     started, busy = time.perf_counter(), time.process_time()
     result = await run_changes(source, mapping, "cases_changed", store, make_hash_id("benchmark"), lambda _: None)
     seconds, cpu = time.perf_counter() - started, time.process_time() - busy
