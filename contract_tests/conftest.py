@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from contract_tests.servers import postgres_server
 from gateway.log import write_what_waits
 
 structlog.configure(  # the default prints every local variable of a traceback, schemas and specifications among them
@@ -27,3 +28,10 @@ def _lines_stand_with_their_test() -> Iterator[None]:
     """What a test logs is written while its output is captured, and not behind the summary."""
     yield
     write_what_waits()
+
+
+@pytest.fixture(scope="session")
+def one_postgres() -> Iterator[str]:
+    """The URL of the PostgreSQL of this process. It is here because a fixture that modules import is set up by each of them."""
+    with postgres_server() as url:
+        yield url

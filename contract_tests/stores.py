@@ -14,7 +14,6 @@ from sqlalchemy import create_engine, make_url, select
 from sqlalchemy.schema import CreateSchema, DropSchema
 
 from adapters.mapping.record import Mapped
-from contract_tests.servers import postgres_server
 from gateway.store.search import Search
 from gateway.store.store import Landing, Store
 from schema.cursors import Position
@@ -44,10 +43,9 @@ RECEIVED = {
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The URL of a running PostgreSQL."""
-    with postgres_server() as url:
-        yield url
+def postgres(one_postgres: str) -> str:
+    """The URL of a running PostgreSQL, the same for all modules."""
+    return one_postgres
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

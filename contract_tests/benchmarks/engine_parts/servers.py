@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contract_tests.benchmarks.engine_parts.processes import SERVER_CORE, free_port, pinned, stop
+from contract_tests.benchmarks.engine_parts.processes import SERVER_CORE, free_port, pin, stop
 from contract_tests.benchmarks.engine_parts.settings import MAPPINGS, REST_VARIABLE, SOAP_VARIABLE
 from contract_tests.benchmarks.engine_parts.upstreams import Upstreams
 
@@ -77,13 +77,13 @@ def servers(upstreams: Upstreams, folder: Path, names: tuple[str, ...] = NAMES) 
             }
             command = [word.replace("$PORT", str(port)) for word in command]
             log = stack.enter_context((folder / f"{name}.log").open("wb"))
-            process = subprocess.Popen(
-                pinned(SERVER_CORE, command), env=environment, cwd=PROJECT, stdout=log, stderr=log
-            )
+            process = subprocess.Popen(command, env=environment, cwd=PROJECT, stdout=log, stderr=log)
             stack.callback(stop, process)
             started[name] = Server(name, process, port)
         for server in started.values():
             _wait(server, folder / f"{server.name}.log")
+        for server in started.values():  # to start, they may use whatever there is
+            pin(server.pid, SERVER_CORE)
         yield started
 
 
