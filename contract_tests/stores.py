@@ -15,7 +15,6 @@ from sqlalchemy.schema import CreateSchema, DropSchema
 
 from adapters.mapping.record import Mapped
 from adapters.mapping.truth import CONFLICT
-from contract_tests.servers import postgres_server
 from gateway.store.issues import open_issues
 from gateway.store.search import Search
 from gateway.store.store import Landing, Store
@@ -46,10 +45,9 @@ RECEIVED = {
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The URL of a running PostgreSQL."""
-    with postgres_server() as url:
-        yield url
+def postgres(one_postgres: str) -> str:
+    """The URL of a running PostgreSQL, the same for all modules."""
+    return one_postgres
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

@@ -19,7 +19,8 @@ from adapters.soap_rows import Rows
 from contract_tests.benchmarks.engine_parts import world
 from contract_tests.benchmarks.engine_parts.queries import QUERIES, Query
 from contract_tests.benchmarks.engine_parts.settings import MAPPINGS
-from gateway.app import Gateway, prove
+from contract_tests.federation import proven
+from gateway.app import Gateway
 from gateway.context import EVERYBODY, Deadline, RequestContext
 from gateway.engine.calls.breaker import Breaker
 from gateway.engine.lane import lane as lanes
@@ -74,7 +75,7 @@ class Upstream:
 def gateway(tmp_path, monkeypatch) -> Iterator[tuple[Gateway, Upstream]]:
     monkeypatch.setattr(lanes, "TAKEN_AFTER", 0)
     monkeypatch.setattr(Breaker, "refuses", lambda _self: None)  # so much nonsense in a row would open it
-    settings, definitions = prove(
+    settings, definitions = proven(
         {
             "GATEWAY_MAPPINGS": str(MAPPINGS),
             "GATEWAY_PARTY_KEY_SECRET": "lane",
