@@ -56,11 +56,13 @@ async def off_loop(size: int, read: Callable[[], Result]) -> Result:
 
 def page_read(answer: HttpAnswer, reader: Reader | None, whole: Callable[[], Page]) -> Page | None:
     """The page of an answer that a reader can read; `whole` reads it in the general way, should somebody look at its records."""
-    if reader is None or (read := reader.read(answer.body, answer.content_type)) is None:
+    if reader is None:
         return None
-    now = datetime.now(CHINA_TIME)
+    media_type = answer.content_type
+    if (read := reader.read(answer.body, media_type)) is None:
+        return None
     records = Unread(len(read), lambda: whole().records)
-    return Page(records, answer.body, answer.content_type, now, read=read, read_by=reader)
+    return Page(records, answer.body, media_type, datetime.now(CHINA_TIME), read=read, read_by=reader)
 
 
 def page_of(

@@ -6,6 +6,7 @@ import pytest
 import structlog
 
 from contract_tests.servers import postgres_server
+from gateway.log import write_what_waits
 
 structlog.configure(  # the default prints every local variable of a traceback, schemas and specifications among them
     processors=[
@@ -20,6 +21,13 @@ structlog.configure(  # the default prints every local variable of a traceback, 
 def anyio_backend() -> str:
     """Asynchronous tests run on asyncio."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _lines_stand_with_their_test() -> Iterator[None]:
+    """What a test logs is written while its output is captured, and not behind the summary."""
+    yield
+    write_what_waits()
 
 
 @pytest.fixture(scope="session")

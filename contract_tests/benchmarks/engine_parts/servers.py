@@ -22,6 +22,9 @@ PARTS = Path(__file__).parent
 JIT = PARTS / "jit"
 PROJECT = PARTS.parents[2]
 NAMES = ("stock", "floor", "jit", "ours")
+ANEW = "anew"
+"""Ours once more, with nothing given again: every answer of a source is read and mapped, even if it says what it said before."""
+GATEWAYS = ("ours", ANEW)
 STARTING = 60.0
 
 
@@ -102,12 +105,13 @@ def _command(name: str, folder: Path) -> tuple[list[str], dict[str, str]]:
             return [*python, f"{package}.floor_server"], {}
         case "jit":
             return [_node(), str(JIT / "server.mjs")], {"NODE_ENV": "production"}
-        case "ours":
+        case "ours" | "anew":
             return [*python, "gateway.cli", "serve", "--port", "$PORT"], {
                 "GATEWAY_MAPPINGS": str(MAPPINGS),
                 "GATEWAY_PARTY_KEY_SECRET": "benchmark",
                 "GATEWAY_SYNC_EMBEDDED": "false",
-                "GATEWAY_DATABASE_URL": f"sqlite:///{folder / 'gateway.db'}",
+                "GATEWAY_DATABASE_URL": f"sqlite:///{folder / name}.db",
+                **({"GATEWAY_REUSED_BYTES": "0"} if name == ANEW else {}),
             }
     raise ValueError(name)
 
