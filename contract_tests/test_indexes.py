@@ -14,9 +14,9 @@ CASES = {
     ("source_case_no", "key"),
     ("matter_code", "key"),
     ("violation_start_date", "key"),
-    ("filed_date", "key"),
-    ("agency_code", "filed_date", "key"),
-    ("violation_division_code", "filed_date", "key"),
+    ("filed_date", "key", "case_status"),
+    ("agency_code", "filed_date", "key", "case_status"),
+    ("violation_division_code", "filed_date", "key", "case_status"),
 }
 
 
