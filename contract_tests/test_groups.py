@@ -9,7 +9,7 @@ from typing import Any
 from contract_tests.stores import AGENCY, NOON, case, database, page, postgres
 from contract_tests.stores import store as store
 from contract_tests.stores import url as url
-from gateway.store.groups import Grouped, is_kept_together
+from gateway.store.groups import Grouped, kept_together
 from gateway.store.store import Store
 from schema.aggregates import Grouping
 from schema.conditions import Compare
@@ -78,13 +78,14 @@ def test_groups_are_those_that_plain_python_makes(store: Store) -> None:
             for group in found
         } == grouped(chosen, by)
         assert [group.count for group in found] == sorted((group.count for group in found), reverse=True)
-        ways.add(is_kept_together(table, [table.c[element] for element in {one.element for one in by}]))
+        ways.add(bool(kept_together(table, [table.c[element] for element in {one.element for one in by}])))
     assert ways == {True, False}
 
 
 def test_what_an_index_holds_only_where_it_is_told_is_not_kept_together_by_it(store: Store) -> None:
     parties = store.tables.current["Party"]
-    assert not is_kept_together(parties, [parties.c.uscc])
+    assert kept_together(parties, [parties.c.uscc]) == []
     cases = store.tables.current["EnforcementCase"]
-    assert is_kept_together(cases, [cases.c.filed_date, cases.c.violation_division_code])
-    assert not is_kept_together(cases, [cases.c.closed_date])
+    both = [cases.c.violation_division_code, cases.c.filed_date]
+    assert kept_together(cases, reversed(both)) == both
+    assert kept_together(cases, [cases.c.closed_date]) == []

@@ -53,9 +53,9 @@ def count_groups(connection: Connection, tables: Tables, registry: Registry, gro
         listed.append(condition(table, tables, registry, registry.entities[grouped.entity], grouped.where))
     columns = {grouping.element: table.c[element_column(grouping.element)] for grouping in grouped.groupings}
     counted = Counted(columns, func.count(), {part: _measured(table, *part) for part in grouped.measures})
-    if any(grouping.unit != "value" for grouping in grouped.groupings) and is_kept_together(table, columns.values()):
-        counted = counted.by_value(table, listed)
-        listed = []
+    is_coarse = any(grouping.unit != "value" for grouping in grouped.groupings)
+    if is_coarse and (kept := kept_together(table, columns.values())):
+        counted, listed = counted.by_value(table, listed, kept), []
     levels = [_level(counted.by[one.element], one).label(f"level_{n}") for n, one in enumerate(grouped.groupings)]
     count = counted.members.label("members")
     query = select(*levels, count, *(part for parts in counted.measured.values() for part in parts)).where(*listed)
@@ -74,27 +74,34 @@ class Counted:
     members: ColumnElement[int]
     measured: Mapping[tuple[Function, str], Sequence[ColumnElement[Any]]]
 
-    def by_value(self, table: Table, listed: Sequence[ColumnElement[bool]]) -> "Counted":
+    def by_value(
+        self, table: Table, listed: Sequence[ColumnElement[bool]], kept: Sequence[ColumnElement[Any]]
+    ) -> "Counted":
         """The same of what has been counted by value: of a month by its days, each of which is then turned into its month
-        once and not for every row."""
+        once and not for every row. `kept` are the columns in the order in which an index keeps them, in which counting them
+        needs neither memory nor sorting."""
         parts = {
             what: [part.label(f"part_{number}_{half}") for half, part in enumerate(halves)]
             for number, (what, halves) in enumerate(self.measured.items())
         }
         members = self.members.label("members")
         flat = [part for of in parts.values() for part in of]
-        inner = select(*self.by.values(), members, *flat).select_from(table).where(*listed).group_by(*self.by.values())
+        inner = select(*self.by.values(), members, *flat).select_from(table).where(*listed).group_by(*kept)
         days = inner.subquery()
         combined = {what: [getattr(func, what[0])(days.c[part.name]) for part in of] for what, of in parts.items()}
         by = {name: days.c[column.name] for name, column in self.by.items()}
         return Counted(by, cast(func.sum(days.c.members), BigInteger), combined)
 
 
-def is_kept_together(table: Table, columns: Iterable[ColumnElement[Any]]) -> bool:
-    """Whether an index keeps rows together that have the same in these columns, so that counting them takes no memory."""
+def kept_together(table: Table, columns: Iterable[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+    """The columns in the order in which an index of all rows keeps together those that have the same in them; empty when
+    none does."""
     wanted = {column.name for column in columns}
-    whole = [index for index in table.indexes if all(kind["where"] is None for kind in _dialects(index))]
-    return any({column.name for column in list(index.columns)[: len(wanted)]} == wanted for index in whole)
+    for index in table.indexes:
+        front = list(index.columns)[: len(wanted)]
+        if {column.name for column in front} == wanted and all(of["where"] is None for of in _dialects(index)):
+            return list(front)
+    return []
 
 
 def _dialects(index: Index) -> Iterable[Mapping[str, Any]]:
