@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -29,43 +29,49 @@ QUICK = (
 INSTALL = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq", "--no-install-recommends")
 
 
+class PostgresServer:
+    """A PostgreSQL on a port of its own, which a test may stop and start again. `url`: SQLAlchemy's, of a superuser."""
+
+    def __init__(self, folder: Path) -> None:
+        self._programs, self._log = find_postgres(), folder / "log"
+        self._data, self._password = _make_cluster(self._programs, folder)
+        self._process, self._port = _start(self._programs, self._data, self._log, self._password)
+        self.url = f"postgresql+psycopg://tester:{self._password}@127.0.0.1:{self._port}/postgres"
+
+    def stop(self) -> None:
+        """Cut every connection, and end it; may be called when it has ended already."""
+        self._process.send_signal(signal.SIGCONT)
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(STOPPING)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(STOPPING)
+
+    def start(self) -> None:
+        """Start it where it was."""
+        self._process, _ = _start(self._programs, self._data, self._log, self._password, self._port)
+
+
 @contextmanager
 def postgres_server() -> Iterator[str]:
-    """A new, empty PostgreSQL on a port of its own; its SQLAlchemy URL, of a superuser with a password."""
-    with restartable_postgres() as (url, _):
-        yield url
+    """A new, empty PostgreSQL; its SQLAlchemy URL, of a superuser with a password."""
+    with own_postgres() as server:
+        yield server.url
 
 
 @contextmanager
-def restartable_postgres() -> Iterator[tuple[str, Callable[[], None]]]:
-    """The same, and what restarts it on its port, cutting every connection."""
-    programs = find_postgres()
+def own_postgres() -> Iterator[PostgresServer]:
+    """The same, to be stopped and started."""
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
     try:
-        data, password = _make_cluster(programs, folder)
-        server, port = _start(programs, data, folder / "log", password)
-
-        def restart() -> None:
-            nonlocal server
-            _stop(server)
-            server, _ = _start(programs, data, folder / "log", password, port)
-
+        server = PostgresServer(folder)
         try:
-            yield f"postgresql+psycopg://tester:{password}@127.0.0.1:{port}/postgres", restart
+            yield server
         finally:
-            _stop(server)
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _stop(server: subprocess.Popen[str]) -> None:
-    server.send_signal(signal.SIGCONT)
-    server.send_signal(signal.SIGINT)
-    try:
-        server.wait(STOPPING)
-    except subprocess.TimeoutExpired:
-        server.send_signal(signal.SIGQUIT)
-        server.wait(STOPPING)
 
 
 def find_postgres() -> Path:
@@ -177,7 +183,7 @@ def _make_cluster(programs: Path, folder: Path) -> tuple[Path, str]:
     folder.chmod(0o755)
     if os.geteuid() == 0:
         for path in (folder, words):
-            os.chown(path, *_identity())
+            os.chown(path, *unprivileged())
     options = [
         "--username=tester",
         f"--pwfile={words}",
@@ -239,11 +245,12 @@ def _as_somebody() -> dict[str, Any]:
     """PostgreSQL refuses to run as root; so root runs it as somebody who may do nothing."""
     if os.geteuid() != 0:
         return {}
-    user, group = _identity()
+    user, group = unprivileged()
     return {"user": user, "group": group, "extra_groups": []}
 
 
-def _identity() -> tuple[int, int]:
+def unprivileged() -> tuple[int, int]:
+    """The user and group whom root runs PostgreSQL as."""
     for name in UNPRIVILEGED:
         try:
             entry = pwd.getpwnam(name)

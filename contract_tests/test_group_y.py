@@ -24,7 +24,7 @@ __all__ = ["database", "postgres", "store", "url"]
 pytestmark = pytest.mark.anyio
 
 ELSEWHERE = {
-    "Y1": "test_crash.test_two_hundred_schedules_lose_nothing_and_have_nothing_twice",
+    "Y1": "test_crash.test_two_hundred_schedules_lose_nothing_and_kill_workers_at_every_named_point",
     "Y3": "test_return_cursors.test_a_record_committed_late_is_found_by_the_overlap_however_long_the_run_took",
     "Y5": "test_return_mending.test_more_than_two_in_a_hundred_gone_stop_for_a_person_with_nothing_deleted",
     "Y6": "test_return_mending.test_a_page_with_too_many_bad_records_stops_the_stream_and_moves_no_cursor",

@@ -32,7 +32,8 @@ from contract_tests.stores import (
 )
 from gateway.store.store import Store
 from gateway.sync.remap import CannotReread, Remapped, remap
-from gateway.sync.run import run_changes
+from gateway.sync.run import Manner, run_changes
+from gateway.sync.shadow import Shadowing, shadow_stream
 
 __all__ = ["database", "postgres", "store", "url"]
 pytestmark = pytest.mark.anyio
@@ -144,6 +145,18 @@ async def test_only_what_is_different_is_told_to_those_who_listen(store, changed
     remap(market(changed, network), changed, store, str, "EnforcementCase")
     told = [(change.entity, change.kind) for change in store.changes(position, 100).changes]
     assert told == [("EnforcementCase", "changed")] * 6
+
+
+async def test_what_a_reconciliation_deleted_stays_deleted_when_history_is_mapped_anew(store, changed):
+    network = Network()
+    source = market(changed, network)
+    await sync(source, changed, "cases_changed", store)
+    network.records = [record for record in network.records if record["AJBH"] not in ("004", "005")]
+    what = Shadowing(source, changed, "cases_changed", store, str, "reconcile", lets_delete=True)
+    assert (await shadow_stream(what, lambda _: None, Manner())).deleted == 2
+    before = state(store)
+    assert remap(source, changed, store, str).different == 0
+    assert state(store) == before
 
 
 async def test_a_payload_that_cannot_be_read_changes_nothing(store, changed):

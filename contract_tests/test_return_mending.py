@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from adapters.errors import SourceUnavailable
 from contract_tests.changing import Changing, with_changes, with_page_size
-from contract_tests.stores import database, empty_database, opened, postgres, store, url
+from contract_tests.stores import case as stored_case
+from contract_tests.stores import database, empty_database, opened, page, postgres, store, url
 from contract_tests.test_sync_run import EXCHANGE, LICENCE, MARKET, case, cases, decision, names, runs, sync, told
 from gateway.store.due import resume
 from gateway.store.quarantine import open_tasks
 from gateway.store.runs import StreamHalted
+from gateway.store.shadow import keep_page
 from gateway.store.store import Store
 from gateway.sync.cursor import CannotAdvance
 from gateway.sync.drift import Drifted
@@ -113,10 +116,9 @@ async def test_a_code_nobody_knows_opens_one_task_however_often_it_comes(store):
 
 
 async def test_a_page_with_too_many_bad_records_stops_the_stream_and_moves_no_cursor(store):
-    page = with_changes(MARKET, "cases_changed", ascending=True)
-    page = with_page_size(page, "cases_changed", 10)
+    mapping = with_page_size(with_changes(MARKET, "cases_changed", ascending=True), "cases_changed", 10)
     source = Changing("GXSJ", [case(n, n, MJ="9" if n >= 15 else "0") for n in range(20)])
-    running = streams(source, store, page)
+    running = streams(source, store, mapping)
     with pytest.raises(TooManyBad, match="10 条中 4 条，上限 30%"):
         await running.changes("binhai_market", "cases_changed")
     with pytest.raises(StreamHalted, match="坏记录过多"):
@@ -233,6 +235,22 @@ async def test_a_source_that_was_not_read_whole_deletes_nothing(store):
     with pytest.raises(CannotAdvance, match="没有读全"):
         await mend(short, store)
     assert len(names(store)) == 12
+
+
+async def test_a_shadow_that_nobody_can_bring_in_any_more_is_dropped_and_one_that_somebody_reads_is_not(store):
+    source = Changing("GXSJ", cases(12))
+    await sync(source, store)
+    with pytest.raises(SourceUnavailable):
+        await mend(Changing("GXSJ", cases(12), fails_at={2}), store)
+    assert count(store, store.tables.shadow) == 0
+    killed = store.begin_run("binhai_market", "cases_changed#reconcile", "reconcile", seconds=0.0)
+    alive = store.begin_run("binhai_market", "cases_changed#refresh", "refresh", seconds=60.0)
+    kept = replace(page(stored_case("1")), source="binhai_market")
+    for begun in (killed, alive):
+        store.database.write(lambda c, b=begun: keep_page(c, store.tables, b.run_id, 1, kept, "EnforcementCase", None))
+    await mend(source, store)
+    for table in (store.tables.shadow, store.tables.shadow_key):
+        assert store.database.read(partial(rows_of, select(table.c.run_id))) == [(alive.run_id,)]
 
 
 # Refresh

@@ -14,7 +14,7 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from contract_tests.benchmarks.lists_parts.measure import Times, compare, draw, 
 from contract_tests.benchmarks.lists_parts.queries import OURS, PEER, Drawn, Place, Query, queries
 from contract_tests.benchmarks.lists_parts.servers import PEER_FOLDER, Server, servers
 from contract_tests.benchmarks.lists_parts.store import differences, fill, land, plain
-from contract_tests.servers import restartable_postgres
+from contract_tests.servers import PostgresServer, own_postgres
 from schema.load import load_registry
 
 SAMPLE_CASES, SAMPLE_PARTIES = 2_000, 1_500
@@ -39,10 +39,10 @@ def main() -> None:
     is_quick = bool(given.get("QUICK"))
     rows = int(given.get("ROWS", 60_000 if is_quick else 2_000_000))
     rounds, each = int(given.get("ROUNDS", 2 if is_quick else 10)), int(given.get("EACH", 10 if is_quick else 25))
-    with restartable_postgres() as (url, restart), tempfile.TemporaryDirectory(prefix="lists-") as folder:
-        _prepare(url, restart, given.get("BUFFERS", "256MB" if is_quick else "2GB"))
-        _prove_filling(url, Path(folder))
-        target, parties = _at(url, "cases"), rows // 7
+    with own_postgres() as server, tempfile.TemporaryDirectory(prefix="lists-") as folder:
+        _prepare(server, given.get("BUFFERS", "256MB" if is_quick else "2GB"))
+        _prove_filling(server.url, Path(folder))
+        target, parties = _at(server.url, "cases"), rows // 7
         started = time.perf_counter()
         fill(target, rows, parties)
         _tell_peer(target)
@@ -51,13 +51,14 @@ def main() -> None:
             _measure(running, target, parties, rounds, each)
 
 
-def _prepare(url: str, restart: Callable[[], None], buffers: str) -> None:
-    with psycopg.connect(plain(url), autocommit=True) as connection:
+def _prepare(server: PostgresServer, buffers: str) -> None:
+    with psycopg.connect(plain(server.url), autocommit=True) as connection:
         for name in ("feed", "landed", "filled", "cases"):
             connection.execute(f"CREATE DATABASE {name}".encode())
         for setting in (f"shared_buffers = '{buffers}'", "max_wal_size = '8GB'"):
             connection.execute(f"ALTER SYSTEM SET {setting}".encode())
-    restart()
+    server.stop()
+    server.start()
 
 
 def _prove_filling(url: str, folder: Path) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from contract_tests.crash.bugs import BUGS
-from contract_tests.crash.harness import Outcome, play, warm_up
+from contract_tests.crash.harness import can_plant, play, warm_up
+from contract_tests.crash.looking import Outcome
 from contract_tests.crash.places import Place, place
 from contract_tests.crash.schedule import make_schedule
 from contract_tests.servers import postgres_server
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--bugs", default=",".join(BUGS))
     asked = parser.parse_args(arguments)
     told = {"schedules": 0, "lost": 0, "duplicated": 0, "planted_bugs_caught": 0}
-    failed = 0
+    failed, killed_at = 0, set[tuple[str, str]]()
     with ExitStack() as stack:
         places = [_open(stack, name) for name in asked.databases.split(",")]
         for each in places:
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             where = places[told["schedules"] % len(places)]
             outcome = _play(seed, where)
             failed += not outcome.is_well
+            killed_at |= outcome.killed_at
             told["schedules"] += 1
             told["lost"] += len(outcome.lost)
             told["duplicated"] += len(outcome.twice)
@@ -46,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             caught = _catch(bug, asked.seed, places[number % len(places)])
             told["planted_bugs_caught"] += caught
             failed += not caught
+    print("killed at:", " ".join(f"{task}/{point}" for task, point in sorted(killed_at)))
     print(json.dumps(told))
     return 1 if failed else 0
 
@@ -66,6 +69,9 @@ def _play(seed: int, where: Place) -> Outcome:
 
 def _catch(bug: str, seed: int, where: Place) -> bool:
     """Whether a schedule ends badly because of the bug."""
+    if not can_plant(bug, where):
+        print(f"planted: {bug}: the program has changed, nothing to plant it in")
+        return False
     for tried in range(seed, seed + MOST_SEEDS):
         schedule = make_schedule(tried)
         outcome = play(schedule, where, bug)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, update
 
+from adapters.source import Page
 from gateway.store import leases, runs
 from gateway.store.landing import Also, Landing
 from gateway.store.runs import Landed, Progress
@@ -77,17 +78,17 @@ def apply_twice(store: Store) -> None:
 def swallowed_reject(store: Store) -> None:
     """Records that cannot be taken are left out."""
     del store
-    read = pages.Pages.read
+    judge = pages.Pages.judge
 
-    def wrong(self: pages.Pages, page: Any) -> tuple[Landing, Heard]:
-        landing, heard = read(self, page)
+    def wrong(self: pages.Pages, page: Page, landing: Landing) -> tuple[Landing, Heard]:
+        landing, heard = judge(self, page, landing)
         kept = [i for i, one in enumerate(landing.mapped) if one.is_identified and not one.quarantined]
         kept = [i for i in range(len(landing.mapped)) if i in kept or i in landing.gone]
         gone = frozenset(place for place, i in enumerate(kept) if i in landing.gone)
         mapped: Sequence[Any] = [landing.mapped[i] for i in kept]
         return replace(landing, mapped=mapped, records=[landing.records[i] for i in kept], gone=gone), heard
 
-    pages.Pages.read = wrong  # type: ignore[method-assign]
+    pages.Pages.judge = wrong  # type: ignore[method-assign]
 
 
 BUGS: Mapping[str, Callable[[Store], None]] = {

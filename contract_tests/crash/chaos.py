@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError
 from adapters.mapping.model import SourceMapping
 from adapters.source import Call, Page
 from contract_tests.changing import MAPPINGS, Changing, with_changes, with_page_size
-from contract_tests.servers import RedisServer, redis_server, restartable_postgres
+from contract_tests.servers import PostgresServer, RedisServer, own_postgres, redis_server
 from contract_tests.stores import REGISTRY
 from gateway.store.store import Store
 from gateway.sync.queue import PgQueue
@@ -129,16 +129,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--duration", type=float, default=600)
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args(arguments)
-    with restartable_postgres() as (url, restart), redis_server() as redis:
-        store = Store(url, REGISTRY)
+    with own_postgres() as server, redis_server() as redis:
+        store = Store(server.url, REGISTRY)
         store.create()
         store.close()
         mappings = {f"source_{number}": _mapping(f"source_{number}") for number in range(STREAMS)}
-        workers = Workers(World(url, mappings, time.time(), asked.duration))
+        workers = Workers(World(server.url, mappings, time.time(), asked.duration))
         chance = random.Random(asked.seed)
         try:
             for number in (2, 8):
-                _live(workers, chance, asked.duration / 2, number, restart, redis)
+                _live(workers, chance, asked.duration / 2, number, server, redis)
             told = _settle(workers)
         finally:
             for pid in list(workers.stopped):
@@ -152,7 +152,7 @@ def _live(
     chance: random.Random,
     seconds: float,
     number: int,
-    restart: Callable[[], None],
+    server: PostgresServer,
     redis: RedisServer,
 ) -> None:
     """So many workers for so long; in the middle PostgreSQL restarts, and Redis forgets everything."""
@@ -163,7 +163,8 @@ def _live(
         time.sleep(chance.uniform(0.2, 1.5))
         workers.disturb(chance)
         if not has_restarted and time.monotonic() > middle:
-            restart()
+            server.stop()
+            server.start()
             redis.kill()
             redis.start()
             has_restarted = True

@@ -16,7 +16,8 @@ from gateway.store.store import Store
 
 @dataclass
 class Place:
-    """A store at a URL. This process itself keeps no connection, so that it may fork at any time."""
+    """A store at a URL. This process may fork at any time: it keeps no connection to a file, and to a server one of its own,
+    which those that are forked leave alone."""
 
     url: str
     store: Store
@@ -45,8 +46,8 @@ class Place:
             return
         with self.connected():
             if used := self._used():
-                names = ", ".join(f'"{name}"' for name in sorted(used))
-                self.write(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+                tables = [t.name for t in reversed(self.store.tables.metadata.sorted_tables) if t.name in used]
+                self.write(text("; ".join(f'DELETE FROM "{name}"' for name in tables)))
 
     def read(self, query: Executable) -> list[Any]:
         """The rows of a query."""
@@ -83,7 +84,7 @@ def place(database: str) -> Iterator[Place]:
             with create_engine(url, poolclass=NullPool).connect() as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
             shutil.copyfile(file, template)
-        engine = create_engine(url, poolclass=NullPool)
+        engine = create_engine(url, poolclass=NullPool if template else None)
         try:
             yield Place(url, store, engine, template)
         finally:

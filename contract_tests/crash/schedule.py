@@ -7,12 +7,10 @@ from typing import Literal
 from contract_tests.crash.source import FAULTS
 from contract_tests.crash.world import World, make_world
 
-POINTS = (
-    "lease.taken",
-    "fetch.before",
-    "fetch.after",
-    "page.before",
-    "landing.before",
+Task = Literal["changes", "reconcile", "refresh", "remap", "replay"]
+TASKS: dict[Task, int] = {"changes": 6, "reconcile": 2, "refresh": 2, "remap": 2, "replay": 2}
+"""What workers do, and how often."""
+LANDING = (
     "landing.after",
     "upsert.before",
     "links.before",
@@ -20,37 +18,50 @@ POINTS = (
     "upsert.after",
     "issues.after",
     "quarantine.after",
-    "cursor.before",
-    "fence.checked",
-    "cursor.after",
-    "ledger.after",
     "current.after",
     "commit.before",
     "commit.after",
-    "page.done",
-    "finish.before",
-    "finish.moved",
-    "finish.recorded",
-    "finish.after",
 )
-"""Where a worker may be killed; a test proves that each of them is come to."""
-OUTSIDE = ("page.before", "page.done", "finish.before")
+RUN = ("lease.taken", "fetch.before", "fetch.after", "page.before", "page.done", "finish.moved", "finish.recorded")
+LEDGER = ("landing.before", "cursor.before", "fence.checked", "cursor.after", "ledger.after")
+SHADOW = ("shadow.page", "compare.before", "swap.before", "swap.page", "swap.after", "swap.page", "swap.after")
+POINTS: dict[Task, tuple[str, ...]] = {
+    "changes": (*RUN, *LANDING, *LEDGER, "finish.before", "finish.after"),
+    "reconcile": (*RUN, *SHADOW, "commit.before", "commit.after"),
+    "refresh": (*RUN, *SHADOW, *LANDING, *LEDGER),
+    "remap": ("remap.forgotten", "remap.page", "remap.settled", *LANDING),
+    "replay": ("replay.resolved", "replay.page", "replay.resolved", "replay.page", "lease.taken", *LANDING, *LEDGER),
+}
+"""Where a worker may be killed at each of its tasks; a test proves that it is, at each of them."""
+OUTSIDE: dict[Task, tuple[str, ...]] = {
+    "changes": ("page.before", "page.done", "finish.before"),
+    "reconcile": ("page.before", "page.done"),
+    "refresh": ("page.before", "page.done"),
+    "replay": ("replay.page",),
+    "remap": (),
+}
 """Where a worker may be stopped while another one goes on: where it holds no transaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One worker: minutes that go by before it, its faults by call, and its end."""
+    """One worker: minutes that go by before it, its faults by call, its end, and its task. `other`: what is done while it is
+    stopped. `is_mended`: somebody has corrected the mapping by then."""
 
     minutes: int
     faults: tuple[tuple[int, str], ...]
     end: Literal["kill", "stop", "none"]
     point: str = ""
     times: int = 1
+    task: Task = "changes"
+    other: Task = "changes"
+    is_mended: bool = False
 
     def __str__(self) -> str:
         ends = f"{self.end} {self.point}×{self.times}" if self.point else "runs to its end"
-        return f"+{self.minutes}min {ends} faults={dict(self.faults)}"
+        mended = ", mapping mended" if self.is_mended else ""
+        beside = f" while another does {self.other}" if self.end == "stop" else ""
+        return f"+{self.minutes}min {self.task}{mended}: {ends}{beside} faults={dict(self.faults)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +81,20 @@ def make_schedule(seed: int) -> Schedule:
     """The schedule of a seed, always the same."""
     chance = random.Random(seed)
     world = make_world(chance)
-    return Schedule(seed, world, tuple(_step(chance) for _ in range(chance.randint(1, 4))))
+    number = chance.randint(1, 5)
+    mended_from = chance.randint(0, 2 * number)
+    return Schedule(seed, world, tuple(_step(chance, at, at >= mended_from) for at in range(number)))
 
 
-def _step(chance: random.Random) -> Step:
+def _step(chance: random.Random, at: int, is_mended: bool) -> Step:
+    task, other = chance.choices(list(TASKS), list(TASKS.values()), k=2)
+    if at == 0 and task in ("remap", "replay"):
+        task = "changes"  # there is nothing yet
     faults = tuple(
         (call, chance.choice(FAULTS)) for call in sorted(chance.sample(range(1, 12), chance.choice((0, 0, 1, 2))))
     )
     end: Literal["kill", "stop", "none"] = chance.choices(("kill", "stop", "none"), (7, 2, 2))[0]
-    point = {"kill": POINTS, "stop": OUTSIDE, "none": ("",)}[end]
-    return Step(chance.choice((0, 3, 10, 30)), faults, end, chance.choice(point), chance.choice((1, 1, 2, 3, 4)))
+    end = "kill" if end == "stop" and not OUTSIDE[task] else end
+    point = chance.choice({"kill": POINTS[task], "stop": OUTSIDE[task], "none": ("",)}[end])
+    minutes, times = chance.choice((0, 3, 10, 30)), chance.choice((1, 1, 1) if task == "replay" else (1, 1, 2, 3, 4))
+    return Step(minutes, faults, end, point, times, task, other, is_mended)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from adapters.errors import SourceThrottled, SourceUnavailable
+from adapters.errors import SourceContractBroken, SourceThrottled, SourceUnavailable
+from adapters.mapping.model import OperationMapping
 from adapters.source import Call, Page
 from contract_tests.crash.world import Event, World, moment
 from schema.formats import CHINA_TIME
@@ -57,9 +58,18 @@ class Faulty:
         page = self._page(call, minute)
         if fault == "shuffle" and self.world.kind != "place":
             records = list(page.records)[::-1]
-            page = Page(records, page.raw + b" ", page.media_type, page.received_at, page.total, page.next)
+            raw = _raw([*json.loads(page.raw)[:-1], records])
+            page = Page(records, raw, page.media_type, page.received_at, page.total, page.next)
         self.last = page
         return page
+
+    def reread(self, operation: OperationMapping, raw: bytes, media_type: str) -> Page:
+        """The page that one of its answers was."""
+        del operation
+        told = json.loads(raw)
+        if not isinstance(told, list):
+            raise SourceContractBroken("not an answer of this source")
+        return Page(told[-1], raw, media_type, moment(told[0]) + timedelta(seconds=1))
 
     async def aclose(self) -> None:
         """Nothing to let go of."""
@@ -77,12 +87,16 @@ class Faulty:
         chosen = rows[start : start + assert_size]
         records = [world.way.record(event) for event in chosen]
         following = json.dumps({"place": world.place(chosen[-1])}) if chosen and world.kind == "place" else None
-        raw = json.dumps([minute, call.since, call.page, call.cursor, records], ensure_ascii=False).encode()
+        raw = _raw([minute, call.since, call.page, call.cursor, records])
         received_at = moment(minute) + timedelta(seconds=1)
         return Page(records, raw, "application/json", received_at, total, following)
 
     def _cursor(self, event: Event) -> Any:
         return event.number if self.world.kind == "since" else moment(event.stamp)
+
+
+def _raw(told: list[Any]) -> bytes:
+    return json.dumps(told, ensure_ascii=False).encode()
 
 
 def _read(text: str) -> Any:

@@ -1,13 +1,18 @@
 """A source whose records change as time goes by, and what everybody should know of it in the end."""
 
 import random
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal
 
+from adapters.mapping.load import MAPPINGS_FOLDER, load_mapping
 from adapters.mapping.model import SourceMapping
 from contract_tests.changing import MAPPINGS, with_changes, with_page_size
+from contract_tests.stores import REGISTRY
 from schema.formats import CHINA_TIME
 
 BASE = datetime(2024, 6, 1, 8, tzinfo=CHINA_TIME)
@@ -16,6 +21,20 @@ PARTY = "91350100M000100Y43"
 Kind = Literal["place", "ascending", "number", "since"]
 KINDS: tuple[Kind, ...] = ("place", "ascending", "number", "since")
 PAGE = 3
+
+
+def _mended() -> SourceMapping:
+    """The mapping of the market, once somebody has decided that an unknown code is no reason to leave a case out."""
+    with tempfile.TemporaryDirectory() as folder:
+        to = Path(folder) / "binhai_market"
+        shutil.copytree(MAPPINGS_FOLDER / "binhai_market", to)
+        text = (to / "mapping.yaml").read_text("utf-8")
+        assert "otherwise: quarantine" in text
+        (to / "mapping.yaml").write_text(text.replace("otherwise: quarantine", "otherwise: issue"), "utf-8")
+        return load_mapping(REGISTRY, to)
+
+
+MENDED = _mended()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +61,34 @@ class Way:
     cursor: str
     key_of: Callable[[int], str]
     record: Callable[[Event], dict[str, Any]]
+    mended: SourceMapping | None = None
     has_history: bool = False
     has_links: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What happens in a source, minute by minute; late records come up to `overlap` after their stamp."""
+    """What happens in a source, minute by minute; late records come up to `overlap` after their stamp. `vanished`: records that
+    it says nothing of from a minute on."""
 
     kind: Kind
     overlap: int
     events: tuple[Event, ...]
     way: Way = field(repr=False)
     is_shuffled: bool = False
+    vanished: Mapping[int, int] = field(default_factory=dict)
 
     def at(self, minute: int) -> dict[int, Event]:
         """What the source tells of each record in this minute."""
-        return {event.key: event for event in self.events if event.visible <= minute}
+        return {event.key: event for event in self._told(minute)}
+
+    def _told(self, minute: int) -> list[Event]:
+        gone = {key for key, since in self.vanished.items() if since <= minute}
+        return [event for event in self.events if event.visible <= minute and event.key not in gone]
 
     def rows(self, minute: int) -> list[Event]:
         """Its rows: those that hold, or where it keeps them all, every one that ever was."""
-        seen = [event for event in self.events if event.visible <= minute]
-        rows = seen if self.way.has_history else list(self.at(minute).values())
+        rows = self._told(minute) if self.way.has_history else list(self.at(minute).values())
         if self.is_shuffled:
             return sorted(rows, key=lambda event: (event.key * 7919) % 101)
         return sorted(rows, key=self.place)
@@ -72,22 +97,23 @@ class World:
         """Where a row stands in the order of the source."""
         return (event.number if self.kind == "since" else event.stamp, event.key, event.version)
 
-    def wanted(self, minute: int) -> dict[str, str]:
-        """Key -> what it is called, of everything that is there and can be taken."""
+    def wanted(self, minute: int, is_mended: bool = False) -> dict[str, str]:
+        """Key -> what it is called, of everything that is there and can be taken, all of it by a mapping that is mended."""
+        can_all = is_mended and self.way.mended is not None
         rows = self.at(minute).values()
-        return {self.way.key_of(e.key): f"v{e.version}" for e in rows if not e.is_gone and not e.is_bad}
+        return {self.way.key_of(e.key): f"v{e.version}" for e in rows if not e.is_gone and (can_all or not e.is_bad)}
 
     def refused(self, minute: int) -> set[int]:
         """Records that nobody can take."""
         return {event.key for event in self.events if event.visible <= minute and event.is_bad}
 
     def versions(self, minute: int) -> dict[str, int]:
-        """How many different things were ever told of each record."""
-        counts: dict[str, int] = {}
+        """How many different things were ever told of each record; that nothing more is, is one."""
+        counts = {key: 1 for key, since in self.vanished.items() if since <= minute}
         for event in self.events:
             if event.visible <= minute:
-                counts[self.way.key_of(event.key)] = counts.get(self.way.key_of(event.key), 0) + 1
-        return counts
+                counts[event.key] = counts.get(event.key, 0) + 1
+        return {self.way.key_of(key): count for key, count in counts.items()}
 
 
 def make_world(chance: random.Random) -> World:
@@ -113,14 +139,18 @@ def make_world(chance: random.Random) -> World:
                 gone |= {key} if is_gone else set()
             else:
                 keys += 1
-                key, is_gone, is_bad = keys, False, chance.random() < 0.08
+                key, is_gone, is_bad = keys, False, chance.random() < 0.15
                 versions[key] = -1 if is_bad else 1
                 by = chance.randint(0, late) if burst == 1 else 0
             stamps[key] = max(0, minute - by)
             number += 1
             sequence = number - (chance.randint(0, 3) if kind == "since" and overlap and by == 0 and key == keys else 0)
             events.append(Event(minute, stamps[key], max(1, sequence), key, abs(versions[key]), is_gone, is_bad))
-    return World(kind, overlap, tuple(events), _way(kind, overlap), kind == "number" and chance.random() < 0.5)
+    is_shuffled = kind == "number" and chance.random() < 0.5
+    good = [event for event in events if not event.is_bad and event.key not in gone and event.version == 1]
+    some = chance.sample(good, min(len(good), chance.choice((0, 0, 1, 2)))) if kind != "place" else []
+    vanished = {event.key: event.visible + chance.randint(1, 40) for event in some}
+    return World(kind, overlap, tuple(events), _way(kind, overlap), is_shuffled, vanished)
 
 
 def moment(stamp: int) -> datetime:
@@ -139,8 +169,8 @@ def _way(kind: Kind, overlap: int) -> Way:
             "cd_time",
             lambda key: f"{AGENCY}/{_number(key)}",
             _decision,
-            True,
-            True,
+            has_history=True,
+            has_links=True,
         )
     elif kind == "since":
         mapping, operation = MAPPINGS["transport_licence"], "licenses_changed"
@@ -148,15 +178,16 @@ def _way(kind: Kind, overlap: int) -> Way:
     else:
         mapping, operation = MAPPINGS["binhai_market"], "cases_changed"
         key_of = lambda key: f"{mapping.agency}/{key:03d}"  # noqa: E731
-        way = Way(mapping, operation, "EnforcementCase", "case_name", "GXSJ", key_of, _case, False, True)
+        way = Way(mapping, operation, "EnforcementCase", "case_name", "GXSJ", key_of, _case, MENDED, False, True)
     words: Mapping[str, Any] = {
         "ascending": kind == "ascending",
         "overlap": overlap if kind == "since" else overlap * 60.0,
     }
-    changed = with_page_size(with_changes(way.mapping, operation, **words, most_bad=1.0), operation, PAGE)
-    return Way(
-        changed, operation, way.entity, way.element, way.cursor, way.key_of, way.record, way.has_history, way.has_links
-    )
+
+    def changed(mapping: SourceMapping) -> SourceMapping:
+        return with_page_size(with_changes(mapping, operation, **words, most_bad=1.0), operation, PAGE)
+
+    return replace(way, mapping=changed(way.mapping), mended=None if way.mended is None else changed(way.mended))
 
 
 def _number(key: int) -> str:

@@ -110,6 +110,8 @@ class Execution:
     root_failures: dict[int, Failure] = field(default_factory=dict)
     heard: Heard = field(default_factory=dict)
     """Calls that were made before it began: their answers are taken instead of asking again."""
+    done: set[int] = field(default_factory=set)
+    """The numbers of steps that have nothing left to do."""
     spans: dict[int, Span] = field(default_factory=dict)
     """When each step was under way, by its number."""
 
@@ -138,6 +140,8 @@ class Execution:
         with tracing.span("step", {"step.kind": kind, "step.number": step.number}):
             try:
                 match step:
+                    case _ if step.number in self.done:
+                        pass
                     case Lookup():
                         await self._lookup(step)
                     case StoreRoute():

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from adapters.mapping.wants import Want
 from gateway.engine.selection import Part, Root
+from gateway.store.whole_page import Shown
 
 Purpose = Literal["complete", "expand", "recall", "route"]
 
@@ -129,12 +130,19 @@ class Span(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class PageRead:
+    """The page of a list is read with all that the answer shows of it, since the store has that and nobody else is asked."""
+
+    shown: Shown
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The steps in order of their waves. Every step of a wave runs at once; a wave starts when the one before has ended.
 
     `unsourced` are the selected elements that neither a source nor the store was found for; they answer null.
     `places` is name in the answer -> number of its root. `wants` is what the answer needs of each entity, wherever it
-    stands; nothing else is read from records.
+    stands; nothing else is read from records. `page_read`: the list is read whole, where it can be.
     """
 
     roots: tuple[Root, ...]
@@ -143,6 +151,7 @@ class Plan:
     unsourced: tuple[tuple[int, str], ...]
     places: Mapping[str, int]
     wants: frozenset[tuple[str, Want]] = frozenset()
+    page_read: PageRead | None = None
     waves: Sequence[Sequence[Step]] = field(init=False, repr=False, compare=False)
     """The steps, wave by wave."""
 

@@ -6,11 +6,12 @@ way. A step waits only for the steps its keys come from: a key that an argument 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapters.mapping.model import LookupRole, SourceMapping
 from adapters.mapping.truth import NOTHING_SAID, Truth
 from gateway.engine.live_lists import Pinned
+from gateway.engine.page_read import page_read_of
 from gateway.engine.plan import (
     Plan,
     Route,
@@ -93,7 +94,8 @@ class Planner:
             raise QueryTooLarge(f"查询需要 {len(steps)} 步，多于 {MOST_STEPS} 步，请拆分")
         unsourced = tuple(dict.fromkeys(planning.unsourced))
         wants = wants_of(selection.parts, steps, self.registry, self.mappings)
-        return Plan(tuple(selection.roots), tuple(selection.parts), steps, unsourced, selection.places, wants)
+        plan = Plan(tuple(selection.roots), tuple(selection.parts), steps, unsourced, selection.places, wants)
+        return replace(plan, page_read=page_read_of(plan, self.registry))
 
     def _plan_root(self, planning: Planning, index: int, root: Root) -> None:
         (part,) = root.parts.values()

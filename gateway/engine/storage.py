@@ -10,11 +10,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from adapters.errors import SourceError
 from adapters.mapping.model import LookupRole, SourceMapping
+from adapters.mapping.truth import Truth
 from gateway.log import logger
 from gateway.store.groups import Grouped, Groups
 from gateway.store.identity import CodesExhausted
 from gateway.store.search import Found, Search
 from gateway.store.store import Store, Stored
+from gateway.store.whole_page import Shown, WholePage
 
 MOST_RELATED = 1000
 """Entities of one relation of one entity that are answered from the store; more are refused, never cut off."""
@@ -75,6 +77,10 @@ class Storage:
     async def search(self, search: Search) -> Found:
         """A page of a list. Raises StoreUnavailable."""
         return await self._ask(self.store.search, search)
+
+    async def whole_page(self, search: Search, shown: Shown, truth: Truth) -> WholePage:
+        """A page of a list with what is shown of it. Raises StoreUnavailable."""
+        return await self._ask(self.store.whole_page, search, shown, truth)
 
     async def count(self, grouped: Grouped) -> Groups:
         """Groups of entities. Raises StoreUnavailable."""

@@ -4,8 +4,10 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from adapters.errors import SourceError
-from gateway.engine.index import ASKED, NAMED, RELATED, REMEMBERED, Failure, Mode, Origin, Row
+from gateway.engine.index import ASKED, NAMED, RELATED, REMEMBERED, Failure, Row
+from gateway.engine.page_taking import take_whole_page
 from gateway.engine.plan import Identify, Step, StoreCount, StoreLookup, StoreSearch, Use
+from gateway.engine.recalling import recall
 from gateway.engine.storage import MOST_RELATED, TooManyRelated
 
 if TYPE_CHECKING:
@@ -106,7 +108,14 @@ def fail_store_step(execution: "Execution", step: Step, failure: Failure) -> Non
 async def _search(execution: "Execution", step: StoreSearch) -> None:
     search = execution.roots[step.root].search
     assert search is not None
-    page = await execution.services.storage.search(search)
+    if (read := execution.plan.page_read) is None:
+        page = await execution.services.storage.search(search)
+    else:
+        whole = await execution.services.storage.whole_page(search, read.shown, execution.services.truth)
+        page = whole.page
+        if take_whole_page(execution, step, read, whole):
+            execution.pages[step.root] = page
+            return
     execution.pages[step.root] = page
     await load_page(execution, step.entity, page.keys)
     if step.because:
@@ -130,18 +139,7 @@ async def _load(
     found = await execution.services.storage.by_keys(entity, keys)
     runs = await execution.services.storage.runs_of(found) if execution.plan.tells_runs else {}
     for stored in found:
-        version = execution.services.registry.version
-        mode: Mode = "STALE" if stored.source in failed else "STORE"
-        when = (stored.as_of, stored.fetched_at)
-        digest = stored.raw_digest
-        origin = Origin(stored.source, "", mode, *when, version, stored.mapping_version, digest, runs.get(str(digest)))
-        mapping = execution.services.mappings.get(stored.source)
-        told = mapping.entities.get(entity) if mapping else None
-        provides = told.provides if told else frozenset(stored.mapped.values)
-        row = execution.index.add(stored.mapped, origin, rank, provides)
-        for relation in stored.mapped.refs:
-            if row.entity.relations[relation].is_told:
-                execution.index.name_references(row, relation, origin, set())
+        recall(execution, stored, rank, "STALE" if stored.source in failed else "STORE", runs)
 
 
 async def _identify(execution: "Execution", step: Identify) -> None:

@@ -169,7 +169,10 @@ def _merge(
     for key, told_by in by_key.items():
         rows.append({c.name: _first(truth, entity, names.get(c.name, c.name), c.name, told_by) for c in table.columns})
         ways = dict.fromkeys(relation for telling in told_by.values() for relation in telling["refs"])
-        refs[key] = {relation: _first_refs(truth, entity, relation, told_by) for relation in ways}
+        refs[key] = {
+            relation: first_refs(truth, entity, relation, {source: row["refs"] for source, row in told_by.items()})
+            for relation in ways
+        }
         values = {source: {name: row[column] for column, name in names.items()} for source, row in told_by.items()}
         disputed += conflicts(truth, spec, key, values)
     connection.execute(insert(table), rows)
@@ -192,12 +195,12 @@ def _first(truth: Truth, entity: str, name: str, column: str, told_by: Mapping[s
     return told_by[min(able, key=lambda source: truth.place(entity, name, source))][column] if able else None
 
 
-def _first_refs(truth: Truth, entity: str, relation: str, told_by: Mapping[str, RowMapping]) -> Sequence[str]:
-    able = [source for source, row in told_by.items() if relation in row["refs"]]
-    chosen: Sequence[str] = told_by[min(able, key=lambda source: truth.place(entity, relation, source))]["refs"][
-        relation
-    ]
-    return chosen
+def first_refs(
+    truth: Truth, entity: str, relation: str, told_by: Mapping[str, Mapping[str, Sequence[str]]]
+) -> Sequence[str]:
+    """Where a relation leads by the source whose word counts most of those that tell it; nowhere when none does."""
+    able = [source for source, refs in told_by.items() if relation in refs]
+    return told_by[min(able, key=lambda source: truth.place(entity, relation, source))][relation] if able else ()
 
 
 def _fill_allotted(

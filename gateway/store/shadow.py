@@ -11,6 +11,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, update
 from adapters.mapping.record import Mapped
 from gateway.store.database import chunks, key_chunks
 from gateway.store.landing import Landing
+from gateway.store.leases import database_now
 from gateway.store.tables import Tables, element_column
 from gateway.store.tellings import EARLIEST, LOWEST, Version, tell
 
@@ -152,12 +153,21 @@ def record_comparison(connection: Connection, tables: Tables, run_id: int, found
         connection.execute(insert(tables.comparison), rows)
 
 
-def forget(connection: Connection, tables: Tables, source: str, operation: str) -> None:
-    """Drop the shadows of all runs of this kind of this stream."""
-    run = tables.run
-    mine = select(run.c.id).where(run.c.source == source, run.c.operation == operation)
+def forget(connection: Connection, tables: Tables, run_id: int) -> None:
+    """Drop the shadow of a run."""
     for table in (tables.shadow_key, tables.shadow):
-        connection.execute(delete(table).where(table.c.run_id.in_(mine)))
+        connection.execute(delete(table).where(table.c.run_id == run_id))
+
+
+def forget_abandoned(connection: Connection, tables: Tables, source: str) -> None:
+    """Drop the shadows that runs of this source left behind: whose lease is over nobody can bring in any more."""
+    run, lease = tables.run, tables.lease
+    holds = and_(lease.c.source == run.c.source, lease.c.operation == run.c.operation, lease.c.fence == run.c.fence)
+    alive = select(lease.c.fence).where(holds, lease.c.expires_at > database_now(connection))
+    kinds = run.c.kind.in_(("refresh", "reconcile"))
+    over = select(run.c.id).where(run.c.source == source, kinds, ~alive.exists())
+    for run_id in connection.execute(over.where(run.c.id.in_(select(tables.shadow.c.run_id)))).scalars().all():
+        forget(connection, tables, run_id)
 
 
 def slice_of(value: Any) -> str:

@@ -24,6 +24,7 @@ from gateway.store.run_states import RunState, run_states
 from gateway.store.runs import Begun, Landed, Progress
 from gateway.store.search import Found, Search, find
 from gateway.store.tables import make_tables
+from gateway.store.whole_page import Shown, WholePage, read_whole_page
 from schema.formats import CHINA_TIME
 from schema.problems import Problem, Problems
 from schema.registry import Registry
@@ -150,6 +151,12 @@ class Store:
     def search(self, search: Search) -> Found:
         """A page of a list: what fulfils the condition, in the order asked for."""
         return self.database.read(lambda connection: find(connection, self.tables, self.registry, search))
+
+    def whole_page(self, search: Search, shown: Shown, truth: Truth) -> WholePage:
+        """A page of a list with everything that is shown of it; what several tell leads where `truth` says."""
+        return self.database.read(
+            lambda connection: read_whole_page(connection, self.tables, self.registry, truth, search, shown)
+        )
 
     def count(self, grouped: Grouped) -> Groups:
         """Groups of what fulfils the condition, the largest first."""

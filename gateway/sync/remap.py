@@ -17,9 +17,11 @@ from adapters.mapping.model import LookupRole, OperationMapping, SourceMapping
 from adapters.mapping.record import Mapped, gone_among, key_texts
 from adapters.source import Record, Rereads, Source
 from gateway.store import remapping
+from gateway.store.points import reach
 from gateway.store.remapping import Arrived
 from gateway.store.runs import Landed
 from gateway.store.store import Landing, Store
+from gateway.sync.absent import ABSENT, read_absence
 from schema.formats import CHINA_TIME
 from schema.identity import HashId
 
@@ -68,12 +70,15 @@ def remap(
         tables, moment = store.tables, store.clock()
         since = remapping.last_change(connection)
         remapping.forget(connection, tables, store.registry, store.truth, mapping.name, entities, moment)
+        reach(connection, "remap.forgotten")
         landed: list[Landed] = []
         for number, one in enumerate(known, 1):
             raw = remapping.payload(connection, tables, one.digest)
             landed.append(store.land_within(connection, _landing(source, mapping, compiler, one, raw)))
+            reach(connection, "remap.page")
             report(number, len(known))
         different = remapping.settle(connection, tables, mapping.name, since, moment)
+        reach(connection, "remap.settled")
         records, quarantined = sum(one.fetched for one in landed), sum(one.quarantined for one in landed)
         return Remapped(len(known), records, quarantined, different, len(arrived) - len(known))
 
@@ -102,6 +107,8 @@ def _inside(mapping: SourceMapping, entity: str, seen: frozenset[str] = frozense
 
 def _landing(source: Source, mapping: SourceMapping, compiler: Compiler, one: Arrived, raw: bytes) -> Landing:
     operation = mapping.operations[one.operation]
+    if one.media_type == ABSENT:
+        return read_absence(mapping, one.operation, raw, one.received_at)
     records, faults = _records(source, mapping, operation, one, raw)
     compiled = compiler.compiled(mapping, operation.entity, None)
     mapped = _mapped(compiled, mapping, records, faults, one)

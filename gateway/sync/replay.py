@@ -11,6 +11,7 @@ from adapters.mapping.model import SourceMapping
 from adapters.mapping.record import gone_among
 from gateway.store import quarantine
 from gateway.store.landing import Fate
+from gateway.store.points import reach
 from gateway.store.runs import LEASE, Landed, Progress
 from gateway.store.store import Landing, Store
 from gateway.sync.codes import close_finished
@@ -52,6 +53,7 @@ def replay(
             landed = _replay_page(store, mapping, compiler, rows, Progress(begun.run_id, number, None))
             for name in counts:
                 counts[name] += getattr(landed, name)
+            store.database.points("replay.page")
             store.renew_run(begun.run_id)
         store.finish_run(begun.run_id, None, sum(map(len, pages)))
     except Exception as error:
@@ -89,5 +91,6 @@ def _replay_page(
             if outcome == "quarantined":  # refused by this version too: then the record of that stays open
                 mine = [row for row in mine if row.mapping_version != mapping.version]
             quarantine.resolve(connection, store.tables, mine, resolution, store.clock())
+        reach(connection, "replay.resolved")
 
     return store.land(landing, progress, also)

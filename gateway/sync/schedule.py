@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from adapters.mapping.model import ChangesRole, SourceMapping
 from gateway.log import logger
 from gateway.store.due import Due, Interval, find_due
+from gateway.store.faults import store_fault
 from gateway.store.store import Store
 from schema.formats import CHINA_TIME
 
@@ -69,7 +70,7 @@ class Loop:
         try:
             due = await asyncio.to_thread(self.find)
         except SQLAlchemyError as error:
-            logger().warning("sync.store_out_of_reach", error=type(error).__name__)
+            logger().warning("sync.store_out_of_reach", error=store_fault(error))
             return 0
         due = [one for one in due if one not in self.running][: self.most - len(self.running)]
         started = await self.dispatcher.dispatch(due)

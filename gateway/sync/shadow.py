@@ -1,11 +1,10 @@
 """Refresh and reconciliation: everything a source tells is read beside the store, then compared, or swapped in at once."""
 
 import asyncio
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,6 +16,7 @@ from gateway.store.points import reach
 from gateway.store.runs import Begun, Landed, Progress
 from gateway.store.shadow import Differences
 from gateway.store.store import Landing, Store
+from gateway.sync.absent import absence
 from gateway.sync.cursor import CannotAdvance
 from gateway.sync.pages import Pages
 from gateway.sync.run import Manner, PageReport, Run, alive, told
@@ -81,7 +81,7 @@ async def shadow_stream(what: Shadowing, report: Callable[[PageReport], None], m
     try:
         async with alive(store, begun.run_id, manner.lease):
             await asyncio.to_thread(
-                store.database.write, lambda c: shadow.forget(c, store.tables, mapping.name, what.name)
+                store.database.write, lambda c: shadow.forget_abandoned(c, store.tables, mapping.name)
             )
             read = await _read(what, begun, report)
             mended = await asyncio.to_thread(store.database.write, lambda c: _mend(what, c, begun.run_id, read))
@@ -90,6 +90,7 @@ async def shadow_stream(what: Shadowing, report: Callable[[PageReport], None], m
             return mended
     except Exception as error:
         with suppress(SQLAlchemyError):
+            await asyncio.to_thread(store.database.write, lambda c: shadow.forget(c, store.tables, begun.run_id))
             text = str(error) if isinstance(error, TooManyGone) else told(error)
             await asyncio.to_thread(store.fail_run, begun.run_id, text)
         raise
@@ -142,7 +143,7 @@ def _mend(what: Shadowing, connection: Connection, run_id: int, read: int) -> Me
     page = _bring_in(what, connection, run_id, found)
     _delete(what, connection, run_id, page + 1, found)
     shadow.record_comparison(connection, store.tables, run_id, found)
-    shadow.forget(connection, store.tables, mapping.name, what.name)
+    shadow.forget(connection, store.tables, run_id)
     reach(connection, "swap.after")
     parts = found.slices.values()
     return Mended(
@@ -183,15 +184,5 @@ def _delete(what: Shadowing, connection: Connection, run_id: int, page: int, fou
     if not found.surplus:
         return
     now = what.store.clock().astimezone(CHINA_TIME)
-    evidence: dict[str, Any] = {"run": run_id, "entity": what.role.entity, "absent": sorted(found.surplus)}
-    landing = Landing(
-        source=what.mapping.name,
-        operation=what.operation,
-        raw=json.dumps(evidence, ensure_ascii=False).encode(),
-        media_type="application/json",
-        received_at=now,
-        mapped=[],
-        mapping_version=what.mapping.version,
-        deleted=[(what.role.entity, key) for key in found.surplus],
-    )
+    landing = absence(what.mapping, what.operation, run_id, what.role.entity, found.surplus, now)
     what.store.land_within(connection, landing, Progress(run_id, page, None))

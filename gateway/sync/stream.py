@@ -14,6 +14,7 @@ from adapters.mapping.model import SourceMapping
 from adapters.source import Source
 from gateway.log import logger
 from gateway.store.due import Due, halt, set_due
+from gateway.store.faults import store_fault
 from gateway.store.leases import RunSuperseded, StreamBusy
 from gateway.store.runs import CursorLost, StreamHalted
 from gateway.store.store import Store
@@ -102,7 +103,7 @@ class Streams:
             text = error.public_message if isinstance(error, SourceError) else str(error)
             logger().warning("sync.failed", **told, error=text)
         except SQLAlchemyError as error:
-            logger().warning("sync.store_failed", **told, error=type(error).__name__)
+            logger().warning("sync.store_failed", **told, error=store_fault(error))
         except Exception as error:
             logger().error("sync.broken", **told, error=type(error).__name__)
 
@@ -115,7 +116,7 @@ class Streams:
                 self.store.database.write, lambda c: set_due(c, tables, when, has_failed, reconciled)
             )
         except SQLAlchemyError as error:  # then it stays due
-            logger().warning("sync.due_not_kept", source=source, operation=operation, error=type(error).__name__)
+            logger().warning("sync.due_not_kept", source=source, operation=operation, error=store_fault(error))
 
     async def _halt(self, source: str, operation: str, reason: str) -> None:
         tables = self.store.tables
