@@ -111,7 +111,7 @@ async def sync(source: Source, mapping: SourceMapping, operation: str, store: St
 def state(store: Store) -> dict[str, list[Any]]:
     """Every row that tells of entities, except when it arrived."""
     tables = store.tables
-    told = [*tables.entities.values(), *tables.current.values(), tables.link, tables.current_link]
+    told = [*tables.entities.values(), *tables.current.values(), tables.link]
     told += [tables.history, tables.issue, tables.quarantine, tables.identity]
     found: dict[str, list[Any]] = {}
     for table in told:
