@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from adapters.addresses import Network
@@ -43,13 +44,18 @@ class HttpAnswer(NamedTuple):
     @property
     def media_type(self) -> str:
         """`application/json`, without parameters; empty when the answer does not say."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return _types_in(self.headers.get("content-type", ""))[0]
 
     @property
     def content_type(self) -> str:
         """The media type with the charset the answer declares, if any: what the body needs to be read again."""
-        charset = charset_in(self.headers.get("content-type"))
-        return f"{self.media_type}; charset={charset}" if charset else self.media_type
+        return _types_in(self.headers.get("content-type", ""))[1]
+
+
+@lru_cache(maxsize=256)
+def _types_in(header: str) -> tuple[str, str]:
+    media_type, charset = header.partition(";")[0].strip().lower(), charset_in(header)
+    return media_type, f"{media_type}; charset={charset}" if charset else media_type
 
 
 class HttpClient(Protocol):

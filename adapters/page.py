@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from adapters.errors import SourceContractBroken, SourceError, SourceRejected
+from adapters.http import HttpAnswer
 from adapters.latest import latest
 from adapters.mapping.model import OperationMapping, SourceMapping
 from adapters.mapping.paths import parse_path
 from adapters.outcome import Verdict, raise_for, text_at
-from adapters.source import Call, Page
+from adapters.source import Call, Page, Reader, Unread
 from schema.formats import CHINA_TIME
 
 LARGEST_INLINE = 256 * 1024
@@ -51,6 +52,17 @@ def operation_of(mapping: SourceMapping, call: Call) -> OperationMapping:
 async def off_loop(size: int, read: Callable[[], Result]) -> Result:
     """What `read` returns; of a large answer it is computed in a thread, so that others need not wait."""
     return read() if size <= LARGEST_INLINE else await asyncio.to_thread(read)
+
+
+def page_read(answer: HttpAnswer, reader: Reader | None, whole: Callable[[], Page]) -> Page | None:
+    """The page of an answer that a reader can read; `whole` reads it in the general way, should somebody look at its records."""
+    if reader is None:
+        return None
+    media_type = answer.content_type
+    if (read := reader.read(answer.body, media_type)) is None:
+        return None
+    records = Unread(len(read), lambda: whole().records)
+    return Page(records, answer.body, media_type, datetime.now(CHINA_TIME), read=read, read_by=reader)
 
 
 def page_of(

@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -25,11 +24,10 @@ from adapters.mapping.written import (
     RestConnect,
 )
 from adapters.outcome import Verdict, judge_for
-from adapters.page import off_loop, operation_of, page_of, told_by
+from adapters.page import off_loop, operation_of, page_of, page_read, told_by
 from adapters.request import fill, keyed_query, query_string
 from adapters.secrets import Secrets, resolve, resolve_address
-from adapters.source import Call, Page, Unread
-from schema.formats import CHINA_TIME
+from adapters.source import Call, Page
 
 OK = 200
 MOST_TYPES = 32
@@ -58,14 +56,16 @@ class RestSource:
         with told_by(self.mapping, call):
             answer = await self._ask(call)
             reader = call.reader
-            if reader is None or answer.status != OK or not self._is_plain(answer.headers.get("content-type")):
-                return await off_loop(len(answer.body), lambda: self._page(operation_of(self.mapping, call), answer))
-            if (read := reader.read(answer.body)) is not None:
-                records = Unread(len(read), lambda: self._page(operation_of(self.mapping, call), answer).records)
-                now = datetime.now(CHINA_TIME)
-                return Page(records, answer.body, answer.content_type, now, read=read, read_by=reader)
-            page = await off_loop(len(answer.body), lambda: self._page(operation_of(self.mapping, call), answer))
-            if reader.is_learning:
+            if answer.status != OK or not self._is_plain(answer.headers.get("content-type")):
+                reader = None
+
+            def whole() -> Page:
+                return self._page(operation_of(self.mapping, call), answer)
+
+            if (page := page_read(answer, reader, whole)) is not None:
+                return page
+            page = await off_loop(len(answer.body), whole)
+            if reader is not None and reader.is_learning:
                 reader.learn(answer.body)
             return page
 

@@ -21,7 +21,7 @@ from adapters.http import HttpAnswer, HttpClient, raise_for_status, within
 from adapters.mapping.model import OperationMapping, SourceMapping
 from adapters.mapping.written import BasicAuth, SoapConnect, WsseAuth
 from adapters.outcome import LONGEST_MESSAGE, Kind, Verdict, judge_for
-from adapters.page import off_loop, operation_of, page_of, told_by
+from adapters.page import off_loop, operation_of, page_of, page_read, told_by
 from adapters.request import fill
 from adapters.rest import basic
 from adapters.secrets import Secrets, resolve, resolve_address
@@ -89,6 +89,9 @@ class SoapSource:
             answer = await self.http.send(
                 "POST", self.endpoint, {**headers, **self.headers}, envelope, within(call.timeout)
             )
+            reader = call.reader if answer.status == 200 else None  # other statuses may come with a Fault
+            if (page := page_read(answer, reader, lambda: self._page(operation, answer))) is not None:
+                return page
             return await off_loop(len(answer.body), lambda: self._page(operation, answer))
 
     def _request(self, operation: OperationMapping, call: Call) -> Request:

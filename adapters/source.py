@@ -24,7 +24,7 @@ class Reader(Protocol):
         """See such an answer."""
         ...
 
-    def read(self, body: bytes) -> Sized | None:
+    def read(self, body: bytes, media_type: str) -> Sized | None:
         """The records in its own form; None when the answer is to be read in the general way."""
         ...
 

@@ -2,6 +2,7 @@
 
 import ssl
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -19,12 +20,15 @@ class Tls:
     minimum: Literal["1.2", "1.3"] = "1.2"
 
 
+VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 SYSTEM = Tls()
 """The authorities of the operating system, and no certificate of ours."""
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:
     """Our side of a connection. Raises OSError or ssl.SSLError when a file is not what it should be."""
+    if tls.ca is None and tls.certificate is None:
+        return _of_system(tls.minimum)
     context = ssl.create_default_context(cafile=tls.ca)
     if tls.ca:
         # Authorities of agencies' own making often lack the key usage that Python 3.13 asks of them (RFC 5280 §4.2.1.3);
@@ -32,7 +36,15 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if tls.certificate:
         context.load_cert_chain(tls.certificate, tls.key, password=_no_password)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3 if tls.minimum == "1.3" else ssl.TLSVersion.TLSv1_2
+    context.minimum_version = VERSIONS[tls.minimum]
+    return context
+
+
+@cache
+def _of_system(minimum: str) -> ssl.SSLContext:
+    """With the authorities of the operating system, which are read once for all sources: that takes as long as reading a mapping."""
+    context = ssl.create_default_context()
+    context.minimum_version = VERSIONS[minimum]
     return context
 
 

@@ -4,20 +4,15 @@ import json
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from adapters.mapping.load import load_mappings
-from contract_tests.federation import Federation
-from gateway.app import Application, Definitions, create_app
+from contract_tests.federation import Federation, proven
+from gateway.app import Application, create_app
 from gateway.serving import Server, allow_many_connections
-from gateway.settings import read_settings
-from schema.build import build_schema
-from schema.load import load_registry
 
 NEWER = "application/graphql-response+json"
 PATIENCE = 30.0
@@ -119,18 +114,8 @@ def read_reply(connection: socket.socket) -> Reply:
 @contextmanager
 def served(running: Federation, **changed: str) -> Iterator[Served]:
     """A gateway over these simulators with these settings, on a socket of this process."""
-    settings = read_settings({**running.settings.secrets, **changed})
-    definitions = _defined(settings.mappings, settings.specification)
-    with listening_with(create_app(settings, definitions)) as serving:
+    with listening_with(create_app(*proven({**running.settings.secrets, **changed}))) as serving:
         yield serving
-
-
-@cache
-def _defined(mappings: Path, specification: Path) -> Definitions:
-    """What is written in these folders, read once: nobody changes it while it is served."""
-    return Definitions(
-        registry := load_registry(specification), load_mappings(registry, mappings), build_schema(registry)
-    )
 
 
 @contextmanager
@@ -143,6 +128,7 @@ def listening_with(app: Application) -> Iterator[Served]:
     thread.start()
     while not server.started:
         assert thread.is_alive()
+        time.sleep(0.005)  # to look on without a pause would take half of the processor from it
     try:
         yield Served(listening.getsockname()[1])
     finally:

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import count
@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import create_engine, make_url, select
 from sqlalchemy.schema import CreateSchema, DropSchema
 
 from adapters.mapping.record import Mapped
-from contract_tests.servers import postgres_server
 from gateway.store.search import Search
 from gateway.store.store import Landing, Store
 from schema.cursors import Position
@@ -26,13 +25,27 @@ AGENCY = "11350100MB0A00018J"
 PARTY = "91350100M000100Y43"
 NOON = datetime(2024, 6, 1, 12, tzinfo=CHINA_TIME)
 SCHEMAS = count(1)
+RECEIVED = {
+    "fetched_at",
+    "as_of",
+    "deleted_at",
+    "at",
+    "first_seen",
+    "last_seen",
+    "recorded_at",
+    "superseded_at",
+    "run_id",
+    "id",
+    "allotted_at",
+    "resolved_at",
+}
+"""Columns that say when something arrived here, or number it."""
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The URL of a running PostgreSQL."""
-    with postgres_server() as url:
-        yield url
+def postgres(one_postgres: str) -> str:
+    """The URL of a running PostgreSQL, the same for all modules."""
+    return one_postgres
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
@@ -142,3 +155,20 @@ def listed(store: Store, entity: str, first: int, after_key: str | None = None) 
     after = None if after_key is None else Position((), after_key)
     found = store.search(Search(entity, first, after=after, counts=True))
     return found.keys, found.has_next, found.total
+
+
+def state(store: Store, besides: Collection[str] = ()) -> dict[str, list[Any]]:
+    """Every row that tells of entities, except when it arrived; `besides`: other columns to leave out."""
+    tables, skipped = store.tables, RECEIVED | set(besides)
+    told = [*tables.entities.values(), *tables.current.values(), tables.link]
+    told += [tables.history, tables.issue, tables.quarantine, tables.identity]
+    found: dict[str, list[Any]] = {}
+    for table in told:
+        kept = [column for column in table.columns if column.name not in skipped]
+        rows = store.database.read(lambda c, kept=kept: c.execute(select(*kept)).mappings().all())
+        found[table.name] = sorted(({**row, "row": _without(row.get("row"), skipped)} for row in rows), key=repr)
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def _without(row: Any, skipped: Collection[str]) -> Any:
+    return row and {name: value for name, value in row.items() if name not in skipped}

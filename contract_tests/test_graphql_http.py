@@ -1,17 +1,14 @@
 """GraphQL over HTTP: every request gets an answer a client can read, and hostile ones get no further than the door."""
 
 import json
-import socket
 import subprocess
-import threading
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from contract_tests.federation import Federation, federation, proven
-from gateway.app import create_app
-from gateway.serving import Server
+from contract_tests.federation import federation
+from contract_tests.serving import served
 from gateway.settings import PROJECT
 
 FEDERATED = (PROJECT / "schema" / "examples" / "federated.graphql").read_text("utf-8")
@@ -23,21 +20,8 @@ FOUND = {"data": {"officer": {"officerName": "林甲"}}}
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with federation(tmp_path_factory.mktemp("http")) as running:
         running.settings_changed = {"GATEWAY_ALLOW_EXPLAIN": "true"}
-        yield from served(running)
-
-
-def served(running: Federation) -> Iterator[str]:
-    listening = socket.create_server(("127.0.0.1", 0))
-    settings, definitions = proven(running.settings.secrets)
-    server = Server(create_app(settings, definitions))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-    listening.close()
+        with served(running) as gateway:
+            yield gateway.address
 
 
 def post(address: str, content: bytes | str, **headers: str) -> httpx.Response:

@@ -4,8 +4,13 @@ import asyncio
 import importlib
 import os
 import signal
+import socket
+import struct
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -13,6 +18,8 @@ from sqlalchemy import event, select, update
 from sqlalchemy.exc import DBAPIError
 
 from contract_tests.changing import TODAY, Changing
+from contract_tests.deliveries import ledger_sums
+from contract_tests.delivering import LEDGER_PATH, NDJSON, agency, balance, records
 from contract_tests.stores import case as told_case
 from contract_tests.stores import database, empty_database, opened, page, postgres, store, url
 from contract_tests.stores import names as stored_names
@@ -28,6 +35,7 @@ ELSEWHERE = {
     "Y3": "test_return_cursors.test_a_record_committed_late_is_found_by_the_overlap_however_long_the_run_took",
     "Y5": "test_return_mending.test_more_than_two_in_a_hundred_gone_stop_for_a_person_with_nothing_deleted",
     "Y6": "test_return_mending.test_a_page_with_too_many_bad_records_stops_the_stream_and_moves_no_cursor",
+    "Y10": "test_receiving.test_while_another_writes_the_receipt_is_pending_and_nothing_is_lost",
     "Y11": "test_return_schedule.test_a_stream_that_lost_its_cursor_waits_for_a_person_to_say_from_where",
 }
 
@@ -126,6 +134,44 @@ def test_y8_a_worker_stopped_in_the_middle_of_a_page_loses_it_and_the_lease(post
         assert stored_names(store, "1") == {"1": "新"}
         stream = store.tables.stream
         assert store.database.read(lambda c: c.execute(select(stream.c.cursor)).scalar()) == "b"
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_y9_whose_answer_was_lost_asks_by_its_key_and_sending_again_takes_nothing_twice(url, tmp_path, arrives):
+    """The connection is cut behind the last byte of a delivery, or in the middle of it."""
+    body = records(*range(300)).encode()
+    with agency(tmp_path, url) as ours, opened(url) as store:
+        address = urlsplit(ours.served.address)
+        head = (
+            f"POST {LEDGER_PATH} HTTP/1.1\r\nhost: {address.netloc}\r\nauthorization: Bearer {ours.key}\r\n"
+            f"content-type: {NDJSON}\r\nidempotency-key: k1\r\ncontent-length: {len(body)}\r\n\r\n"
+        ).encode()
+        with socket.create_connection((address.hostname, address.port)) as connection:
+            connection.sendall(head + (body if arrives else body[:-100]))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if arrives:
+                _until(lambda: store.database.read(lambda c: c.execute(select(store.tables.delivery.c.id)).scalar()))
+        if arrives:
+            _until(lambda: ours.ask("GET", LEDGER_PATH, idempotency_key="k1").json().get("status") == "done")
+        else:
+            assert ours.ask("GET", LEDGER_PATH, idempotency_key="k1").json()["code"] == "NOT_FOUND"
+        for is_new in (not arrives, False):
+            told = ours.post(body.decode(), "k1").json()
+            assert (balance(told), told["isNew"]) == ((300, 300, 0, 0), is_new)
+        assert ledger_sums(store) == {
+            "fetched": 300,
+            "applied": 300,
+            "unchanged": 0,
+            "duplicate": 0,
+            "quarantined": 0,
+        }
+
+
+def _until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
 
 
 def _begin_when_free(store: Any) -> int:

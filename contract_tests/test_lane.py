@@ -5,6 +5,8 @@ import json
 import random
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -12,16 +14,21 @@ import pytest
 from multidict import CIMultiDict
 
 from adapters.http import HttpAnswer
+from adapters.json_types import JsonReader
+from adapters.soap_rows import Rows
 from contract_tests.benchmarks.engine_parts import world
 from contract_tests.benchmarks.engine_parts.queries import QUERIES, Query
 from contract_tests.benchmarks.engine_parts.settings import MAPPINGS
-from gateway.app import Gateway, prove
-from gateway.context import Deadline, RequestContext
+from contract_tests.federation import proven
+from gateway.app import Gateway
+from gateway.context import EVERYBODY, Deadline, RequestContext
 from gateway.engine.calls.breaker import Breaker
 from gateway.engine.lane import lane as lanes
+from gateway.engine.lane.kept import Kept, mark_of
 from gateway.web.response import ENCODER
+from schema.formats import CHINA_TIME
 
-WORLDS = 400
+WORLDS = 300
 ROWS = 4
 BY_NAME = {query.name: query for query in QUERIES}
 ODD_VALUES = (
@@ -68,7 +75,7 @@ class Upstream:
 def gateway(tmp_path, monkeypatch) -> Iterator[tuple[Gateway, Upstream]]:
     monkeypatch.setattr(lanes, "TAKEN_AFTER", 0)
     monkeypatch.setattr(Breaker, "refuses", lambda _self: None)  # so much nonsense in a row would open it
-    settings, definitions = prove(
+    settings, definitions = proven(
         {
             "GATEWAY_MAPPINGS": str(MAPPINGS),
             "GATEWAY_PARTY_KEY_SECRET": "lane",
@@ -197,11 +204,13 @@ async def test_answers_are_those_of_the_executor_whatever_the_records_are(gatewa
                     spoil(rng, tree["data"])
                 upstream.answers[of] = written(rng, tree)
         found = []
-        for after in (0, 10**9):
+        for after in (0, 10**9, 0):  # the short way, the executor, and the short way that knows these bytes
             monkeypatch.setattr(lanes, "TAKEN_AFTER", after)
             upstream.asked.clear()
             found.append((*await ask(running, query), sorted(upstream.asked)))
-        assert found[0] == found[1], f"world {number}: {upstream.answers}"
+        assert found[0] == found[1] == found[2], f"world {number}: {upstream.answers}"
+    kept = running.engine.services.kept
+    assert kept.reused > WORLDS / 40, "hardly any answer was given again: this test would prove nothing"
     assert lane.taken > lane.asked / 10, "the short way is hardly ever taken: this test would prove nothing"
 
 
@@ -216,6 +225,107 @@ async def test_an_ordinary_answer_takes_the_short_way(gateway, name):
     for _ in range(3):
         await ask(running, BY_NAME[name])
     assert lane_of(running, BY_NAME[name]).taken == 3
+
+
+def bodies_of(name: str, change: str = "") -> dict[str, bytes]:
+    """What the systems say, as bytes; `change` is in the name of a case."""
+    told = {
+        of: tree.encode() if isinstance(tree, str) else written(random.Random(5), tree)
+        for of, tree in answers_of(name).items()
+    }
+    return {of: body.replace("某某".encode(), f"某某{change}".encode()) for of, body in told.items()}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", list(BY_NAME))
+async def test_the_same_bytes_are_not_read_again_and_others_are(gateway, monkeypatch, name):
+    running, upstream = gateway
+    kept, query = running.engine.services.kept, BY_NAME[name]
+    upstream.answers = bodies_of(name)
+    answers = [(await ask(running, query))[0] for _ in range(3)]
+    known = upstream.asked.copy()
+    monkeypatch.setattr(JsonReader, "read", None)  # whoever reads fails
+    monkeypatch.setattr(Rows, "read", None)
+    before = kept.reused
+    upstream.asked.clear()
+    assert (await ask(running, query))[0] == answers[0] == answers[1] == answers[2]
+    assert kept.reused == before + 1
+    assert upstream.asked == known[-len(upstream.asked) :], "every source is asked all the same"
+    monkeypatch.undo()
+    upstream.answers = bodies_of(name, "改")
+    changed = (await ask(running, query))[0]
+    assert ("改".encode() in changed, changed != answers[0]) == (True, True)
+    upstream.answers = bodies_of(name)
+    assert (await ask(running, query))[0] == answers[0]
+
+
+@pytest.mark.anyio
+async def test_what_only_one_of_two_sources_says_anew_is_in_the_answer(gateway):
+    running, upstream = gateway
+    query = BY_NAME["nested"]
+    upstream.answers = bodies_of("nested")
+    for _ in range(2):
+        first = (await ask(running, query))[0]
+    officers = json.loads(upstream.answers["officers"])
+    officers["data"]["list"][0]["XM"] = "改了名"
+    upstream.answers["officers"] = json.dumps(officers, ensure_ascii=False).encode()
+    changed = (await ask(running, query))[0]
+    assert changed != first
+    assert "改了名" in changed.decode()
+    assert (await ask(running, query))[0] == changed
+
+
+@pytest.mark.anyio
+async def test_nobody_is_given_what_was_worked_out_for_another_viewer_or_another_key(gateway):
+    running, upstream = gateway
+    kept, query = running.engine.services.kept, BY_NAME["one"]
+    upstream.answers = bodies_of("one")
+    for _ in range(2):
+        await ask(running, query)
+    assert kept.reused == 1
+    for viewer in (replace(EVERYBODY, scope="350100"), replace(EVERYBODY, masking="masked")):
+        result = await running.engine.execute(
+            query.text, query.variables[0], None, RequestContext(Deadline.after(5), viewer)
+        )
+        assert (bool(result.data), kept.reused) == (True, 1)
+    other = await running.engine.execute(query.text, query.variables[1], None, RequestContext(Deadline.after(5)))
+    assert (other.data, kept.reused) == ({"enforcementCase": None}, 1), "the record of another case is no answer"
+
+
+@pytest.mark.anyio
+async def test_the_day_and_the_media_type_are_part_of_what_an_answer_is_known_by(gateway):
+    running, upstream = gateway
+    query = BY_NAME["list"]
+    upstream.answers = bodies_of("list")
+    await ask(running, query)
+    line = next(iter(lane_of(running, query)._ways.values())).root
+    (mark,) = line.reader.known
+    assert mark == mark_of(upstream.answers["agency"], "application/json", datetime.now(CHINA_TIME).date())
+    for other in ("application/json; charset=gb18030", "text/plain"):
+        assert mark_of(upstream.answers["agency"], other, mark[2]) not in line.reader.known
+    assert mark_of(upstream.answers["agency"], mark[1], mark[2] - timedelta(days=1)) not in line.reader.known
+
+
+def test_what_is_kept_is_bounded():
+    kept = Kept(40_000)
+    for number in range(100):
+        assert kept.put(number, b"", 1000)
+        kept.get(0)
+    assert (kept.bytes <= 40_000, len(kept), kept.get(0), kept.get(1), kept.get(99)) == (True, 25, b"", None, b"")
+    assert not kept.put("large", b"", 5000)
+    kept.put(0, b"x", 2000)
+    assert kept.bytes == sum(cost for _, cost in kept._held.values()) <= 40_000
+    assert not Kept(0).put(0, b"", 1)
+
+
+@pytest.mark.anyio
+async def test_nothing_is_kept_when_there_is_no_room_for_it(gateway):
+    running, upstream = gateway
+    running.engine.services.kept.largest = 0
+    upstream.answers = bodies_of("nested")
+    answers = {(await ask(running, BY_NAME["nested"]))[0] for _ in range(4)}
+    line = next(iter(lane_of(running, BY_NAME["nested"])._ways.values())).root
+    assert (len(answers), line.reader.known, running.engine.services.kept.reused) == (1, {}, 0)
 
 
 @pytest.mark.anyio

@@ -5,8 +5,7 @@ from contextlib import closing
 import pytest
 from sqlalchemy import func, select
 
-from contract_tests.federation import federation
-from gateway.app import load_definitions
+from contract_tests.federation import definitions_of, federation
 from gateway.engine.lineage import SENSITIVE, field_of, lineage
 from gateway.returning import return_everything
 from gateway.settings import read_settings
@@ -19,7 +18,7 @@ def returned(tmp_path_factory):
     """A store after the first data return from six systems on their protocols."""
     with federation(tmp_path_factory.mktemp("federation")) as running:
         settings = read_settings(running.settings.secrets)
-        definitions = load_definitions(settings)
+        definitions = definitions_of(settings)
         return_everything(settings, definitions, lambda _line: None)
     hash_id = make_hash_id(str(settings.party_key_secret))
     with closing(Store(settings.database_url, definitions.registry, truth=definitions.truth)) as store:

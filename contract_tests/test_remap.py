@@ -27,6 +27,7 @@ from contract_tests.stores import (
     opened,
     page,
     postgres,
+    state,
     store,
     url,
 )
@@ -41,19 +42,6 @@ CHANGES = (
     ("case_name:               AJMC", "case_name:               AY"),
     ("otherwise: quarantine", "otherwise: issue"),
 )
-RECEIVED = {
-    "fetched_at",
-    "as_of",
-    "deleted_at",
-    "at",
-    "first_seen",
-    "last_seen",
-    "recorded_at",
-    "superseded_at",
-    "run_id",
-    "id",
-}
-"""Columns that say when something arrived here, or number it."""
 
 
 class Network:
@@ -106,23 +94,6 @@ def market(mapping: SourceMapping, network: Network) -> Source:
 
 async def sync(source: Source, mapping: SourceMapping, operation: str, store: Store) -> None:
     await run_changes(source, mapping, operation, store, str, lambda _: None)
-
-
-def state(store: Store) -> dict[str, list[Any]]:
-    """Every row that tells of entities, except when it arrived."""
-    tables = store.tables
-    told = [*tables.entities.values(), *tables.current.values(), tables.link]
-    told += [tables.history, tables.issue, tables.quarantine, tables.identity]
-    found: dict[str, list[Any]] = {}
-    for table in told:
-        kept = [column for column in table.columns if column.name not in {*RECEIVED, "allotted_at", "resolved_at"}]
-        rows = store.database.read(lambda c, kept=kept: c.execute(select(*kept)).mappings().all())
-        found[table.name] = sorted(({**row, "row": _without_times(row.get("row"))} for row in rows), key=repr)
-    return {name: rows for name, rows in found.items() if rows}
-
-
-def _without_times(row: Any) -> Any:
-    return row and {name: value for name, value in row.items() if name not in RECEIVED}
 
 
 async def test_what_is_mapped_anew_is_what_a_new_sync_would_give_and_nobody_is_asked(database, changed):

@@ -31,9 +31,14 @@ pytestmark = pytest.mark.anyio
 
 
 async def mend(
-    source: Any, store: Store, kind: Any = "reconcile", mapping: Any = MARKET, lets_delete: bool = False
+    source: Any,
+    store: Store,
+    kind: Any = "reconcile",
+    mapping: Any = MARKET,
+    lets_delete: bool = False,
+    operation: str | None = None,
 ) -> Mended:
-    operation = next(name for name, found in mapping.operations.items() if found.changes)
+    operation = operation or next(name for name, found in mapping.operations.items() if found.changes)
     what = Shadowing(source, mapping, operation, store, str, kind, lets_delete)
     return await shadow_stream(what, lambda _: None, Manner())
 
@@ -174,8 +179,7 @@ async def test_records_with_a_new_field_are_set_aside_where_the_mapping_says_so(
 
 async def test_a_reconciliation_heals_what_was_missed_changed_without_a_trace_and_deleted(store):
     source = Changing("GXSJ", [case(n, n, LASJ=f"2024-0{1 + n % 2}-05 00:00:00") for n in range(40)])
-    by = MARKET.entities["EnforcementCase"].fields["filed_date"]
-    mapping = with_changes(MARKET, "cases_changed", reconcile_by=by, most_gone=0.1)
+    mapping = with_changes(MARKET, "cases_changed", reconcile_by="filed_date", most_gone=0.1)
     await sync(source, store, mapping)
     assert str(await mend(source, store, mapping=mapping)).endswith("缺 0，不同 0，来源已无 0，均已修复")
     source.records[2] = case(2, 2, "悄悄改了", LASJ="2024-01-05 00:00:00")

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any
-from weakref import WeakKeyDictionary
 
 STEP = 0.01
 """Seconds that an alarm may be late."""
@@ -34,7 +33,7 @@ class Alarms:
     append, and cancelling one less."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self.loop = loop
         self._waiting: dict[int, list[Alarm]] = {}
         self._order: list[int] = []
         self.cancelled = 0
@@ -58,7 +57,7 @@ class Alarms:
 
     def after(self, seconds: float, then: Callable[..., object], *given: Any) -> Alarm:
         """Call `then` so many seconds from now."""
-        return self.at(self._loop.time() + seconds, then, *given)
+        return self.at(self.loop.time() + seconds, then, *given)
 
     def _let_go(self) -> None:
         """Forget the cancelled ones, whose time may be long to come."""
@@ -69,11 +68,11 @@ class Alarms:
     def _wait_for(self, place: int) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(place * STEP, self._ring)
+        self._timer = self.loop.call_at(place * STEP, self._ring)
 
     def _ring(self) -> None:
         self._timer = None
-        reached = int(self._loop.time() / STEP) + 1
+        reached = int(self.loop.time() / STEP) + 1
         due: list[Alarm] = []
         while self._order and self._order[0] <= reached:
             due += self._waiting.pop(heappop(self._order))
@@ -81,7 +80,7 @@ class Alarms:
             self._wait_for(self._order[0])
         for alarm in due:
             if alarm.then is not None:
-                self._loop.call_soon(_go_off, alarm)
+                self.loop.call_soon(_go_off, alarm)
 
 
 def _go_off(alarm: Alarm) -> None:
@@ -91,12 +90,12 @@ def _go_off(alarm: Alarm) -> None:
         then(*given)
 
 
-_known: "WeakKeyDictionary[asyncio.AbstractEventLoop, Alarms]" = WeakKeyDictionary()
+_latest: Alarms | None = None
 
 
 def alarms_of(loop: asyncio.AbstractEventLoop) -> Alarms:
-    """The alarms of a loop."""
-    found = _known.get(loop)
-    if found is None:
-        found = _known[loop] = Alarms(loop)
-    return found
+    """The alarms of a loop. Those of another are no longer known from then on, and go off all the same."""
+    global _latest
+    if _latest is None or _latest.loop is not loop:
+        _latest = Alarms(loop)
+    return _latest

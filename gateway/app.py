@@ -23,6 +23,7 @@ from adapters.mapping.truth import NOTHING_SAID, Truth, load_truth
 from adapters.open import open_source
 from adapters.secrets import names_in
 from adapters.source import Source
+from gateway import metrics
 from gateway.console.page import console_page, read_examples, static_routes
 from gateway.engine.calls import Calls
 from gateway.engine.calls.patient import PatientSource
@@ -30,6 +31,7 @@ from gateway.engine.calls.shared import Shared
 from gateway.engine.demand import Limits
 from gateway.engine.engine import Engine
 from gateway.engine.executor import Services
+from gateway.engine.lane.kept import Kept
 from gateway.engine.listening import Feed
 from gateway.engine.preparation import Preparation
 from gateway.engine.storage import Storage
@@ -192,6 +194,9 @@ class Gateway:
         spool = Spool(settings.delivery_folder)
         self.deliveries = Deliveries(receiver, definitions.mappings, spool, settings.largest_delivery)
         rates = rates or Rates(settings.deliveries_per_minute)
+        kept = Kept(settings.reused_bytes)
+        metrics.REUSED.set_function(lambda: kept.reused)
+        metrics.REUSED_BYTES.set_function(lambda: kept.bytes)
         services = Services(
             definitions.registry,
             definitions.mappings,
@@ -200,6 +205,7 @@ class Gateway:
             self.write_back,
             self.hash_id,
             compiler,
+            kept,
             definitions.truth,
             Submissions(self.deliveries, rates),
         )

@@ -67,7 +67,9 @@ class _Out:
 
 
 _out: Any = _Out()
-atexit.register(_out.let_go)
+write_what_waits = _out.let_go
+"""Write the lines about calls that wait for others; at the end of a process it is done by itself."""
+atexit.register(write_what_waits)
 
 
 def configure_logging(stream: Any = None) -> None:

@@ -71,6 +71,10 @@ LOOP_LAG = Histogram(
 )  # fmt: skip
 IN_FLIGHT = Gauge("gateway_requests_in_flight", "GraphQL requests that are being answered")
 LIMIT = Gauge("gateway_requests_limit", "How many of them are let in at once, as this process can keep up")
+REUSED = Gauge(
+    "gateway_reused_answers", "Answers given again because every source said the same bytes, since the start"
+)
+REUSED_BYTES = Gauge("gateway_reused_bytes", "Memory of the answers kept for that")
 THREAD_LAG = Gauge("gateway_thread_lag_seconds", "How long work waits for a thread")
 SUBSCRIPTIONS = Gauge("gateway_subscriptions", "Subscriptions under way, over WebSocket and SSE")
 SUBSCRIPTIONS_CUT = Counter("gateway_subscriptions_cut_total", "Subscriptions that ended with an error", ["reason"])

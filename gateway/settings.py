@@ -118,6 +118,8 @@ class Settings:
     """GATEWAY_CACHE_ENTRIES: answers of sources (one for each key) that are kept for as long as mappings allow; 0: none."""
     cache_bytes: int
     """GATEWAY_CACHE_BYTES: memory for these answers."""
+    reused_bytes: int
+    """GATEWAY_REUSED_BYTES: memory for answers that are given again when sources say the very same bytes; 0: none."""
     drop_folder: Path | None
     """GATEWAY_DROP_FOLDER: where agencies put files, a folder for each source; none when empty."""
     delivery_keys: Path | None
@@ -249,6 +251,7 @@ def look_at_settings(environment: Mapping[str, str] | None = None) -> tuple[Sett
         redis_url=Secret(str(read("GATEWAY_REDIS_URL", str, ""))),
         cache_entries=count("GATEWAY_CACHE_ENTRIES", 10_000, least=0),
         cache_bytes=count("GATEWAY_CACHE_BYTES", 64 * 1024 * 1024),
+        reused_bytes=count("GATEWAY_REUSED_BYTES", 64 * 1024 * 1024, least=0),
         drop_folder=path("GATEWAY_DROP_FOLDER"),
         delivery_keys=path("GATEWAY_DELIVERY_KEYS"),
         delivery_folder=path("GATEWAY_DELIVERY_FOLDER") or PROJECT / "var" / "deliveries",

@@ -26,7 +26,8 @@ Pauses = Annotated[list[Annotated[str, AfterValidator(_pause)]], BeforeValidator
 
 
 class Reconcile(Written):
-    """How often everything is compared with the source, in slices by an element: `filed_date` in months, others by value."""
+    """How often everything is compared with the source, in slices by an element or a reference: `filed_date` in months, others,
+    such as a division or `agency`, by value."""
 
     every: Duration = 86400.0
     by: str | None = None

@@ -255,11 +255,9 @@ class _Loader:
             self.document.problem(path, "changes 需要同级的 page（每次取多少条）")
         if role.overlap and cursor.element.format.kind not in OVERLAPS[type(role.overlap)]:
             self.document.problem((*path, "overlap"), WRONG_OVERLAP)
-        by = mapping.fields.get(role.reconcile.by or "")
-        if role.reconcile.by and by is None:
-            self.document.unknown(
-                (*path, "reconcile", "by"), role.reconcile.by, "应是映射了的数据元，没有", mapping.fields
-            )
+        by, sliceable = role.reconcile.by, [*mapping.fields, *mapping.references]
+        if by is not None and by not in sliceable:
+            self.document.unknown((*path, "reconcile", "by"), by, "应是映射了的数据元或引用，没有", sliceable)
         deleted = self._tombstone((*path, "deleted"), role.deleted)
         return ChangesRole(
             role.entity,

@@ -147,7 +147,7 @@ class ChangesRole:
     most_bad: float = 0.3
     most_gone: float = 0.02
     reconcile_every: float = 86400.0
-    reconcile_by: Field | None = None
+    reconcile_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,11 @@
 
 `stock`: Strawberry, httpx and zeep, written by hand. `floor`: a bare ASGI handler with the gateway's HTTP client that makes
 the same calls. `jit`: mercurius with graphql-jit on Node. `ours`: the gateway as it is served, store and write-back included.
+`anew`: the same with GATEWAY_REUSED_BYTES=0. The upstream systems say the same to the same question throughout, so `ours` gives
+most answers again without reading what it heard; what it costs when everything changes all the time is what `anew` shows.
 Each is one process on a core of its own; nginx (the upstream systems) and wrk (the load) share the other. Every request
 asks for another key than those under way beside it, and nginx's own count proves that each made its calls.
-QUICK=1 takes under a minute. STOCK_CACHES=1 lets the stock server remember documents. ROUNDS and SECONDS as you like.
+QUICK=1 takes under a minute, without `anew`. STOCK_CACHES=1 lets the stock server remember documents. ROUNDS and SECONDS as you like.
 """
 
 import json
@@ -14,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from contract_tests.benchmarks.engine_parts.load import (
@@ -28,13 +30,14 @@ from contract_tests.benchmarks.engine_parts.load import (
 from contract_tests.benchmarks.engine_parts.paced import Latency, latencies
 from contract_tests.benchmarks.engine_parts.processes import held, wait_until_quiet
 from contract_tests.benchmarks.engine_parts.queries import QUERIES, Query
-from contract_tests.benchmarks.engine_parts.servers import NAMES, Server, servers
+from contract_tests.benchmarks.engine_parts.servers import ANEW, GATEWAYS, NAMES, Server, servers
 from contract_tests.benchmarks.engine_parts.upstreams import Upstreams, upstreams
 
 OPTIONS = os.environ  # noqa: TID251 - a benchmark's own switches
 QUICK = bool(OPTIONS.get("QUICK"))
 ROUNDS = int(OPTIONS.get("ROUNDS", "2" if QUICK else "9"))
 SECONDS = float(OPTIONS.get("SECONDS", "0.3" if QUICK else "3"))
+RUNNING = NAMES if QUICK else (*NAMES, ANEW)
 AT_LEAST = 12 if QUICK else 48
 """Requests in a slot, however slow the server."""
 REST, FIRST_REST = (0.3, 1.0) if QUICK else (3.0, 180.0)
@@ -49,16 +52,18 @@ def main() -> None:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="bench-engine-") as name, upstreams() as nginx:
         folder = Path(name)
-        with servers(nginx, folder) as running:
+        with servers(nginx, folder, RUNNING) as running:
             _tell(started, "started")
             seconds = {query.name: _check(query, running, nginx) for query in QUERIES}
             _tell(started, "all answers are equal")
-            is_quiet = wait_until_quiet(running["ours"].pid, FIRST_REST)
+            gateways = [server for server in running.values() if server.name in GATEWAYS]
+            is_quiet = all(wait_until_quiet(server.pid, FIRST_REST) for server in gateways)
             if not QUICK:  # what has been stored is told once more, after which it is known to be the last word
-                for query in QUERIES:
-                    for body in query.bodies():
-                        running["ours"].ask(body)
-                is_quiet = wait_until_quiet(running["ours"].pid, FIRST_REST)
+                for server in gateways:
+                    for query in QUERIES:
+                        for body in query.bodies():
+                            server.ask(body)
+                is_quiet = all(wait_until_quiet(server.pid, FIRST_REST) for server in gateways)
             _tell(started, "ours has stored them" if is_quiet else "ours is still storing them")
             bodies = {query.name: write_bodies(folder / f"{query.name}.jsonl", query.bodies()) for query in QUERIES}
             figures = _measure(running, nginx, bodies, seconds, started)
@@ -66,7 +71,7 @@ def main() -> None:
             _print_refusals(figures)
             _print_latencies(running["ours"], bodies, figures)
     print(f"{time.monotonic() - started:.0f} s in all")
-    print(json.dumps({query: {server: round(rate(m), 1) for server, m in of.items()} for query, of in figures.items()}))
+    print(json.dumps({query: {name: round(rate(of[name]), 1) for name in NAMES} for query, of in figures.items()}))
 
 
 def _tell(started: float, what: str) -> None:
@@ -79,7 +84,7 @@ def _check(query: Query, running: Mapping[str, Server], nginx: Upstreams) -> dic
     answers: dict[str, list[object]] = {}
     alone: dict[str, float] = {}
     for name, server in running.items():
-        some = bodies if name == "ours" else bodies[:: len(bodies) // 4]
+        some = bodies if name in GATEWAYS else bodies[:: len(bodies) // 4]
         calls = nginx.calls()
         took = []
         answers[name] = []
@@ -90,7 +95,8 @@ def _check(query: Query, running: Mapping[str, Server], nginx: Upstreams) -> dic
         calls = nginx.calls() - calls
         assert calls == query.calls * len(some), f"{name}: {calls} calls for {len(some)} answers to {query.name}"
         alone[name] = min(took)
-    answers["ours"] = answers["ours"][:: len(bodies) // 4]
+    for name in answers.keys() & set(GATEWAYS):
+        answers[name] = answers[name][:: len(bodies) // 4]
     for name in running:
         for mine, floor in zip(answers[name], answers["floor"], strict=True):
             assert mine == floor, f"{query.name}: {name} and floor differ:\n{_difference(mine, floor)}"
@@ -115,7 +121,7 @@ def _measure(
     started: float,
 ) -> Figures:
     """Every server in turn, query by query, round by round, once all are warm."""
-    figures: Figures = {query.name: {name: [] for name in NAMES} for query in QUERIES}
+    figures: Figures = {query.name: {name: [] for name in RUNNING} for query in QUERIES}
     for query in QUERIES:
         for name, server in running.items():
             if QUICK and name in ("stock", "floor"):
@@ -140,7 +146,7 @@ def _measure(
                 _check_calls(query, name, had[-1])
         _tell(started, f"round {number + 1} of {ROUNDS}")
     for query in QUERIES:
-        sizes = {name: statistics.median(m.bytes_each for m in figures[query.name][name]) for name in NAMES}
+        sizes = {name: statistics.median(m.bytes_each for m in figures[query.name][name]) for name in RUNNING}
         for name, measured in figures[query.name].items():
             for one in measured:
                 away = abs(one.bytes_each / sizes[name] - 1)
@@ -151,12 +157,15 @@ def _measure(
 
 def _alone(server: Server, running: Mapping[str, Server]) -> AbstractContextManager[None]:
     """Keeps what ours still stores from taking time of the others."""
-    return nullcontext() if server.name == "ours" else held(running["ours"].pid)
+    stack = ExitStack()
+    for name in running.keys() & set(GATEWAYS) - {server.name}:
+        stack.enter_context(held(running[name].pid))
+    return stack
 
 
 def _rest(server: Server) -> float:
     """Seconds that a server may go on after a slot: what others began they finish, what ours stores behind may wait."""
-    return REST if server.name == "ours" else PATIENCE
+    return REST if server.name in GATEWAYS else PATIENCE
 
 
 def _check_calls(query: Query, name: str, found: Measured) -> None:
@@ -182,14 +191,23 @@ def _print_table(figures: Figures) -> None:
     )
     print(
         f"  {'query':<8}"
-        + "".join(f"{name + ' rps':>12}{'CPU µs':>10}" for name in NAMES)
+        + "".join(f"{name + ' rps':>12}{'CPU µs':>10}" for name in RUNNING)
         + f"{'of floor':>10}{'x stock':>9}{'x jit':>7}{'CPU of floor':>14}"
     )
     for query, of in figures.items():
-        cells = "".join(f"{rate(of[name]):>12.1f}{cpu(of[name]):>10.0f}" for name in NAMES)
+        cells = "".join(f"{rate(of[name]):>12.1f}{cpu(of[name]):>10.0f}" for name in RUNNING)
         ours, by_cpu = rate(of["ours"]), cpu(of["floor"]) / cpu(of["ours"])
         ratios = f"{ours / rate(of['floor']):>10.2f}{ours / rate(of['stock']):>9.1f}{ours / rate(of['jit']):>7.2f}{by_cpu:>14.2f}"
         print(f"  {query:<8}{cells}{ratios}", flush=True)
+    if ANEW in RUNNING:
+        print("  with nothing given again, of floor / x stock / x jit / CPU of floor:")
+        for query, of in figures.items():
+            anew = rate(of[ANEW])
+            print(
+                f"  {query:<8}{anew / rate(of['floor']):>6.2f}{anew / rate(of['stock']):>8.1f}{anew / rate(of['jit']):>7.2f}"
+                f"{cpu(of['floor']) / cpu(of[ANEW]):>7.2f}",
+                flush=True,
+            )
 
 
 def _print_refusals(figures: Figures) -> None:

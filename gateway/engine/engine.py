@@ -33,7 +33,7 @@ MOST_ISSUES = 100
 
 @dataclass(slots=True)
 class Result:
-    """The answer to one operation, in Structs or mappings; `executed` is false when it never ran, and there is no data then."""
+    """The answer to one operation, in Structs, mappings or as JSON; `executed` is false when it never ran and there is no data."""
 
     answer: Any
     errors: list[GraphQLError]
@@ -43,6 +43,8 @@ class Result:
     @property
     def data(self) -> Any:
         """The answer in plain mappings and lists."""
+        if isinstance(self.answer, msgspec.Raw):
+            return msgspec.json.decode(self.answer)
         return msgspec.to_builtins(self.answer)
 
     def body(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from gateway.engine.arguments import RootArguments
 from gateway.engine.calls import Calls
 from gateway.engine.heard import Heard
 from gateway.engine.index import ASKED, NAMED, RELATED, Failure, Index, Mode, Origin, Row
+from gateway.engine.lane.kept import Kept
 from gateway.engine.plan import (
     Identify,
     Lookup,
@@ -87,6 +88,7 @@ class Services:
     write_back: WriteBack
     hash_id: HashId
     compiler: Compiler
+    kept: Kept
     truth: Truth = NOTHING_SAID
     submissions: Submissions | None = None
 

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
-import msgspec
 from graphql import GraphQLError
 
 from gateway import metrics
@@ -147,7 +146,7 @@ class Subscription:
             variables = _variables(self.asked.query, told["id"])
             async with self.turns:
                 result = await self.engine.execute(self.asked.query.text, variables, None, self.context())
-            found, extensions = msgspec.to_builtins(result.answer) or {}, result.extensions
+            found, extensions = result.data or {}, result.extensions
             errors = [self._placed(error) for error in result.errors]
         fields = {
             name: found.get(name) if field == CHANGED_NODE else told[field] for name, field in self.asked.fields.items()

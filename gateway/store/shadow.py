@@ -14,6 +14,7 @@ from gateway.store.landing import Landing
 from gateway.store.leases import database_now
 from gateway.store.tables import Tables, element_column
 from gateway.store.tellings import EARLIEST, LOWEST, Version, tell
+from schema.formats import CHINA_TIME
 
 Row = Any
 WORD = 2**64
@@ -103,18 +104,14 @@ def compare(
     query = select(keys, *ours).select_from(both).where(keys.c.run_id == run_id).execution_options(yield_per=1000)
     for row in connection.execute(query):
         _compare_one(found, row)
-    element = None if by is None else told.c[element_column(by)]
-    columns = [
-        told.c.key,
-        told.c.record_digest,
-        told.c.as_of,
-        keys.c.key.label("shadow"),
-        *([] if element is None else [element]),
-    ]
+    column = None if by is None else told.c.get(element_column(by), told.c.refs)
+    columns = [told.c.key, told.c.record_digest, told.c.as_of, keys.c.key.label("shadow")]
+    columns += [] if column is None else [column]
     mine = told.outerjoin(keys, and_(keys.c.key == told.c.key, keys.c.run_id == run_id))
     query = select(*columns).select_from(mine).where(told.c.source == source, told.c.deleted_at.is_(None))
     for row in connection.execute(query.execution_options(yield_per=1000)):
-        part = found.slices.setdefault(slice_of(None if element is None else row[4]), Slice())
+        value = None if column is None else row[4].get(by) if column is told.c.refs else row[4]
+        part = found.slices.setdefault(slice_of(value), Slice())
         part.ours += 1
         part.our_digest = (part.our_digest + _number(row.key, row.record_digest)) % WORD
         found.live += 1
@@ -171,9 +168,11 @@ def forget_abandoned(connection: Connection, tables: Tables, source: str) -> Non
 
 
 def slice_of(value: Any) -> str:
-    """The slice an element's value belongs to: months for dates, everything else by itself."""
+    """The slice a value belongs to: months for dates, everything else by itself, several together."""
     if isinstance(value, date):
-        return f"{value:%Y-%m}"
+        return f"{value.astimezone(CHINA_TIME) if isinstance(value, datetime) else value:%Y-%m}"
+    if isinstance(value, (list, tuple)):
+        return "、".join(map(str, value))
     return "" if value is None else str(value)
 
 
@@ -205,7 +204,7 @@ def _key_row(run_id: int, number: int, landing: Landing, told: Any, by: str | No
         "source_updated_at": None if version.updated_at == EARLIEST else version.updated_at,
         "change_no": None if version.change_no == LOWEST else version.change_no,
         "digest": told.digest,
-        "slice": slice_of(None if by is None else mapped.values.get(by)),
+        "slice": slice_of(None if by is None else mapped.values.get(by, mapped.refs.get(by))),
         "is_gone": told.is_gone,
         "page": number,
         "received_at": landing.received_at,

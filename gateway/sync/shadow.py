@@ -99,12 +99,13 @@ async def shadow_stream(what: Shadowing, report: Callable[[PageReport], None], m
 async def _read(what: Shadowing, begun: Begun, report: Callable[[PageReport], None]) -> int:
     operation, store, role = what.mapping.operations[what.operation], what.store, what.role
     pages = Pages(what.mapping, operation, role, what.hash_id, lets_bad_in=True)
-    by = role.reconcile_by.name if role.reconcile_by else None
 
     def keep(landing: Landing, progress: Progress) -> Landed:
         def work(connection: Connection) -> None:
             runs.hold(connection, store.tables, begun.run_id)
-            shadow.keep_page(connection, store.tables, begun.run_id, progress.page, landing, role.entity, by)
+            shadow.keep_page(
+                connection, store.tables, begun.run_id, progress.page, landing, role.entity, role.reconcile_by
+            )
             reach(connection, "shadow.page")
 
         store.database.write(work)
@@ -132,8 +133,7 @@ def _mend(what: Shadowing, connection: Connection, run_id: int, read: int) -> Me
     store, mapping, role = what.store, what.mapping, what.role
     runs.hold(connection, store.tables, run_id)
     reach(connection, "compare.before")
-    by = role.reconcile_by.name if role.reconcile_by else None
-    found = shadow.compare(connection, store.tables, run_id, mapping.name, role.entity, by)
+    found = shadow.compare(connection, store.tables, run_id, mapping.name, role.entity, role.reconcile_by)
     if len(found.surplus) > max(1, role.most_gone * found.live) and not what.lets_delete:
         raise TooManyGone(
             f"{TooManyGone.__doc__}：{found.live} 条中 {len(found.surplus)} 条，上限 {role.most_gone:.0%}"

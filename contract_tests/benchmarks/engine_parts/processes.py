@@ -29,6 +29,15 @@ def pinned(core: int, command: Sequence[str]) -> list[str]:
     return [taskset, "-c", str(cores[core]), *command]
 
 
+def pin(pid: int, core: int) -> None:
+    """Keep a process that is running already on one core, all its threads, where there are at least two."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) >= 2:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(ProcessLookupError):  # the thread has ended
+                os.sched_setaffinity(int(thread.name), {cores[core]})
+
+
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on."""
     with socket.socket() as probe:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contract_tests.benchmarks.engine_parts.processes import SERVER_CORE, free_port, pinned, stop
+from contract_tests.benchmarks.engine_parts.processes import SERVER_CORE, free_port, pin, stop
 from contract_tests.benchmarks.engine_parts.settings import MAPPINGS, REST_VARIABLE, SOAP_VARIABLE
 from contract_tests.benchmarks.engine_parts.upstreams import Upstreams
 
@@ -22,6 +22,9 @@ PARTS = Path(__file__).parent
 JIT = PARTS / "jit"
 PROJECT = PARTS.parents[2]
 NAMES = ("stock", "floor", "jit", "ours")
+ANEW = "anew"
+"""Ours once more, with nothing given again: every answer of a source is read and mapped, even if it says what it said before."""
+GATEWAYS = ("ours", ANEW)
 STARTING = 60.0
 
 
@@ -74,13 +77,13 @@ def servers(upstreams: Upstreams, folder: Path, names: tuple[str, ...] = NAMES) 
             }
             command = [word.replace("$PORT", str(port)) for word in command]
             log = stack.enter_context((folder / f"{name}.log").open("wb"))
-            process = subprocess.Popen(
-                pinned(SERVER_CORE, command), env=environment, cwd=PROJECT, stdout=log, stderr=log
-            )
+            process = subprocess.Popen(command, env=environment, cwd=PROJECT, stdout=log, stderr=log)
             stack.callback(stop, process)
             started[name] = Server(name, process, port)
         for server in started.values():
             _wait(server, folder / f"{server.name}.log")
+        for server in started.values():  # to start, they may use whatever there is
+            pin(server.pid, SERVER_CORE)
         yield started
 
 
@@ -102,12 +105,13 @@ def _command(name: str, folder: Path) -> tuple[list[str], dict[str, str]]:
             return [*python, f"{package}.floor_server"], {}
         case "jit":
             return [_node(), str(JIT / "server.mjs")], {"NODE_ENV": "production"}
-        case "ours":
+        case "ours" | "anew":
             return [*python, "gateway.cli", "serve", "--port", "$PORT"], {
                 "GATEWAY_MAPPINGS": str(MAPPINGS),
                 "GATEWAY_PARTY_KEY_SECRET": "benchmark",
                 "GATEWAY_SYNC_EMBEDDED": "false",
-                "GATEWAY_DATABASE_URL": f"sqlite:///{folder / 'gateway.db'}",
+                "GATEWAY_DATABASE_URL": f"sqlite:///{folder / name}.db",
+                **({"GATEWAY_REUSED_BYTES": "0"} if name == ANEW else {}),
             }
     raise ValueError(name)
 

@@ -2,30 +2,33 @@
 
 import asyncio
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from itertools import count
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from adapters.errors import SourceError
 from adapters.json_types import JsonReader, Unlike
 from adapters.mapping.compiled import ODD, Compiler
 from adapters.mapping.compiled_code import NotCompilable
 from adapters.mapping.compiled_typed import NotTyped
-from adapters.mapping.compiled_values import MOST_REMEMBERED, Irregular
+from adapters.mapping.compiled_values import Irregular
 from adapters.mapping.model import SourceMapping
-from adapters.mapping.written import RestConnect
+from adapters.mapping.written import RestConnect, SoapConnect
 from adapters.source import Page
 from gateway import metrics, tracing
 from gateway.context import RequestContext
 from gateway.engine.heard import Heard
 from gateway.engine.lane.course import Ask, Course, courses_of
-from gateway.engine.lane.writing import Make, Seen, write_lane
+from gateway.engine.lane.kept import Mark
+from gateway.engine.lane.line import Inside, Line, LineReader
+from gateway.engine.lane.writing import write_lane
 from gateway.engine.plan import Plan
 from gateway.engine.projection.shape import ObjectShape
 from gateway.engine.taking import Answered
 from gateway.log import logger
-from schema.formats import CHINA_TIME
 from schema.identity import values_in_key
 from schema.registry import OWNER, Registry
 
@@ -33,122 +36,86 @@ if TYPE_CHECKING:
     from gateway.engine.executor import Services
 
 STEP = "Lookup"
+DURATIONS = metrics.step(STEP)
 TAKEN_AFTER = 1
 """Requests that the executor answers before the short way is compiled: most operations that are never asked again."""
+ENCODER = msgspec.json.Encoder()
+NUMBERS = count()
 
-
-class Made:
-    """What an answer became as soon as it was read: objects, and what they wait for. Who takes it fills them, so only one may."""
-
-    __slots__ = ("_inside", "count", "is_odd")
-
-    def __init__(self, count: int, inside: tuple[Seen, list[Any]] | None) -> None:
-        self.count, self._inside, self.is_odd = count, inside, inside is None
-
-    def __len__(self) -> int:
-        return self.count
-
-    def take(self) -> tuple[Seen, list[Any]] | None:
-        """The objects, once; None from then on, and where they are not for the short way."""
-        inside, self._inside = self._inside, None
-        return inside
-
-
-class MakingReader:
-    """A reader that makes objects of the records in the same turn, while they are in the processor's memory."""
-
-    __slots__ = ("json", "make", "needs_day", "parts")
-
-    def __init__(self, json: JsonReader, make: Make, needs_day: bool, parts: Sequence[int]) -> None:
-        self.json, self.make, self.needs_day, self.parts = json, make, needs_day, parts
-
-    @property
-    def is_learning(self) -> bool:
-        """See Reader."""
-        return self.json.is_learning
-
-    def learn(self, body: bytes) -> None:
-        """See Reader."""
-        self.json.learn(body)
-
-    def read(self, body: bytes) -> Made | None:
-        """See Reader."""
-        records = self.json.read(body)
-        if records is None:
-            return None
-        day = datetime.now(CHINA_TIME).date() if self.needs_day else None
-        try:
-            return Made(len(records), made_of(records, self.make, day, self.parts))
-        except ODD:
-            return Made(len(records), None)
-        except Exception as error:  # a bug of ours, and no fault of the source
-            logger().error("lane.bug", error=type(error).__name__, exc_info=error)
-            return Made(len(records), None)
-
-
-def made_of(records: Iterable[Any], make: Make, day: date | None, parts: Sequence[int]) -> tuple[Seen, list[Any]]:
-    """The objects of records, by part and key, and what they wait for. Raises what is ODD."""
-    seen: Seen = {part: ({}, {}) for part in parts}
-    waiting: list[Any] = []
-    for record in records:
-        if make(record, day, seen, waiting) is None:
-            raise Irregular
-    return seen, waiting
+Asks = Sequence[tuple[int, Mapping[str, str]]]
+"""What else is to be asked: the part it is for, and text -> key."""
 
 
 @dataclass(slots=True)
-class Line:
-    """One look-up, compiled: from the pages it brings to objects of the answer, by `make` where `reader` did not make them."""
+class _Way:
+    """A course with everything compiled; `number` is its own among all."""
 
-    ask: Ask
-    parts: Sequence[int]
-    make: Make
-    needs_day: bool
-    reader: MakingReader | None = None
-    texts: dict[str, str | None] = field(default_factory=dict)
+    root: Line
+    named: Mapping[int, Line]
+    number: int = field(default_factory=NUMBERS.__next__)
 
-    def text_of(self, key: str) -> str:
-        """The key as the source writes it. Raises Irregular when it has none."""
-        text = self.texts.get(key)
-        if text is None:
-            role = self.ask.role
-            value = values_in_key(self.ask.stop.part.entity, key).get(role.element)
-            text = None if value is None or role.field.print_key is None else role.field.print_key(value)
-            if text is None:
+
+class _Heard:
+    """What one call brought: its page, and, when they are looked at, the objects of it."""
+
+    __slots__ = ("asked", "inside", "line", "mark", "page")
+
+    def __init__(self, line: Line, asked: Mapping[str, str], page: Page, mark: Mark | None) -> None:
+        self.line, self.asked, self.page, self.mark = line, asked, page, mark
+        self.inside: Inside | None = None
+
+    def take(self) -> Inside:
+        """The objects of the page, every one that was asked for among them. Raises what is ODD."""
+        if self.inside is None:
+            self.inside = self.line.take(self.page)
+            known, _ = self.inside[0][self.line.ask.stop.part.number]
+            if not known.keys() >= set(self.asked.values()):
                 raise Irregular
-            if len(self.texts) >= MOST_REMEMBERED:
-                self.texts.clear()
-            self.texts[key] = text
-        return text
-
-    def take(self, page: Page) -> tuple[Seen, list[Any]]:
-        """The objects of a page, by part and key, and what they wait for. Raises Irregular."""
-        if self.reader is not None and page.read_by is not None:
-            made: Any = page.read if page.read_by is self.reader else self.reader.read(page.raw)
-            inside: tuple[Seen, list[Any]] | None = made and made.take()
-            if inside is None and made is not None and not made.is_odd:  # somebody asked the same, and was quicker
-                made = self.reader.read(page.raw)
-                inside = made and made.take()
-            if inside is None:
-                raise Irregular
-            return inside
-        day = page.received_at.astimezone(CHINA_TIME).date() if self.needs_day else None
-        return made_of(page.records, self.make, day, self.parts)
+        return self.inside
 
 
-@dataclass(slots=True)
 class _Trip:
-    """One request on its short way: what was heard and made so far, what is waited for, and what flows back into the store."""
+    """One request on its short way."""
 
-    services: "Services"
-    context: RequestContext
-    seen: dict[int, tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=dict)
-    heard: Heard = field(default_factory=dict)
-    waiting: list[Any] = field(default_factory=list)
-    answered: list[Answered] = field(default_factory=list)
+    __slots__ = ("context", "heard", "question", "services", "shape", "way")
 
-    async def ask(self, line: Line, asked: Mapping[str, str]) -> None:
-        """One call, and objects of what it brings, each under its key. Raises SourceError or Irregular."""
+    def __init__(
+        self, services: "Services", context: RequestContext, way: _Way, shape: ObjectShape, heard: Heard, key: str
+    ) -> None:
+        self.services, self.context, self.way, self.shape, self.heard = services, context, way, shape, heard
+        self.question: tuple[Hashable, ...] = (way.number, key, context.viewer.scope, context.viewer.masking)
+
+    async def run(self, key: str) -> tuple[Any, Sequence[_Heard]]:
+        """The data of the answer, and what it is made of. Raises SourceError or what is ODD."""
+        way = self.way
+        root = await self.ask(way.root, {way.root.text_of(key): key})
+        heard = [root]
+        if way.named and (asks := self.asks_after(root)):
+            if len(asks) == 1:
+                ((part, asked),) = asks
+                heard.append(await self.ask(way.named[part], asked))
+            else:
+                heard += await _all_of([self.ask(way.named[part], asked) for part, asked in asks])
+        return self.answer(key, heard), heard
+
+    def answer(self, key: str, heard: Sequence[_Heard]) -> Any:
+        """The data of the answer, worked out only where the same was never heard before. Raises what is ODD."""
+        marks = tuple([one.mark for one in heard if one.mark is not None])
+        if len(marks) < len(heard):
+            return self.made(key, heard)
+        kept, question = self.services.kept, (*self.question, marks)
+        answer = kept.get(question)
+        if answer is not None:
+            kept.reused += 1
+            return answer
+        answer = self.made(key, heard)
+        if answer.__class__ is msgspec.Raw and kept.put(question, answer, len(memoryview(answer))):
+            for one, mark in zip(heard, marks, strict=True):
+                one.line.know(one.page, mark)
+        return answer
+
+    async def ask(self, line: Line, asked: Mapping[str, str]) -> _Heard:
+        """One call. Raises SourceError or Irregular."""
         ask, texts, context = line.ask, tuple(asked), self.context
         call = (ask.mapping.name, ask.operation, texts)
         started = time.perf_counter()
@@ -161,49 +128,60 @@ class _Trip:
             self.heard[call] = error
             raise
         finally:
-            metrics.step(STEP).observe(time.perf_counter() - started)
+            DURATIONS.observe(time.perf_counter() - started)
         self.heard[call] = page
         if page.parts or len(page.keys) not in (0, len(texts)):
             raise Irregular
-        seen, waiting = line.take(page)
-        self.seen.update(seen)
-        self.waiting += waiting
-        known, _ = self.seen[ask.stop.part.number]
-        if not known.keys() >= set(asked.values()):
-            raise Irregular
-        if not page.is_cached:
-            keys = {text: [key] for text, key in asked.items()}
-            self.answered.append(Answered(ask.mapping, ask.operation, page, keys))
+        return _Heard(line, asked, page, line.mark(page) if self.services.kept.largest else None)
 
-    async def follow(self, named: Mapping[int, Line]) -> None:
-        """Ask for what records refer to, all of it at once, and put it where it is waited for."""
+    def asks_after(self, root: _Heard) -> Asks:
+        """What the records of the root refer to. Raises what is ODD."""
+        question = (*self.question, root.mark)
+        asks: Asks | None = None if root.mark is None else self.services.kept.get(question)
+        if asks is not None:
+            return asks
         wanted: dict[int, dict[str, None]] = {}
-        for part, _, keys, _ in self.waiting:
+        for part, _, keys, _ in root.take()[1]:
             wanted.setdefault(part, {}).update(dict.fromkeys(keys))
-        asks = [(named[part], {named[part].text_of(key): key for key in keys}) for part, keys in wanted.items()]
-        for (line, asked), keys in zip(asks, wanted.values(), strict=True):
-            if len(asked) < len(keys) or len(asked) > line.ask.role.batch:
+        named = self.way.named
+        asks = [(part, {named[part].text_of(key): key for key in keys}) for part, keys in wanted.items()]
+        for (part, asked), keys in zip(asks, wanted.values(), strict=True):
+            if len(asked) < len(keys) or len(asked) > named[part].ask.role.batch:
                 raise Irregular
-        if len(asks) == 1:
-            await self.ask(*asks[0])
-        else:  # to the end of all of them, since the executor may need what the others heard
-            ended = await asyncio.gather(*(self.ask(*one) for one in asks), return_exceptions=True)
-            for failure in filter(None, ended):
-                raise failure
-        for part, made, keys, slot in self.waiting:
-            found, _ = self.seen[part]
+        if root.mark is not None:
+            self.services.kept.put(question, asks, sum(2 * len(text) for _, asked in asks for text in asked))
+        return asks
+
+    def made(self, key: str, heard: Sequence[_Heard]) -> Any:
+        """The data of the answer, written already where it can be. Raises what is ODD."""
+        seen: dict[int, dict[str, Any]] = {}
+        for one in heard:
+            seen.update({part: known for part, (known, _) in one.take()[0].items()})
+        for part, made, keys, slot in heard[0].take()[1]:
+            found = seen[part]
             if slot is None:
                 made.extend([found[key] for key in keys])
             else:
                 setattr(made, slot, found[keys[0]])
+        found = seen[self.way.root.ask.stop.part.number]
+        if len(found) > 1:
+            raise Irregular
+        root, shape = found[key], self.shape
+        data = shape.struct(*[shape.kind if field.is_typename else root for field in shape.fields])
+        try:
+            return msgspec.Raw(ENCODER.encode(data))
+        except UnicodeEncodeError:  # half of a surrogate pair: what becomes of it is for whoever writes the response
+            return data
 
 
-@dataclass(slots=True)
-class _Way:
-    """A course with everything compiled."""
-
-    root: Line
-    named: Mapping[int, Line]
+async def _all_of(asking: Iterable[Awaitable[_Heard]]) -> list[_Heard]:
+    """What all of them brought, each heard to its end, since the executor may need it. Raises what one of them raised."""
+    heard = []
+    for one in await asyncio.gather(*asking, return_exceptions=True):
+        if isinstance(one, BaseException):
+            raise one
+        heard.append(one)
+    return heard
 
 
 class Lane:
@@ -232,29 +210,24 @@ class Lane:
     async def answer(self, services: "Services", context: RequestContext, key: str) -> tuple[Any, Heard]:
         """The answer to the operation about the entity with this key; None, and what was heard, when it is for the executor."""
         self.asked += 1
+        heard: Heard = {}
         way = self._way(key) if self.asked > TAKEN_AFTER else None
-        trip = _Trip(services, context)
         if way is None:
-            return None, trip.heard
+            return None, heard
         try:
             with services.write_back.answering():
-                await trip.ask(way.root, {way.root.text_of(key): key})
-                if trip.waiting:
-                    await trip.follow(way.named)
-            found, _ = trip.seen[way.root.ask.stop.part.number]
-            if len(found) > 1:
-                raise Irregular
-            made = found[key]
+                answer, pages = await _Trip(services, context, way, self.shape, heard, key).run(key)
         except (SourceError, *ODD):
-            return None, trip.heard
+            return None, heard
         except Exception as error:  # a bug of ours; the executor answers without it
             logger().error("lane.bug", error=type(error).__name__, exc_info=error)
-            return None, trip.heard
+            return None, heard
         self.taken += 1
-        for one in trip.answered:
-            services.write_back.offer(one)
-        values = [self.shape.kind if field.is_typename else made for field in self.shape.fields]
-        return self.shape.struct(*values), trip.heard
+        for one in pages:
+            if not one.page.is_cached:
+                keys = {text: [key] for text, key in one.asked.items()}
+                services.write_back.offer(Answered(one.line.ask.mapping, one.line.ask.operation, one.page, keys))
+        return answer, heard
 
     def _way(self, key: str) -> _Way | None:
         owner = ""
@@ -281,17 +254,19 @@ class Lane:
         make, needs_day = write_lane(ask, self.wants, self.compiler.hash_id, memos, None)
         line = Line(ask, [stop.part.number for stop in ask.stop.all_inside()], make, needs_day)
         yield
-        if (reader := reader_for(ask.mapping, ask.operation)) is not None:
+        if isinstance(ask.mapping.connect, RestConnect | SoapConnect):
+            line.reader = LineReader(None, make, needs_day, line.parts)
+        if (json := json_reader_for(ask.mapping, ask.operation)) is not None:
             try:
-                make, needs_day = write_lane(ask, self.wants, self.compiler.hash_id, memos, reader.record)
-                line.reader = MakingReader(reader, make, needs_day, line.parts)
+                make, needs_day = write_lane(ask, self.wants, self.compiler.hash_id, memos, json.record)
+                line.reader = LineReader(json, make, needs_day, line.parts)
             except (NotTyped, Unlike, NotCompilable):
                 pass
             yield
         return line
 
 
-def reader_for(mapping: SourceMapping, operation: str) -> JsonReader | None:
+def json_reader_for(mapping: SourceMapping, operation: str) -> JsonReader | None:
     """What decodes the answers of an operation into types, where they are plain JSON that is told by one code at most."""
     connect, asked = mapping.connect, mapping.operations[operation]
     if not isinstance(connect, RestConnect) or connect.answer != ["json"] or asked.latest_of or asked.latest_by:
