@@ -7,6 +7,7 @@ A GB label on bytes that are UTF-8 is a lie that decoding alone would not notice
 
 import codecs
 import re
+from functools import lru_cache
 
 from adapters.errors import SourceContractBroken
 
@@ -49,6 +50,7 @@ def is_utf8_first(*labels: str | None) -> bool:
     return next((codec for label in labels if (codec := _codec(label))), "utf-8") == "utf-8"
 
 
+@lru_cache(maxsize=256)
 def charset_in(content_type: str | None) -> str | None:
     """The `charset` of a Content-Type."""
     found = IN_CONTENT_TYPE.search(content_type or "")

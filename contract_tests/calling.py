@@ -150,11 +150,4 @@ async def serving(known: Upstream | None = None) -> AsyncIterator[Upstream]:
         await runner.cleanup()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what must come."""
-    async with asyncio.timeout(LONG):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in code that knows of no test
-            await asyncio.sleep(0.005)
-
-
 __all__ = ["Breaker", "Budget", "Cache", "Hedge", "Retry"]

@@ -14,6 +14,8 @@ from sqlalchemy import create_engine, make_url, select
 from sqlalchemy.schema import CreateSchema, DropSchema
 
 from adapters.mapping.record import Mapped
+from adapters.mapping.truth import CONFLICT
+from gateway.store.issues import open_issues
 from gateway.store.search import Search
 from gateway.store.store import Landing, Store
 from schema.cursors import Position
@@ -158,15 +160,21 @@ def listed(store: Store, entity: str, first: int, after_key: str | None = None) 
 
 
 def state(store: Store, besides: Collection[str] = ()) -> dict[str, list[Any]]:
-    """Every row that tells of entities, except when it arrived; `besides`: other columns to leave out."""
+    """Every row that tells of entities, except when it arrived; `besides`: other columns to leave out.
+
+    Of what sources disagree on, which is found anew whenever one of them tells something, only what holds now.
+    """
     tables, skipped = store.tables, RECEIVED | set(besides)
-    told = [*tables.entities.values(), *tables.current.values(), tables.link, tables.current_link]
+    told = [*tables.entities.values(), *tables.current.values(), tables.link]
     told += [tables.history, tables.issue, tables.quarantine, tables.identity]
     found: dict[str, list[Any]] = {}
     for table in told:
         kept = [column for column in table.columns if column.name not in skipped]
         rows = store.database.read(lambda c, kept=kept: c.execute(select(*kept)).mappings().all())
         found[table.name] = sorted(({**row, "row": _without(row.get("row"), skipped)} for row in rows), key=repr)
+    found["issue"] = [row for row in found["issue"] if row["check_type"] != CONFLICT]
+    open_now = [one.issue for one in store.database.read(lambda c: open_issues(c, tables, None, 1000))]
+    found["conflict"] = [issue for issue in sorted(open_now, key=repr) if issue.check_type == CONFLICT]
     return {name: rows for name, rows in found.items() if rows}
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from adapters.errors import SourceDenied, SourceError, SourceRejected, SourceThrottled, SourceTimeout, SourceUnavailable
 from adapters.http import retry_after
-from contract_tests.calling import DOWN, OK, SOURCE, Hedge, Reply, Retry, always, calling, market, until
+from contract_tests.calling import DOWN, OK, SOURCE, Hedge, Reply, Retry, always, calling, market
+from contract_tests.waiting import until_at_last
 from gateway.engine.calls.retry import RetryBudget, full_jitter
 
 pytestmark = pytest.mark.anyio
@@ -136,7 +137,7 @@ async def test_a_slow_lookup_is_asked_again_the_first_answer_counts_and_the_othe
         asked.upstream.behave = first_is_slow
         await asked.ask("earns the second call")
         assert await asked.names("a") == [("a", "甲")]
-        await until(lambda: asked.upstream.left == 1)
+        await until_at_last(lambda: asked.upstream.left == 1)
         assert asked.upstream.asked[1:] == [["a"], ["a"]]
         assert [asked.counted("gateway_source_hedges_total", result=word) for word in ("sent", "won")] == [1, 1]
         assert asked.calls.health()[SOURCE].in_flight == 0
@@ -158,7 +159,7 @@ async def test_a_hedged_call_that_is_given_up_leaves_nothing_behind() -> None:
         asked.upstream.behave = lambda _number: asyncio.sleep(60)
         with pytest.raises(SourceTimeout):
             await asked.ask("a", seconds=0.2)
-        await until(lambda: asked.upstream.left == 2)
+        await until_at_last(lambda: asked.upstream.left == 2)
         assert asked.calls.health()[SOURCE].in_flight == 0
 
 

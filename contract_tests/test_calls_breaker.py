@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.errors import SourceError, SourceRejected, SourceTimeout, SourceUnavailable
-from contract_tests.calling import CASES, DOWN, OK, SOURCE, Breaker, Calling, always, calling, market, until
+from contract_tests.calling import CASES, DOWN, OK, SOURCE, Breaker, Calling, always, calling, market
+from contract_tests.waiting import until_at_last
 from gateway.engine.calls.breaker import Breaker as Machine
 
 pytestmark = pytest.mark.anyio
@@ -274,7 +275,7 @@ async def test_fifty_callers_find_one_probe_in_flight_and_its_success_lets_all_o
         upstream.behave = lambda _number: always(DOWN)
         await outcomes(asked, 3)
         assert breaker.state != "closed"
-        await until(lambda: breaker.state == "half-open")
+        await until_at_last(lambda: breaker.state == "half-open")
         probed = asyncio.Event()
 
         async def held_back(_number: int) -> None:
@@ -283,7 +284,7 @@ async def test_fifty_callers_find_one_probe_in_flight_and_its_success_lets_all_o
         upstream.behave, before = held_back, len(upstream.asked)
         upstream.most_in_flight = 0
         everybody = asyncio.create_task(outcomes(asked, 50))
-        await until(lambda: upstream.in_flight == 1)
+        await until_at_last(lambda: upstream.in_flight == 1)
         assert await outcomes(asked, 50, "others") == ["SOURCE_UNAVAILABLE"] * 50
         probed.set()
         assert sorted(await everybody) == ["OK"] + ["SOURCE_UNAVAILABLE"] * 49
@@ -313,7 +314,7 @@ async def test_a_silent_source_is_cut_off_by_its_silence_and_not_by_the_timeout(
     async with calling(mapping) as asked:
         asked.upstream.behave = lambda _number: asyncio.sleep(60)
         waiting = [asyncio.create_task(asked.ask(key, seconds=1)) for key in ("a", "b")]
-        await until(lambda: asked.upstream.in_flight == 2)
+        await until_at_last(lambda: asked.upstream.in_flight == 2)
         await asyncio.sleep(0.15)
         with pytest.raises(SourceUnavailable):
             await asked.ask("c")
@@ -334,9 +335,9 @@ async def test_a_silent_source_is_cut_off_within_a_second_whatever_the_mapping_s
         silent_since = loop.time()
         waiting = [asyncio.create_task(asked.ask(key, seconds=3)) for key in keys]
         if keys == "abc":
-            await until(lambda: state() == "open")
+            await until_at_last(lambda: state() == "open")
         else:  # one call for all of them; whoever asks for the same is the second to tell
-            await until(lambda: state() == "half-open")
+            await until_at_last(lambda: state() == "half-open")
             with pytest.raises(SourceUnavailable):
                 await asked.ask("a", seconds=3)
         took = loop.time() - silent_since
@@ -357,7 +358,7 @@ async def test_a_slow_answer_shuts_it_again_and_goes_to_whoever_waited() -> None
 
         asked.upstream.behave = late
         waiting = [asyncio.create_task(asked.ask(key)) for key in ("a", "b")]
-        await until(lambda: asked.calls.health()[SOURCE].breakers[CASES] == "open")
+        await until_at_last(lambda: asked.calls.health()[SOURCE].breakers[CASES] == "open")
         go.set()
         assert [page.records for page in await asyncio.gather(*waiting)] == [[], []]
         assert asked.calls.health()[SOURCE].breakers[CASES] == "closed"

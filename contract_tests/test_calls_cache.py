@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from adapters.errors import SourceContractBroken, SourceError, SourceUnavailable
 from adapters.source import Page
-from contract_tests.calling import DOWN, PARTIES, SOURCE, Cache, always, calling, market, until
+from contract_tests.calling import DOWN, PARTIES, SOURCE, Cache, always, calling, market
+from contract_tests.waiting import until_at_last
 from gateway.context import Viewer
 from gateway.engine.calls.cache import SIZE_OF_ENTRY, SIZE_OF_TREE, Held, Memory
 from gateway.engine.calls.remembering import Question
@@ -75,10 +76,10 @@ async def test_what_is_stale_is_served_once_more_and_asked_for_once_behind_the_a
         asked.upstream.behave = wait
         for _ in range(20):
             assert await asked.names("a") == [("a", "甲")]
-        await until(lambda: asked.upstream.in_flight == 1)
+        await until_at_last(lambda: asked.upstream.in_flight == 1)
         go.set()
-        await until(lambda: asked.upstream.answered == 2)
-        await until(lambda: not asked.calls._refreshing)
+        await until_at_last(lambda: asked.upstream.answered == 2)
+        await until_at_last(lambda: not asked.calls._refreshing)
         assert len(asked.upstream.asked) == 2
         assert await asked.names("a") == [("a", "乙")]
         assert asked.counted("gateway_source_cache_keys_total", result="stale") >= 20

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from adapters.errors import SourceTimeout, SourceUnavailable
-from contract_tests.calling import DOWN, PARTIES, SOURCE, Breaker, Cache, Reply, Retry, calling, market, until
+from contract_tests.calling import DOWN, PARTIES, SOURCE, Breaker, Cache, Reply, Retry, calling, market
+from contract_tests.waiting import until_at_last
 from gateway.context import Deadline, Viewer
 from gateway.engine.calls.flight import Flight, Flights
 
@@ -30,7 +31,7 @@ async def test_two_hundred_misses_on_one_key_are_one_upstream_call() -> None:
             asked.upstream.has("a")
             asked.upstream.behave = held = Held()
             waiting = [asyncio.create_task(asked.names("a")) for _ in range(200)]
-            await until(lambda: held.count == 1)  # noqa: B023
+            await until_at_last(lambda: held.count == 1)  # noqa: B023
             held.go.set()
             assert await asyncio.gather(*waiting) == [[("a", "甲")]] * 200
             assert asked.upstream.asked == [["a"]]
@@ -41,7 +42,7 @@ async def test_the_same_keys_in_another_order_are_the_same_call() -> None:
     async with calling(market()) as asked:
         asked.upstream.behave = held = Held()
         waiting = [asyncio.create_task(asked.ask(*keys)) for keys in (("a", "b"), ("b", "a"))]
-        await until(lambda: held.count == 1)
+        await until_at_last(lambda: held.count == 1)
         held.go.set()
         await asyncio.gather(*waiting)
         assert asked.upstream.asked == [["a", "b"]]
@@ -65,7 +66,7 @@ async def test_who_leaves_does_not_cancel_the_call_for_the_others_and_the_last_o
     async with calling(market()) as asked:
         asked.upstream.behave = held = Held()
         first, second, third = (asyncio.create_task(asked.ask("a")) for _ in range(3))
-        await until(lambda: held.count == 1)
+        await until_at_last(lambda: held.count == 1)
         first.cancel()
         second.cancel()
         await asyncio.wait([first, second])
@@ -74,9 +75,9 @@ async def test_who_leaves_does_not_cancel_the_call_for_the_others_and_the_last_o
         assert (await third).records == []
         held.go.clear()
         alone = asyncio.create_task(asked.ask("a"))
-        await until(lambda: held.count == 2)
+        await until_at_last(lambda: held.count == 2)
         alone.cancel()
-        await until(lambda: asked.upstream.left == 1)
+        await until_at_last(lambda: asked.upstream.left == 1)
         assert asked.counted("gateway_source_calls_total", outcome="CANCELLED") == 1
         assert asked.calls.health()[SOURCE].in_flight == 0
 
@@ -85,11 +86,11 @@ async def test_the_upstream_call_ends_soon_after_its_client_left() -> None:
     async with calling(market()) as asked:
         asked.upstream.behave = lambda _number: asyncio.sleep(60)
         client = asyncio.create_task(asked.ask("a"))
-        await until(lambda: asked.upstream.in_flight == 1)
+        await until_at_last(lambda: asked.upstream.in_flight == 1)
         loop = asyncio.get_running_loop()
         client.cancel()
         began = loop.time()
-        await until(lambda: asked.upstream.left == 1)
+        await until_at_last(lambda: asked.upstream.left == 1)
         assert loop.time() - began < 1.0
 
 
@@ -97,7 +98,7 @@ async def test_who_asks_after_the_last_one_left_gets_a_call_of_their_own() -> No
     async with calling(market()) as asked:
         asked.upstream.behave = held = Held()
         left = asyncio.create_task(asked.ask("a"))
-        await until(lambda: held.count == 1)
+        await until_at_last(lambda: held.count == 1)
         left.cancel()
         await asyncio.sleep(0)
         asked.upstream.behave = None
@@ -126,7 +127,7 @@ async def test_a_failure_goes_to_everybody_who_waited_as_an_error_of_their_own_a
 
         asked.upstream.behave = fail
         waiting = [asyncio.create_task(asked.ask("a")) for _ in range(3)]
-        await until(lambda: asked.upstream.in_flight == 1)
+        await until_at_last(lambda: asked.upstream.in_flight == 1)
         go.set()
         errors = await asyncio.gather(*waiting, return_exceptions=True)
         assert [type(error) for error in errors] == [SourceUnavailable] * 3
@@ -142,7 +143,7 @@ async def test_closing_cancels_what_is_under_way_and_tells_who_waits() -> None:
     async with calling(market(retry=Retry(), breaker=Breaker())) as asked:
         asked.upstream.behave = lambda _number: asyncio.sleep(60)
         waiting = asyncio.create_task(asked.ask("a"))
-        await until(lambda: asked.upstream.in_flight == 1)
+        await until_at_last(lambda: asked.upstream.in_flight == 1)
         await asked.calls.aclose()
         with pytest.raises(SourceUnavailable):
             await waiting

@@ -18,8 +18,8 @@ from contract_tests.calling import (
     always,
     calling,
     market,
-    until,
 )
+from contract_tests.waiting import until_at_last
 from gateway.context import Deadline
 from gateway.engine.calls.budget import DAY, Window
 from gateway.engine.calls.budget import Budget as Counted
@@ -41,7 +41,7 @@ async def test_no_more_calls_than_places_and_who_finds_no_room_to_wait_is_told_a
 
         asked.upstream.behave = wait
         waiting = [asyncio.create_task(asked.ask(str(number))) for number in range(5)]
-        await until(lambda: asked.upstream.in_flight == 2)
+        await until_at_last(lambda: asked.upstream.in_flight == 2)
         health = asked.calls.health()[SOURCE]
         assert (health.in_flight, health.queued) == (2, 3)
         with pytest.raises(SourceThrottled) as refused:
@@ -62,10 +62,10 @@ async def test_waiting_for_a_place_counts_against_the_deadline_and_who_left_take
 
         asked.upstream.behave = wait
         first = asyncio.create_task(asked.ask("a"))
-        await until(lambda: asked.upstream.in_flight == 1)
+        await until_at_last(lambda: asked.upstream.in_flight == 1)
         with pytest.raises(SourceTimeout):
             await asked.ask("b", seconds=0.05)
-        await until(lambda: asked.calls.health()[SOURCE].queued == 0)
+        await until_at_last(lambda: asked.calls.health()[SOURCE].queued == 0)
         go.set()
         await first
         assert asked.upstream.asked == [["a"]]
@@ -82,7 +82,7 @@ async def test_live_queries_go_before_syncs_whoever_came_first() -> None:
         places.give_back()
 
     waiting = [asyncio.create_task(served("sync", Priority.LATER)), asyncio.create_task(served("query", Priority.LIVE))]
-    await until(lambda: places.queued == 2)
+    await until_at_last(lambda: places.queued == 2)
     places.give_back()
     await asyncio.gather(*waiting)
     assert (order, places.in_flight) == (["query", "sync"], 0)
@@ -240,7 +240,7 @@ async def test_nothing_outlives_its_deadline_and_the_upstream_call_is_cancelled_
             await asked.ask("a", seconds=0.1)
         assert loop.time() - began < 1.0
         assert (late.value.source, late.value.operation) == (SOURCE, CASES)
-        await until(lambda: asked.upstream.left == 1)
+        await until_at_last(lambda: asked.upstream.left == 1)
         assert asked.calls.health()[SOURCE].in_flight == 0
         assert asked.counted("gateway_source_calls_total", outcome="SOURCE_TIMEOUT") == 1
 

@@ -20,9 +20,9 @@ from contract_tests.calling import (
     calling,
     market,
     serving,
-    until,
 )
 from contract_tests.servers import RedisServer, redis_server
+from contract_tests.waiting import until_at_last
 from gateway.engine.calls import shared
 from gateway.engine.calls.budget import Budget as Counted
 from gateway.engine.calls.budget import Window
@@ -231,7 +231,7 @@ async def test_a_stopped_redis_is_waited_for_once_and_used_again_when_it_goes_on
             assert loop.time() - began < 50 * patience
         finally:
             server.signal(signal.SIGCONT)
-        await until(lambda: redis.is_up)
+        await until_at_last(lambda: redis.is_up)
         assert await one.names("b") == [("b", "甲")]
 
 
@@ -249,7 +249,7 @@ async def test_a_killed_redis_costs_no_error_and_no_answer(
             assert (await one.ask("a", "b")).is_cached
         finally:
             server.start()
-        await until(lambda: all(gateway.calls.shared.is_up for gateway in (one, other)))  # type: ignore[union-attr]
+        await until_at_last(lambda: all(gateway.calls.shared.is_up for gateway in (one, other)))  # type: ignore[union-attr]
         assert await other.names("d") == []
 
 

@@ -13,9 +13,10 @@ from prometheus_client import generate_latest
 
 from adapters.errors import SourceUnavailable
 from adapters.mapping.load import load_mapping
-from contract_tests.calling import CASES, DOWN, MARKET, SOURCE, Breaker, Cache, always, calling, market, until
+from contract_tests.calling import CASES, DOWN, MARKET, SOURCE, Breaker, Cache, always, calling, market
 from contract_tests.federation import copy_mappings
 from contract_tests.stores import REGISTRY
+from contract_tests.waiting import until_at_last
 from gateway import tracing
 from gateway.context import Deadline
 from gateway.engine.calls import sending
@@ -62,7 +63,7 @@ async def test_metrics_count_calls_by_their_outcome_and_show_what_is_under_way()
 
         asked.upstream.behave = fail
         waiting = asyncio.create_task(asked.ask("b"))
-        await until(lambda: asked.upstream.in_flight == 1)
+        await until_at_last(lambda: asked.upstream.in_flight == 1)
         sample = asked.calls.metrics.registry.get_sample_value
         assert sample("gateway_source_in_flight", {"source": SOURCE}) == 1
         go.set()

@@ -17,6 +17,7 @@ import pytest
 from contract_tests.browser import open_page
 from contract_tests.federation import SOURCES
 from contract_tests.test_federation import told_by
+from contract_tests.waiting import until
 from gateway.settings import PROJECT
 
 FEDERATED = (PROJECT / "schema" / "examples" / "federated.graphql").read_text("utf-8")
@@ -66,25 +67,15 @@ def demo() -> Iterator[Demo]:
         if line.startswith("日志"):
             break
     running = Demo(process, port, printed)
-    wait_for(lambda: httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).status_code == 200)
+    until(
+        lambda: httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).status_code == 200, httpx.TransportError
+    )
     yield running
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 0
     process.stdout.close()
     left = [pid for pid in map(running.pid_of, SOURCES) if Path(f"/proc/{pid}").exists()]
     assert left == []
-
-
-def wait_for(condition: object, seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            if condition():  # type: ignore[operator]
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)
-    raise AssertionError("it did not happen in time")
 
 
 def test_the_demo_says_where_it_is_and_what_to_try(demo: Demo) -> None:
@@ -114,13 +105,13 @@ def test_a_stopped_source_is_answered_from_its_last_copy_and_is_fresh_again_once
     demo.ask(FEDERATED)
     time.sleep(0.5)
     os.kill(demo.pid_of("transport_licence"), signal.SIGTERM)
-    wait_for(lambda: ("transport_licence", "STALE") in told_by(demo.ask(FEDERATED)["data"]))
+    until(lambda: ("transport_licence", "STALE") in told_by(demo.ask(FEDERATED)["data"]), httpx.TransportError)
     stale = demo.ask(FEDERATED)
     expected = {(source, "STALE" if source == "transport_licence" else "LIVE") for source in SOURCES}
     assert told_by(stale["data"]) == expected
     started = subprocess.Popen(demo.command_for("transport_licence"), cwd=PROJECT, stdout=subprocess.DEVNULL)
     try:
-        wait_for(lambda: ("transport_licence", "LIVE") in told_by(demo.ask(FEDERATED)["data"]))
+        until(lambda: ("transport_licence", "LIVE") in told_by(demo.ask(FEDERATED)["data"]), httpx.TransportError)
     finally:
         started.terminate()
         started.wait(30)

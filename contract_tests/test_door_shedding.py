@@ -140,6 +140,21 @@ def test_what_is_pipelined_behind_the_last_that_was_let_in_is_refused_in_its_tur
         assert json.loads(said.rpartition(b"\r\n\r\n")[2]) == REFUSED
 
 
+def test_what_is_pipelined_is_answered_in_order_up_to_the_last(sources: Federation) -> None:
+    asked = [json.dumps({"query": f"{{ {name}: __typename }}"}).encode() for name in ("a", "b", "c")]
+    ends = ({}, {"connection": "close"}, {})
+    said = [
+        head("POST", "/graphql", {"content-type": "application/json", "content-length": str(len(body)), **end}) + body
+        for body, end in zip(asked, ends, strict=True)
+    ]
+    with served(sources) as gateway, gateway.connect() as connection:
+        for piece in (said[0] + said[1][:20], said[1][20:-1], said[1][-1:] + said[2]):
+            connection.sendall(piece)
+            time.sleep(0.05)
+        answers = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert re.findall(rb'{"data":({.*?})}', answers) == [b'{"a":"Query"}', b'{"b":"Query"}']
+
+
 def test_heavy_operations_have_a_quarter_of_the_places(sources: Federation) -> None:
     with filling(sources, GATEWAY_MOST_IN_FLIGHT="4", GATEWAY_HEAVY_COST="1") as full:
         first = full.ask()

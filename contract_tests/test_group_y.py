@@ -6,8 +6,6 @@ import os
 import signal
 import socket
 import struct
-import time
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +22,7 @@ from contract_tests.stores import case as told_case
 from contract_tests.stores import database, empty_database, opened, page, postgres, store, url
 from contract_tests.stores import names as stored_names
 from contract_tests.test_sync_run import MARKET, ORDERED, case, cases, cursor, names, sync, told
+from contract_tests.waiting import until
 from gateway.store.leases import RunSuperseded, StreamBusy
 from gateway.store.runs import Landed, Progress
 
@@ -150,9 +149,9 @@ def test_y9_whose_answer_was_lost_asks_by_its_key_and_sending_again_takes_nothin
             connection.sendall(head + (body if arrives else body[:-100]))
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             if arrives:
-                _until(lambda: store.database.read(lambda c: c.execute(select(store.tables.delivery.c.id)).scalar()))
+                until(lambda: store.database.read(lambda c: c.execute(select(store.tables.delivery.c.id)).scalar()))
         if arrives:
-            _until(lambda: ours.ask("GET", LEDGER_PATH, idempotency_key="k1").json().get("status") == "done")
+            until(lambda: ours.ask("GET", LEDGER_PATH, idempotency_key="k1").json().get("status") == "done")
         else:
             assert ours.ask("GET", LEDGER_PATH, idempotency_key="k1").json()["code"] == "NOT_FOUND"
         for is_new in (not arrives, False):
@@ -165,13 +164,6 @@ def test_y9_whose_answer_was_lost_asks_by_its_key_and_sending_again_takes_nothin
             "duplicate": 0,
             "quarantined": 0,
         }
-
-
-def _until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def _begin_when_free(store: Any) -> int:

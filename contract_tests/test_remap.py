@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from sqlalchemy import select
 from adapters.http import HttpAnswer
 from adapters.mapping.load import MAPPINGS_FOLDER, load_mapping
 from adapters.mapping.model import SourceMapping
-from adapters.open import open_source
 from adapters.rest import RestSource
 from adapters.source import Source
 from contract_tests.stores import (
@@ -155,24 +153,3 @@ async def test_the_same_payload_is_kept_once_and_each_arrival_is_noted(store):
         ("market", hour(101), ["1"]),
         ("police", hour(100), ["1"]),
     ]
-
-
-async def test_rows_of_a_database_are_mapped_anew(store, tmp_path):
-    mapping = load_mapping(REGISTRY, MAPPINGS_FOLDER / "binhai_exchange")
-    file = tmp_path / "exchange.db"
-    names = (
-        "cf_wsh internal_no cf_jdlx cf_cflb cf_nr cf_nr_fk cf_nr_wfsd cf_nr_zkdx cf_jdrq cf_yxq cf_lxfs cf_lxqx cf_jjtj"
-    )
-    columns = [*names.split(), "cd_batch", "cd_id", "cd_time", "cd_operation"]
-    with sqlite3.connect(file) as connection:
-        connection.execute(f"CREATE TABLE t_xzcf_jd ({', '.join(columns)})")
-        row = ["闽罚1号", "001", "1", "2", "罚款", "1.5", *[None] * 7, "1", "7", "2024-06-01 10:00:00", "i"]
-        connection.execute(f"INSERT INTO t_xzcf_jd VALUES ({', '.join('?' * len(columns))})", row)
-    connection.close()
-    source = open_source(mapping, {"BINHAI_EXCHANGE_URL": f"sqlite:///{file}"})
-    await sync(source, mapping, "penalties_changed", store)
-    before = state(store)
-    await source.aclose()
-    file.unlink()
-    assert remap(source, mapping, store, str) == Remapped(payloads=1, records=1)
-    assert state(store) == before

@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,12 @@ from adapters.simulator.faults import Fault
 from contract_tests.federation import Federation, definitions_of
 from contract_tests.six_systems import calm, six
 from contract_tests.stores import database, empty_database, opened, postgres, state, url
+from contract_tests.waiting import until
 from gateway.returning import return_everything
 from gateway.settings import PROJECT
 from gateway.store.store import Store
 
 __all__ = ["calm", "database", "postgres", "six", "url"]
-SECONDS = 60.0
 IN_TURN = ("case_code", "allotted", "raw_digest")
 """What depends on which stream was first, or on the very bytes of an answer."""
 
@@ -48,19 +47,6 @@ def workers(six: Federation, number: int) -> Iterator[list[subprocess.Popen[str]
         ended = {process.pid: (process.wait(30), process.communicate()[1]) for process in started}
     assert {status for status, _ in ended.values()} <= {0, -signal.SIGKILL}, ended
     assert [told for _, told in ended.values() if "Traceback" in told] == []
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until it is so; a store that nobody has made yet says nothing."""
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        try:
-            if condition():
-                return
-        except SQLAlchemyError:
-            pass
-        time.sleep(0.05)
-    raise AssertionError("it did not happen in time")
 
 
 def ended(store: Store) -> dict[tuple[str, str], list[str]]:
@@ -102,14 +88,14 @@ def test_workers_share_the_streams_and_one_that_is_killed_and_a_queue_that_is_lo
         six.settings_changed = {"GATEWAY_DATABASE_URL": address, "GATEWAY_SYNC_HEARTBEAT": "0.5"}
         six.simulators["traffic_police"].faults.add(Fault("slow", seconds=3.0))
         with workers(six, 2) as (one, other):
-            until(lambda: "running" in ended(store).get(("traffic_police", "violations_changed"), ()))
-            until(lambda: len(ended(store)) == len(streams_of(six)))
+            until(lambda: "running" in ended(store).get(("traffic_police", "violations_changed"), ()), SQLAlchemyError)
+            until(lambda: len(ended(store)) == len(streams_of(six)), SQLAlchemyError)
             holder = holder_of(store, "traffic_police")
             busy, free = (one, other) if holder.endswith(f":{one.pid}") else (other, one)
             assert holder.endswith(f":{busy.pid}")
             busy.kill()
             six.simulators["traffic_police"].faults.clear()
-            until(lambda: all(statuses[-1] == "succeeded" for statuses in ended(store).values()))
+            until(lambda: all(statuses[-1] == "succeeded" for statuses in ended(store).values()), SQLAlchemyError)
             assert set(ended(store)) == streams_of(six)
             assert [s for s in ended(store).values() if s not in (["succeeded"], ["failed", "succeeded"])] == []
             assert state(store, IN_TURN) == expected
@@ -117,7 +103,7 @@ def test_workers_share_the_streams_and_one_that_is_killed_and_a_queue_that_is_lo
             assert store.database.read(lambda c: c.execute(text(dispatched)).scalar_one()) >= len(streams_of(six))
             lose_queue(store)
             make_due(store)
-            until(lambda: all(s[-1] == "succeeded" and len(s) > 1 for s in ended(store).values()))
+            until(lambda: all(s[-1] == "succeeded" and len(s) > 1 for s in ended(store).values()), SQLAlchemyError)
             assert free.poll() is None
             assert state(store, IN_TURN) == expected
 
@@ -147,8 +133,8 @@ def test_gateways_fill_their_store_by_themselves_and_answer_meanwhile(
     count = {"query": "{ enforcementCases { totalCount } streams { source lastRun } }"}
     with opened(url) as store:
         with six.served() as address, six.served() as beside:
-            until(lambda: set(ended(store)) == streams_of(six))
-            until(lambda: all(statuses == ["succeeded"] for statuses in ended(store).values()))
+            until(lambda: set(ended(store)) == streams_of(six), SQLAlchemyError)
+            until(lambda: all(statuses == ["succeeded"] for statuses in ended(store).values()), SQLAlchemyError)
             for each in (address, beside):
                 body = httpx.post(f"{each}/graphql", json=count, trust_env=False).json()
                 assert body["data"]["enforcementCases"]["totalCount"] == len(expected["current_enforcement_case"])
@@ -156,8 +142,8 @@ def test_gateways_fill_their_store_by_themselves_and_answer_meanwhile(
         six.simulators["binhai_market"].faults.add(Fault("fail"))
         make_due(store)
         with six.served():
-            until(lambda: all(len(statuses) == 2 for statuses in ended(store).values()))
-            until(lambda: all(statuses[1] != "running" for statuses in ended(store).values()))
+            until(lambda: all(len(statuses) == 2 for statuses in ended(store).values()), SQLAlchemyError)
+            until(lambda: all(statuses[1] != "running" for statuses in ended(store).values()), SQLAlchemyError)
         second = {stream[0]: statuses[1] for stream, statuses in ended(store).items()}
         assert [source for source, status in second.items() if status != "succeeded"] == ["binhai_market"]
         assert state(store, IN_TURN) == expected

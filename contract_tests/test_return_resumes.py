@@ -4,8 +4,10 @@ import asyncio
 import base64
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from contract_tests.small_disk import filled, small_disk
 from contract_tests.stores import REGISTRY, database, listed, opened, page, party, postgres, url
 from contract_tests.test_migrations import without
 from contract_tests.test_sync_run import MARKET, case, names, told
+from contract_tests.waiting import until_at_last
 from gateway.store.faults import FULL, READ_ONLY, UNREACHABLE, WRONG_ACCOUNT
 from gateway.store.store import Store
 from gateway.sync.run import Manner
@@ -32,7 +35,6 @@ from schema.problems import Problems
 __all__ = ["database", "postgres", "url"]
 pytestmark = pytest.mark.anyio
 MAPPING = with_page_size(with_changes(MARKET, "cases_changed", every=0.2), "cases_changed", 5)
-SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,11 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("spoiled")
-    for above in (folder, *folder.parents[:2]):
-        above.chmod(0o755)
-    with own_postgres() as running, small_disk(folder / "disk", 4, unprivileged()) as disk:
+def server() -> Iterator[Server]:
+    with tempfile.TemporaryDirectory(prefix="spoiled-") as made, ExitStack() as stack:
+        Path(made).chmod(0o755)
+        running = stack.enter_context(own_postgres())
+        disk = stack.enter_context(small_disk(Path(made) / "disk", 4, unprivileged()))
         with psycopg.connect(running.url.replace("+psycopg", ""), autocommit=True) as connection:
             password = make_url(running.url).password
             connection.execute(f"CREATE ROLE keeper SUPERUSER LOGIN PASSWORD '{password}'")
@@ -71,35 +73,28 @@ def records(first: int, count: int) -> list[dict[str, Any]]:
     return [case(n, n, BZ=base64.b64encode(os.urandom(6000)).decode()) for n in range(first, first + count)]
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until it is so; a store that is out of reach says nothing."""
-    async with asyncio.timeout(SECONDS):
-        while True:
-            try:
-                if await asyncio.to_thread(condition):
-                    return
-            except SQLAlchemyError:
-                pass
-            await asyncio.sleep(0.05)
-
-
 async def fails_and_goes_on(store: Store, fault: AbstractContextManager[object], said: str) -> None:
     """A loop reads a source; the fault comes, is told, and goes; everything is there, once."""
     source = Changing("GXSJ", records(0, 5))
     streams = Streams(store, {MAPPING.name: MAPPING}, lambda _: source, str, Manner("me", 1.5), lambda _: None)
+    threads = ThreadPoolExecutor(8)
+    asyncio.get_running_loop().set_default_executor(threads)
     loop = asyncio.create_task(Loop(store, {MAPPING.name: MAPPING}, streams.run_due, 1.0).forever())
     try:
         with structlog.testing.capture_logs() as logs:
-            await until(lambda: names(store) == told(source))
+            await until_at_last(lambda: names(store) == told(source), SQLAlchemyError, in_thread=True)
             with fault:
                 source.records += records(5, 10)
-                await until(lambda: said in {line.get("error") for line in logs})
+                await until_at_last(
+                    lambda: said in {line.get("error") for line in logs}, SQLAlchemyError, in_thread=True
+                )
                 assert not loop.done()
-            await until(lambda: names(store) == told(source))
-            await until(lambda: last_run(store) == "succeeded")
+            await until_at_last(lambda: names(store) == told(source), SQLAlchemyError, in_thread=True)
+            await until_at_last(lambda: last_run(store) == "succeeded", SQLAlchemyError, in_thread=True)
     finally:
         loop.cancel()
         await asyncio.gather(loop, return_exceptions=True)
+        threads.shutdown()  # then nobody holds a connection any more
     change, landing = store.tables.change, store.tables.landing
     changed = store.database.read(lambda c: c.execute(select(change.c.key)).scalars().all())
     assert sorted(changed) == sorted(f"{MAPPING.agency}/{number}" for number in told(source))

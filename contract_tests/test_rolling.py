@@ -5,8 +5,7 @@ import os
 import signal
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from contract_tests.benchmarks.rolling import problems, roll
 from contract_tests.federation import copy_mappings, federation, proven
 from contract_tests.hostile import CASE
 from contract_tests.serving import PATIENCE, Served, head, read_reply
+from contract_tests.waiting import until
 from gateway.app import create_app
 from gateway.serving import Server
 
@@ -37,14 +37,6 @@ def workers(tmp_path_factory: pytest.TempPathFactory, mappings: Path) -> Iterato
         serving_process(sources.environment, folder / "log", "--workers", "2", cores="0,1") as running,
     ):
         yield running
-
-
-def until(claim: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Wait until it holds."""
-    last = time.monotonic() + seconds
-    while not claim():
-        assert time.monotonic() < last
-        time.sleep(0.02)
 
 
 def children(process: int) -> list[int]:

@@ -16,6 +16,7 @@ from adapters.source import Page
 from contract_tests.expectations import hash_id, samples_of
 from contract_tests.federation import Federation, copy_mappings, federation
 from contract_tests.stores import AGENCY, REGISTRY, opened
+from contract_tests.waiting import until_at_last
 from gateway.engine.taking import Answered
 from gateway.engine.writeback import DIGESTED, Pace, StoreWriteBack
 from gateway.store.store import Store
@@ -147,7 +148,7 @@ async def test_landing_waits_while_many_answers_are_under_way_and_goes_on_when_i
             write_back.offer(answered(FIRST, 0))
             await asyncio.sleep(0.2)
             assert (write_back.landed, write_back.waiting.empty()) == (0, True)
-        await until(lambda: write_back.landed == 1)
+        await until_at_last(lambda: write_back.landed == 1)
     assert stored(store)[1] == 0
 
 
@@ -157,7 +158,7 @@ async def test_landing_does_not_wait_for_calm_for_ever_nor_when_somebody_waits_f
     async with running(store, Pace(busy=0, patience=0.1, share=1), clock) as write_back:
         with write_back.answering():
             write_back.offer(answered(FIRST, 0))
-            await until(lambda: write_back.landed == 1)
+            await until_at_last(lambda: write_back.landed == 1)
     async with running(store, Pace(busy=0, patience=3600), clock) as write_back:
         with write_back.answering():
             write_back.offer(answered(SECOND, 0))
@@ -172,17 +173,10 @@ async def test_between_two_landings_answers_that_are_under_way_have_the_time_to_
         with write_back.answering():
             write_back.offer(answered(FIRST, 0))
             write_back.offer(answered(SECOND, 0))
-            await until(lambda: write_back.landed == 1)
+            await until_at_last(lambda: write_back.landed == 1)
             await asyncio.sleep(0.2)
             assert (write_back.landed, write_back.waiting.qsize()) == (1, 1)
-        await until(lambda: write_back.landed == 2)
-
-
-async def until(holds: Any) -> None:
-    """Wait for what happens by itself; the time limit only ends a test that failed."""
-    async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110 - what is waited for is the outside of what is tested
-            await asyncio.sleep(0.01)
+        await until_at_last(lambda: write_back.landed == 2)
 
 
 @pytest.fixture(scope="module")

@@ -144,8 +144,11 @@ def make_world(chance: random.Random) -> World:
                 by = chance.randint(0, late) if burst == 1 else 0
             stamps[key] = max(0, minute - by)
             number += 1
-            sequence = number - (chance.randint(0, 3) if kind == "since" and overlap and by == 0 and key == keys else 0)
-            events.append(Event(minute, stamps[key], max(1, sequence), key, abs(versions[key]), is_gone, is_bad))
+            back = chance.randint(0, 3) if kind == "since" and overlap and by == 0 and key == keys else 0
+            sequence = (
+                max(1, number - back) if abs(versions[key]) == 1 else number
+            )  # of one record, later is always more
+            events.append(Event(minute, stamps[key], sequence, key, abs(versions[key]), is_gone, is_bad))
     is_shuffled = kind == "number" and chance.random() < 0.5
     good = [event for event in events if not event.is_bad and event.key not in gone and event.version == 1]
     some = chance.sample(good, min(len(good), chance.choice((0, 0, 1, 2)))) if kind != "place" else []

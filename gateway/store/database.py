@@ -146,9 +146,13 @@ def _prepare_postgresql(connection: Any, record: object) -> None:
     Statements are not compiled by the server: that takes it longer than any of ours runs.
     """
     del record
-    connection.execute("SET TIME ZONE 'Etc/GMT-8'")
-    connection.execute("SET jit = off")
-    connection.commit()
+    try:
+        connection.execute("SET TIME ZONE 'Etc/GMT-8'")
+        connection.execute("SET jit = off")
+        connection.commit()
+    except BaseException:  # the pool lets go of it without closing it
+        connection.close()
+        raise
 
 
 def _begin_idling(connection: Any, record: Any) -> None:

@@ -165,14 +165,14 @@ def _through(
 ) -> ColumnElement[bool]:
     relation = entity.relations[what.relation]
     target = registry.entities[relation.to]
-    other, link = tables.current[target.name].alias(), tables.current_link.alias()
+    other, link = tables.current[target.name].alias(), tables.link.alias()
     if relation.is_told:
         way = (link.c.entity == entity.name, link.c.relation == relation.name, link.c.key == table.c.key)
         joined = other.c.key == link.c.target
     else:
         way = (link.c.entity == target.name, link.c.relation == relation.inverse, link.c.target == table.c.key)
         joined = other.c.key == link.c.key
-    return exists().where(*way, joined, condition(other, tables, registry, target, what.part))
+    return exists().where(*way, link.c.holds, joined, condition(other, tables, registry, target, what.part))
 
 
 def _test(column: ColumnElement[Any], test: Compare) -> ColumnElement[bool]:

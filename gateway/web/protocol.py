@@ -9,6 +9,7 @@ import contextlib
 import json
 import socket
 import struct
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +54,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(*given, **named)
         self.patience, self.admission = patience, admission
         self.entered = 0
-        self.is_refusing = self.is_for_us = False
+        self.is_refusing = self.is_for_us = self.is_due = False
         self.task: asyncio.Task[None] | None = None
         self.timers: dict[str, Alarm] = {}
         self.alarms = alarms_of(self.loop)
@@ -84,19 +85,21 @@ class GuardedProtocol(HttpToolsProtocol):
             self.task.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Read; refuse a head that grows too large before it ends."""
+        """Read; refuse a head that grows too large before it ends. What has not all come yet has its time from now on."""
         if self.transport.is_closing() or (self.admission.is_full and self._is_turned_away(data)):
             return
         before = self.messages
         super().data_received(data)
-        if self.is_refusing:
+        if self.transport.get_protocol() is not self or self.transport.is_closing():
+            return
+        if not self.is_in_head:
             self._start("body", self.patience.body + GRACE, self.transport.close)
-        if self.transport.get_protocol() is not self or not self.is_in_head or self.transport.is_closing():
+            self._start_due()
             return
         self.unread_head = self.unread_head + len(data) if self.messages == before else 0
         if self.unread_head > LARGEST_HEAD:
             self._refuse(_too_large())
-        elif self.cycle is None or self.cycle.response_complete:
+        elif self.is_begun or self.cycle is None or self.cycle.response_complete:
             self._start("head", self.patience.head, self._head_is_late)
 
     def on_message_begin(self) -> None:
@@ -104,7 +107,6 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self.is_begun = True
         self.head_size = self.hosts = 0
-        self._start("head", self.patience.head, self._head_is_late)
 
     def on_url(self, url: bytes) -> None:
         """Count it."""
@@ -136,7 +138,6 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.is_for_us and self._is_one_too_many():
             self._turn_away()
             return
-        self._start("body", self.patience.body + GRACE, self.transport.close)
         if self.url == TARGET:
             self._begin()
         else:
@@ -170,13 +171,23 @@ class GuardedProtocol(HttpToolsProtocol):
             self.entered += 1
             self.admission.enter()
         super().on_message_complete()
+        self._start_due()
 
     def on_response_complete(self) -> None:
-        """One is over."""
+        """One is over. What uvicorn does then, with an alarm in place of a timer."""
         if self.entered:
             self.entered -= 1
             self.admission.leave()
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self._unset_keepalive_if_required()
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            idle: Any = self.alarms.after(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+            self.timeout_keep_alive_task = idle
 
     def shutdown(self) -> None:
         """No more after what is going on. A connection that is kept and idle gets to ask once more: its request may be on
@@ -278,13 +289,21 @@ class GuardedProtocol(HttpToolsProtocol):
             on_response=self.on_response_complete,
         )
         if before is None or before.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
+            self.is_due = True
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
 
-    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        """Answer one request; when the client leaves, everything that was going on for it ends."""
+    def _start_due(self) -> None:
+        """Answer what was begun, now that its body is here, or will take a while; not behind an answer that was the last."""
+        if self.is_due:
+            self.is_due = False
+            if not self.transport.is_closing():
+                self._start_asgi_task(self.cycle, self.app, is_whole=self.is_in_head)
+
+    def _start_asgi_task(self, cycle: Any, app: Any, is_whole: bool = False) -> None:
+        """Answer one request; when the client leaves, everything that was going on for it ends. `is_whole`: all of it is here, and
+        where Python can do that its answer goes as far as it gets without waiting, at once."""
 
         async def until_gone(scope: Any, receive: Any, send: Any) -> None:
             try:
@@ -293,9 +312,13 @@ class GuardedProtocol(HttpToolsProtocol):
                 if not cycle.disconnected:
                     raise
 
-        self.task = self.loop.create_task(cycle.run_asgi(until_gone))
-        self.tasks.add(self.task)
-        self.task.add_done_callback(self.tasks.discard)
+        if is_whole and sys.version_info >= (3, 12):
+            self.task = asyncio.Task(cycle.run_asgi(until_gone), loop=self.loop, eager_start=True)
+        else:
+            self.task = self.loop.create_task(cycle.run_asgi(until_gone))
+        if not self.task.done():
+            self.tasks.add(self.task)
+            self.task.add_done_callback(self.tasks.discard)
 
     def _watch_writing(self, left: int) -> None:
         def check() -> None:
