@@ -4,9 +4,10 @@ import asyncio
 import base64
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,11 +54,11 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("spoiled")
-    for above in (folder, *folder.parents[:2]):
-        above.chmod(0o755)
-    with own_postgres() as running, small_disk(folder / "disk", 4, unprivileged()) as disk:
+def server() -> Iterator[Server]:
+    with tempfile.TemporaryDirectory(prefix="spoiled-") as made, ExitStack() as stack:
+        Path(made).chmod(0o755)
+        running = stack.enter_context(own_postgres())
+        disk = stack.enter_context(small_disk(Path(made) / "disk", 4, unprivileged()))
         with psycopg.connect(running.url.replace("+psycopg", ""), autocommit=True) as connection:
             password = make_url(running.url).password
             connection.execute(f"CREATE ROLE keeper SUPERUSER LOGIN PASSWORD '{password}'")
