@@ -165,7 +165,7 @@ def state(store: Store, besides: Collection[str] = ()) -> dict[str, list[Any]]:
     Of what sources disagree on, which is found anew whenever one of them tells something, only what holds now.
     """
     tables, skipped = store.tables, RECEIVED | set(besides)
-    told = [*tables.entities.values(), *tables.current.values(), tables.link, tables.current_link]
+    told = [*tables.entities.values(), *tables.current.values(), tables.link]
     told += [tables.history, tables.issue, tables.quarantine, tables.identity]
     found: dict[str, list[Any]] = {}
     for table in told:

@@ -188,7 +188,7 @@ def test_a_store_made_before_there_was_what_holds_now_gets_it(url: str) -> None:
     with opened(url) as store:
         store.land(page(with_parties(case("1", case_name="甲"), party("p1"))))
         tables = store.tables
-        store.database.write(lambda c: [t.drop(c) for t in (*tables.current.values(), tables.current_link)])
+        store.database.write(lambda c: [t.drop(c) for t in tables.current.values()])
         store.database.write(lambda c: c.exec_driver_sql("ALTER TABLE issue DROP COLUMN severity"))
     with opened(url) as store:
         assert keys_with(store, "甲") == [f"{AGENCY}/1"]

@@ -1,14 +1,17 @@
 """A store that exists comes to today's form by additions and reviewed migrations, whole or not at all; older code refuses it."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select, text
 
-from contract_tests.stores import PARTY, REGISTRY, database, opened, page, party, postgres, store, url
+from adapters.mapping.record import Mapped
+from contract_tests.stores import PARTY, REGISTRY, case, database, opened, page, party, postgres, store, url
 from gateway.store.evolution import MIGRATIONS, bring_up
 from gateway.store.store import Store
 from schema.formats import parse_format
@@ -17,12 +20,13 @@ from schema.registry import Registry
 
 __all__ = ["database", "postgres", "store", "url"]
 WHOLE = REGISTRY.entities["Party"]
+HEAD = ScriptDirectory(str(MIGRATIONS)).get_current_head()
 MIGRATION = '''"""{what}."""
 
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "9999"
+down_revision = {head!r}
 SETTLES = ({settles!r},)
 
 
@@ -53,8 +57,8 @@ def renamed(old: str, new: str) -> Registry:
 def migrations(folder: Path, what: str, settles: str, upgrade: str) -> Path:
     """The migrations there are, and one more."""
     shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "r0002.py").write_text(
-        MIGRATION.format(what=what, settles=settles, upgrade=upgrade), "utf-8"
+    (folder / "versions" / "r9999.py").write_text(
+        MIGRATION.format(what=what, head=HEAD, settles=settles, upgrade=upgrade), "utf-8"
     )
     return folder
 
@@ -113,7 +117,7 @@ def test_a_reviewed_migration_settles_a_breaking_change_once(store, url, tmp_pat
     store.land(page(party(PARTY, phone="1")))
     rename = "[op.alter_column(t, 'phone', new_column_name='telephone') for t in ('party', 'current_party')]"
     folder = migrations(tmp_path / "m", "改名", "party.phone", rename)
-    file = folder / "versions" / "r0002.py"
+    file = folder / "versions" / "r9999.py"
     file.write_text(file.read_text("utf-8").replace("'party.phone',", "'party.phone', 'current_party.phone',"), "utf-8")
     newer = Store(url, renamed("phone", "telephone"))
     try:
@@ -122,7 +126,7 @@ def test_a_reviewed_migration_settles_a_breaking_change_once(store, url, tmp_pat
         assert [s.mapped.values["telephone"] for s in newer.by_keys("Party", [PARTY])] == ["1"]
     finally:
         newer.close()
-    with pytest.raises(Problems, match="更新的版本升级过（迁移 0002）"):
+    with pytest.raises(Problems, match="更新的版本升级过（迁移 9999）"):
         store.create()
 
 
@@ -171,3 +175,49 @@ def test_a_store_made_before_forms_were_kept_is_taken_over(store):
     assert store.database.read(lambda c: c.execute(select(arrival.c.source, arrival.c.operation)).all()) == [
         ("market", "cases")
     ]
+
+
+TWO_TABLES = (
+    "CREATE TABLE old_link (entity text, key text, source text, relation text, target text,"
+    " PRIMARY KEY (entity, key, source, relation, target))",
+    "INSERT INTO old_link SELECT entity, key, source, relation, target FROM link",
+    "CREATE TABLE current_link (entity text, key text, relation text, target text,"
+    " PRIMARY KEY (entity, key, relation, target))",
+    "INSERT INTO current_link SELECT DISTINCT entity, key, relation, target FROM link WHERE holds",
+    "DROP TABLE link",
+    "ALTER TABLE old_link RENAME TO link",
+    "UPDATE alembic_version SET version_num = '0001'",
+)
+"""What tells where relations lead, as it was kept before migration 0002."""
+
+
+def test_a_store_that_kept_links_twice_keeps_them_once(store):
+    store.land(page(of_parties("1", "p1", "p2")))
+    store.land(page(of_parties("1", "p2", "p3"), source="other"))
+    store.land(page(of_parties("2", "p2"), source="other"))
+    related = store.related("EnforcementCase", "parties", ["p1", "p2", "p3"], 9)
+    link = store.tables.link
+    links = select(link).order_by(*link.c)
+    before = store.database.read(lambda c: c.execute(links).all())
+    store.database.write(lambda c: [c.execute(text(statement)) for statement in TWO_TABLES])
+    store.database.write(_with_old_form)
+    store.create()
+    assert store.database.read(lambda c: c.execute(links).all()) == before
+    assert store.related("EnforcementCase", "parties", ["p1", "p2", "p3"], 9) == related
+    assert "current_link" not in inspect(store.database.engine).get_table_names()
+
+
+def of_parties(number: str, *parties: str) -> Mapped:
+    told = case(number)
+    told.refs["parties"] = parties
+    return told
+
+
+def _with_old_form(connection):
+    form = json.loads(connection.execute(text("SELECT form FROM store_form")).scalar_one())
+    link = form["tables"]["link"]
+    link["key"] = ["entity", "key", "source", "relation", "target"]
+    del link["columns"]["holds"]
+    form["tables"]["current_link"] = {"columns": {}, "key": [], "needed": []}
+    given = {"form": json.dumps(form)}
+    connection.execute(text("UPDATE store_form SET digest = 'before', form = :form"), given)

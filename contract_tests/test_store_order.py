@@ -235,3 +235,26 @@ def test_pages_landed_by_many_at_once_end_in_the_same_state(two_stores):
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(together.land, reversed(pages)))
     assert state(together) == state(straight)
+
+
+def test_a_relation_leads_where_the_word_that_counts_says_until_that_source_says_it_is_gone(store: Store) -> None:
+    def told(source: str, hour: int, *parties: str, gone: bool = False) -> None:
+        mapped = case("1", hour)
+        mapped.refs["parties"] = parties
+        store.land(page(mapped, source=source, received=hour, gone={0} if gone else set()))
+
+    def leads() -> list[str]:
+        found = store.related("EnforcementCase", "parties", ["p1", "p2", "p3"], 5)
+        return [target for target, keys in found.items() if keys]
+
+    told("b", 100, "p2", "p3")
+    assert leads() == ["p2", "p3"]
+    told("a", 101, "p1", "p2")
+    assert leads() == ["p1", "p2"]
+    told("b", 102, "p3")
+    assert leads() == ["p1", "p2"]
+    assert store.related("EnforcementCase", "parties", ["p3"], 5, "b") == {"p3": [f"{AGENCY}/1"]}
+    told("a", 103, gone=True)
+    assert leads() == ["p3"]
+    told("a", 104, "p1")
+    assert leads() == ["p1"]

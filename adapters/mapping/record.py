@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 import msgspec
+import xxhash
 
 from adapters.mapping.model import Conditional, Embedded, EntityMapping, Field, SourceMapping, Tombstone
 from adapters.mapping.paths import plain
@@ -174,9 +175,9 @@ def record_digest(record: Record) -> str:
 
 
 def records_digest(records: Sequence[Record]) -> str:
-    """SHA-256 of all records of a page; equal records have equal digests."""
+    """A quick digest of all records of a page; equal records have equal digests. It is not kept."""
     try:
-        return hashlib.sha256(CANONICAL.encode(records)).hexdigest()
+        return xxhash.xxh3_128_hexdigest(CANONICAL.encode(records))
     except UnicodeEncodeError:  # half of a surrogate pair
         return record_digest({"records": records})
 

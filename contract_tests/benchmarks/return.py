@@ -4,7 +4,9 @@
 `ours`: mapped, checked, landed with payload, links, changes and ledger, page by page. `dlt`: its default pipeline in a virtual
 environment of its own, the thirty fields converted with ten checks in one `add_map`, merged by the case number. `copy`: see
 `return_parts/plain.py`. Every run has a process and an empty database of its own; only the run itself is timed, and rounds go
-round all of them. `ours` and `dlt` of the last line are over both feeds together.
+round all of them. `ours` and `dlt` of the last line are over both feeds together. Beside rows a second stands the processor
+time of a row, the database's own included (the exchange's too, which is the same server): on a busy machine that is what
+can be compared.
 
 QUICK=1: few rows, one round. ROWS=…, ROUNDS=…. ROWS=2000000 MEMORY=1: only ours, and its resident memory (FEED, TARGET to pick).
 """
@@ -15,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from itertools import count
@@ -43,6 +45,7 @@ def main() -> None:
     with postgres_server() as url, paged_interface(rows) as paged:
         plain_url = url.replace("+psycopg", "")
         fill_exchange(plain_url, rows)
+        given["BENCH_SERVER"] = _first_process(plain_url)
         sources = {"exchange": plain_url, "paged": paged}
         if given.get("MEMORY"):
             _measure_memory(plain_url, sources, feeds, targets)
@@ -54,30 +57,37 @@ def _measure(
     server: str, sources: dict[str, str], feeds: list[str], targets: list[str], rows: int, rounds: int, dlt: str
 ) -> None:
     ours = "contract_tests.benchmarks.return_parts.ours"
+    plain = "contract_tests.benchmarks.return_parts.plain"
     seconds: dict[tuple[str, str, str], list[float]] = {}
+    busy: dict[tuple[str, str, str], list[float]] = {}
+
+    def take(target: str, who: str, feed: str, command: Callable[[str], list[str]]) -> None:
+        with _empty(server, target) as url:
+            told = _run(command(url))
+        assert told["rows"] == rows, told
+        seconds.setdefault((target, who, feed), []).append(told["seconds"])
+        busy.setdefault((target, who, feed), []).append(told["cpu"])
+
     for _ in range(rounds):
         for target in targets:
-            with _empty(server, target) as url:
-                told = _run([sys.executable, "-m", "contract_tests.benchmarks.return_parts.plain", url, str(rows)])
-                seconds.setdefault((target, "copy", ""), []).append(told["seconds"])
+            take(target, "copy", "", lambda url: [sys.executable, "-m", plain, url, str(rows)])
             for feed in feeds:
-                with _empty(server, target) as url:
-                    told = _run([sys.executable, "-m", ours, feed, url, sources[feed]])
-                    assert told["rows"] == rows, told
-                    seconds.setdefault((target, "ours", feed), []).append(told["seconds"])
-                with _empty(server, target) as url:
-                    told = _run([dlt, str(PARTS / "dlt_merge.py"), feed, url.replace("+psycopg", ""), sources[feed]])
-                    assert told["rows"] == rows, told
-                    seconds.setdefault((target, "dlt", feed), []).append(told["seconds"])
+                told = (feed, sources[feed])
+                take(target, "ours", feed, lambda url, t=told: [sys.executable, "-m", ours, t[0], url, t[1]])
+                merge = [dlt, str(PARTS / "dlt_merge.py"), feed]
+                take(target, "dlt", feed, lambda url, m=merge, t=told: [*m, url.replace("+psycopg", ""), t[1]])
     median = {name: statistics.median(times) for name, times in seconds.items()}
+    cpu = {name: 1e6 * statistics.median(times) / rows for name, times in busy.items()}
     print(f"return: {rows} rows of 30 fields, rows a second, medians of {rounds} rounds")
     figures: dict[str, dict[str, int]] = {}
     for target in targets:
         copy = rows / median[target, "copy", ""]
         for feed in feeds:
             mine, theirs = rows / median[target, "ours", feed], rows / median[target, "dlt", feed]
+            used = [cpu[target, who, feed if who != "copy" else ""] for who in ("ours", "dlt", "copy")]
             print(
                 f"  {target:<9}{feed:<9} ours {mine:8.0f}   dlt {theirs:8.0f} ({mine / theirs:.1f}x)   copy {copy:8.0f} ({mine / copy:.2f})"
+                f"   µs of CPU a row: ours {used[0]:.0f}, dlt {used[1]:.0f}, copy {used[2]:.0f}"
             )
         figures[target] = {
             **{
@@ -102,6 +112,13 @@ def _measure_memory(server: str, sources: dict[str, str], feeds: list[str], targ
             )
             figures.setdefault(target, {})[feed] = round(told["rss"])
     print(json.dumps(figures))
+
+
+def _first_process(server: str) -> str:
+    with psycopg.connect(server) as connection:
+        row = connection.execute("SHOW data_directory").fetchone()
+    assert row is not None
+    return (Path(row[0]) / "postmaster.pid").read_text().split()[0]
 
 
 @contextmanager

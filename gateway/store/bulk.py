@@ -43,8 +43,6 @@ NULL = f"\x02{secrets.token_hex(4)}"
 ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
-LOCAL = 26
-"""Characters of an instant before its offset."""
 AT_ONCE = 500
 """Rows that are written for COPY at once."""
 
@@ -274,7 +272,7 @@ _FOR_COPY: dict[str, Convert] = {
     "text": lambda cells: [NULL if cell is None else cell for cell in cells],
     "number": lambda cells: [NULL if cell is None else str(cell) for cell in cells],
     "date": lambda cells: [NULL if cell is None else cell.isoformat() for cell in cells],
-    "instant": lambda cells: [NULL if cell is None else _aware(cell).isoformat() for cell in cells],
+    "instant": lambda cells: [NULL if cell is None else _local(cell) + "+08" for cell in cells],
     "boolean": lambda cells: [NULL if cell is None else "t" if cell else "f" for cell in cells],
     "json": lambda cells: [NULL if cell is None else write_json_fast(cell) for cell in cells],
     "listed": lambda cells: [NULL if cell is None else _listed(cell) for cell in cells],
@@ -284,7 +282,7 @@ _FOR_SQLITE: dict[str, Convert] = {
     "text": list,
     "number": list,
     "date": lambda cells: [None if cell is None else cell.isoformat() for cell in cells],
-    "instant": lambda cells: [None if cell is None else _local(cell) for cell in cells],
+    "instant": lambda cells: [None if cell is None else _local(cell, "microseconds") for cell in cells],
     "boolean": lambda cells: [None if cell is None else int(cell) for cell in cells],
     "json": lambda cells: [None if cell is None else write_json_fast(cell) for cell in cells],
     "listed": lambda cells: [None if cell is None else _listed(cell) for cell in cells],
@@ -292,7 +290,7 @@ _FOR_SQLITE: dict[str, Convert] = {
 }
 
 
-def _local(moment: datetime) -> str:
-    """As the type of instants keeps it on SQLite: the wall clock of China."""
+def _local(moment: datetime, how: str = "auto") -> str:
+    """The wall clock of China."""
     there = moment if moment.tzinfo is CHINA_TIME else in_china(_aware(moment))
-    return there.isoformat(" ", "microseconds")[:LOCAL]
+    return there.replace(tzinfo=None).isoformat(" ", how)

@@ -5,9 +5,8 @@ which answers are put together too. So lists are filtered, ordered and counted b
 another source's word was taken over are issues.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
@@ -26,11 +25,10 @@ from adapters.mapping.truth import NOTHING_SAID, Truth, conflicts
 from gateway.store.bulk import among, rows_of, rows_under, run, storable
 from gateway.store.database import chunks, lock
 from gateway.store.issues import record_conflicts
-from gateway.store.links import Ways, insert_links
+from gateway.store.links import hold_alone, hold_chosen
 from gateway.store.tables import Tables, element_column
 from schema.registry import Registry
 
-NOTHING_NEW: Mapping[str, Ways] = MappingProxyType({})
 MOST_AT_ONCE = 10_000
 """Keys of one step, so that making everything anew takes no more memory than a page does."""
 
@@ -43,16 +41,15 @@ def refresh(
     entity: str,
     keys: Iterable[str],
     moment: datetime,
-    new: Mapping[str, Ways] = NOTHING_NEW,
+    new: Collection[str] = (),
 ) -> None:
     """Make these rows and their links say what all sources together tell now; within the transaction that changed it.
 
-    `new` are keys that the source whose page it is told for the first time, and where it says that their relations lead:
-    where nobody else told of them, no row is there yet.
+    `new` are keys that the source whose page it is told for the first time: where nobody else did, no row is there yet.
     """
     lock(connection, "current", entity)
     for some in chunks(storable(set(keys)), MOST_AT_ONCE):
-        _refresh(connection, tables, registry, truth, entity, some, new, moment)
+        _refresh(connection, tables, registry, truth, entity, some, frozenset(new), moment)
 
 
 def _refresh(
@@ -62,10 +59,10 @@ def _refresh(
     truth: Truth,
     entity: str,
     keys: Sequence[str],
-    new: Mapping[str, Ways],
+    new: Collection[str],
     moment: datetime,
 ) -> None:
-    table, link, told = tables.current[entity], tables.current_link, tables.entities[entity]
+    table, link, told = tables.current[entity], tables.link, tables.entities[entity]
     rows, listed = rows_under(connection, told.name, "1 = 1", keys)
     count = "SELECT told.key, COUNT(*), SUM(CASE WHEN told.deleted_at IS NULL THEN 1 ELSE 0 END) FROM"
     found: dict[str, tuple[int, int]] = {
@@ -74,11 +71,9 @@ def _refresh(
     }
     if before := [key for key in keys if not (key in new and found.get(key, (0, 0))[0] == 1)]:
         connection.execute(delete(table).where(among(connection, table.c.key, before)))
-        connection.execute(delete(link).where(link.c.entity == entity, among(connection, link.c.key, before)))
     alone = [key for key, (_, holding) in found.items() if holding == 1]
-    fresh = {key: new[key] for key in alone if key in new and found[key][0] == 1}
     _copy(connection, tables, registry, entity, alone)
-    _copy_links(connection, tables, registry, entity, [key for key in alone if key not in fresh], fresh)
+    hold_alone(connection, link, registry, entity, [key for key in alone if not (key in new and found[key][0] == 1)])
     several = [key for key, (_, holding) in found.items() if holding > 1]
     disputed = _merge(connection, tables, registry, truth, entity, several)
     record_conflicts(
@@ -128,24 +123,6 @@ def _copy(connection: Connection, tables: Tables, registry: Registry, entity: st
     run(connection, f'INSERT INTO "{table.name}" ({columns}) SELECT {chosen} FROM {rows}', (listed,))
 
 
-def _copy_links(
-    connection: Connection,
-    tables: Tables,
-    registry: Registry,
-    entity: str,
-    keys: Sequence[str],
-    fresh: Mapping[str, Ways],
-) -> None:
-    """The same for where relations lead: of what is `fresh` it is known without looking."""
-    relations = _told(registry, entity)
-    if keys and relations:
-        rows, listed = rows_under(connection, "link", f"entity = '{entity}'", keys)
-        ways = "SELECT told.entity, told.key, told.relation, told.target FROM"
-        statement = f"INSERT INTO current_link (entity, key, relation, target) {ways} {rows} WHERE told.relation"
-        run(connection, f"{statement} IN ({', '.join('%s' for _ in relations)})", (listed, *relations))
-    insert_links(connection, tables.current_link, entity, fresh, relations)
-
-
 def _merge(
     connection: Connection, tables: Tables, registry: Registry, truth: Truth, entity: str, keys: Sequence[str]
 ) -> list[Issue]:
@@ -164,28 +141,17 @@ def _merge(
     spec = registry.entities[entity]
     names = {element_column(name): name for name in spec.elements}
     rows: list[dict[str, Any]] = []
-    refs: dict[str, dict[str, Sequence[str]]] = {}
+    chosen: dict[str, dict[str, str]] = {}
     disputed: list[Issue] = []
     for key, told_by in by_key.items():
         rows.append({c.name: _first(truth, entity, names.get(c.name, c.name), c.name, told_by) for c in table.columns})
         ways = dict.fromkeys(relation for telling in told_by.values() for relation in telling["refs"])
-        refs[key] = {
-            relation: first_refs(truth, entity, relation, {source: row["refs"] for source, row in told_by.items()})
-            for relation in ways
-        }
+        refs = {source: row["refs"] for source, row in told_by.items()}
+        chosen[key] = {relation: _first_to_refer(truth, entity, relation, refs) for relation in ways}
         values = {source: {name: row[column] for column, name in names.items()} for source, row in told_by.items()}
         disputed += conflicts(truth, spec, key, values)
     connection.execute(insert(table), rows)
-    relations = _told(registry, entity)
-    links = [
-        {"entity": entity, "key": key, "relation": relation, "target": target}
-        for key, of_key in refs.items()
-        for relation, targets in of_key.items()
-        if relation in relations
-        for target in dict.fromkeys(targets)
-    ]
-    if links:
-        connection.execute(insert(tables.current_link), links)
+    hold_chosen(connection, tables.link, registry, entity, chosen)
     return disputed
 
 
@@ -199,8 +165,15 @@ def first_refs(
     truth: Truth, entity: str, relation: str, told_by: Mapping[str, Mapping[str, Sequence[str]]]
 ) -> Sequence[str]:
     """Where a relation leads by the source whose word counts most of those that tell it; nowhere when none does."""
+    source = _first_to_refer(truth, entity, relation, told_by)
+    return told_by[source][relation] if source else ()
+
+
+def _first_to_refer(
+    truth: Truth, entity: str, relation: str, told_by: Mapping[str, Mapping[str, Sequence[str]]]
+) -> str:
     able = [source for source, refs in told_by.items() if relation in refs]
-    return told_by[min(able, key=lambda source: truth.place(entity, relation, source))][relation] if able else ()
+    return min(able, key=lambda source: truth.place(entity, relation, source)) if able else ""
 
 
 def _fill_allotted(
@@ -220,7 +193,3 @@ def _fill_allotted(
         connection.execute(
             update(table).where(table.c.key == bindparam("of_key")).values({column: bindparam("given")}), rows
         )
-
-
-def _told(registry: Registry, entity: str) -> list[str]:
-    return [r.name for r in registry.entities[entity].relations.values() if r.is_told]

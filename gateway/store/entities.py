@@ -83,12 +83,12 @@ def related(
 ) -> dict[str, list[str]]:
     """For every target the keys of at most `limit` entities that refer to it, in order: as all tell, or as one source does."""
     found: dict[str, list[str]] = {target: [] for target in targets}
-    table = tables.current_link if source is None else tables.link
-    by_source = () if source is None else (table.c.source == source,)
+    table = tables.link
+    by_whom = table.c.holds if source is None else table.c.source == source
     for some in key_chunks(found):
         pairs = (
             select(table.c.target, table.c.key)
-            .where(table.c.entity == entity, table.c.relation == relation, table.c.target.in_(some), *by_source)
+            .where(table.c.entity == entity, table.c.relation == relation, table.c.target.in_(some), by_whom)
             .distinct()
             .subquery()
         )

@@ -151,7 +151,7 @@ def _refuse_newer(kept: Kept, digest: str, current: Sequence[str], known: Collec
 
 def _refuse_lost(kept: Kept, missing: Sequence[str], tables: Tables) -> None:
     """A table that was there and is not any more must not come back empty, except what is made from others anyway."""
-    made = {table.name for table in (*tables.current.values(), tables.current_link)}
+    made = {table.name for table in tables.current.values()}
     had = set((kept.form or {}).get("tables", ()))
     if lost := [name for name in missing if name in had and name not in made]:
         problems = (Problem("存储", 1, 1, name, "这张表不见了", "请从备份恢复，再启动；存储未改动") for name in lost)

@@ -101,10 +101,11 @@ def record_changes(
     insert_columns(connection, table, columns, len(changes))
     last = connection.execute(select(func.max(table.c.sequence))).scalar_one()
     if last // PRUNED_EVERY != (last - len(changes)) // PRUNED_EVERY:
-        _prune(connection, tables, last, moment)
+        _prune(connection, tables, last, len(changes), moment)
 
 
-def _prune(connection: Connection, tables: Tables, last: int, moment: datetime) -> None:
+def _prune(connection: Connection, tables: Tables, last: int, count: int, moment: datetime) -> None:
+    """Look at the oldest, at twice as many as have come since this was done last; there is no index on when."""
     if connection.dialect.name == "postgresql":
         is_ours = connection.execute(
             select(func.pg_try_advisory_xact_lock(literal_column("hashtext('prune changes')")))
@@ -112,8 +113,12 @@ def _prune(connection: Connection, tables: Tables, last: int, moment: datetime) 
         if not is_ours.scalar_one():
             return  # another transaction does it; two of them would wait for each other's rows
     change = tables.change.c
+    first, at = connection.execute(select(change.sequence, change.at).order_by(change.sequence).limit(1)).one()
+    if at >= moment - (LEAST_KEPT_FOR if first <= last - MOST_KEPT else KEPT_FOR):
+        return  # numbers are in the order of time, nearly
     is_one_too_many = (change.sequence <= last - MOST_KEPT) & (change.at < moment - LEAST_KEPT_FOR)
-    connection.execute(delete(tables.change).where((change.at < moment - KEPT_FOR) | is_one_too_many))
+    is_old = change.sequence < first + 2 * (count + PRUNED_EVERY), (change.at < moment - KEPT_FOR) | is_one_too_many
+    connection.execute(delete(tables.change).where(*is_old))
 
 
 def end_of_changes(connection: Connection, tables: Tables) -> Position:

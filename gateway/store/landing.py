@@ -21,7 +21,6 @@ from gateway.store.database import key_chunks, lock
 from gateway.store.feed import changes_of, record_changes
 from gateway.store.identity import CodesExhausted, allot
 from gateway.store.issues import record_issues, storable
-from gateway.store.links import ways_of
 from gateway.store.points import reach
 from gateway.store.runs import Landed, Progress, record_progress
 from gateway.store.tables import Tables
@@ -111,7 +110,7 @@ def land(
     fresh = [t for t in latest if t.verdict == "applied" and t.place not in page.known]
     for entity in sorted({entity for entity, _ in changed}):
         keys = [key for of, key in changed if of == entity]
-        untold = {t.mapped.key: ways_of(t.mapped) for t in fresh if t.mapped.entity == entity}
+        untold = {t.mapped.key for t in fresh if t.mapped.entity == entity}
         refresh(connection, tables, registry, truth, entity, keys, landing.received_at, untold)
     reach(connection, "current.after")
     record_changes(connection, tables, landing.source, changes_of(page, latest, changed), moment)

@@ -1,39 +1,67 @@
-"""Where relations lead, as rows: of every telling, and of what holds now."""
+"""Where relations lead, as rows: by the word of each source, and which of these words holds."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, update
 
 from adapters.mapping.record import Mapped
-from gateway.store.bulk import Constant, insert_columns
+from gateway.store.bulk import Cells, Constant, among, insert_columns
 from gateway.store.tellings import embedded_keys
-
-Ways = Mapping[str, Sequence[str]]
-"""Relation -> keys it leads to."""
-
-
-def ways_of(mapped: Mapped) -> Ways:
-    """Where the relations of a record lead, to what stands in it as well."""
-    return {**embedded_keys(mapped), **mapped.refs} if mapped.embedded else mapped.refs
+from schema.registry import Registry
 
 
 def insert_links(
-    connection: Connection,
-    table: Table,
-    entity: str,
-    ways: Mapping[str, Ways],
-    relations: Collection[str] | None = None,
-    source: str | None = None,
+    connection: Connection, link: Table, registry: Registry, entity: str, source: str, told: Iterable[Mapped]
 ) -> None:
-    """Write a row for each key, relation and target, each once; of all relations, or only of some."""
+    """Write a row for each relation and target of these records, each once. They hold as if nobody else told of the same
+    entities; where somebody does, `hold_chosen` says what holds."""
     rows = [
-        (key, relation, target)
-        for key, leading in ways.items()
-        for relation, targets in leading.items()
-        if relations is None or relation in relations
+        (one.key, relation, target)
+        for one in told
+        for relation, targets in ({**embedded_keys(one), **one.refs} if one.embedded else one.refs).items()
         for target in (targets if len(targets) < 2 else dict.fromkeys(targets))
     ]
     if rows:
-        keys, names, targets = zip(*rows, strict=True)
-        told = {"entity": Constant(entity), **({} if source is None else {"source": Constant(source)})}
-        insert_columns(connection, table, {**told, "key": keys, "relation": names, "target": targets}, len(rows))
+        keys, relations, targets = zip(*rows, strict=True)
+        holding = frozenset(told_relations(registry, entity))
+        columns: dict[str, Cells | Constant] = {
+            "entity": Constant(entity),
+            "key": keys,
+            "source": Constant(source),
+            "relation": relations,
+            "target": targets,
+            "holds": [relation in holding for relation in relations],
+        }
+        insert_columns(connection, link, columns, len(rows))
+
+
+def hold_alone(connection: Connection, link: Table, registry: Registry, entity: str, keys: Sequence[str]) -> None:
+    """What the one source that tells of these entities says holds."""
+    relations = told_relations(registry, entity)
+    if keys and relations:
+        late = _of(connection, link, entity, keys) & link.c.relation.in_(relations) & link.c.holds.is_(False)
+        connection.execute(update(link).where(late).values(holds=True))
+
+
+def hold_chosen(
+    connection: Connection, link: Table, registry: Registry, entity: str, chosen: Mapping[str, Mapping[str, str]]
+) -> None:
+    """What holds of entities that several sources tell of. `chosen`: key -> relation -> the source whose word counts."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for key, by_relation in chosen.items():
+        for relation in told_relations(registry, entity):
+            alike.setdefault((relation, by_relation.get(relation, "")), []).append(key)
+    for (relation, source), keys in alike.items():
+        holds = link.c.source == source
+        mine = _of(connection, link, entity, keys) & (link.c.relation == relation)
+        connection.execute(update(link).where(mine, link.c.holds != holds).values(holds=holds))
+
+
+def told_relations(registry: Registry, entity: str) -> list[str]:
+    """The relations that records of an entity tell themselves; the others are these, read backwards."""
+    return [relation.name for relation in registry.entities[entity].relations.values() if relation.is_told]
+
+
+def _of(connection: Connection, link: Table, entity: str, keys: Sequence[str]) -> Any:
+    return (link.c.entity == entity) & among(connection, link.c.key, keys)

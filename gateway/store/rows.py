@@ -11,15 +11,18 @@ Columns = dict[str, Cells | Constant]
 
 
 def row_columns(registry: Registry, entity: str, tellings: Sequence[Telling], arrival: Arrival) -> Columns:
-    """The rows of these tellings, column by column."""
+    """The rows of these tellings, column by column; elements that none of them has are left out."""
     values = [telling.mapped.values for telling in tellings]
+    said: set[str] = set().union(*values)
+    elements = [name for name in registry.entities[entity].elements if name in said]
+    has_inside = any(telling.mapped.embedded for telling in tellings)
     return {
-        **{element_column(name): [v.get(name) for v in values] for name in registry.entities[entity].elements},
+        **{element_column(name): [v.get(name) for v in values] for name in elements},
         "key": [telling.mapped.key for telling in tellings],
         "source": Constant(arrival.source),
         OWNER: [telling.mapped.owner for telling in tellings],
         "refs": [telling.mapped.refs for telling in tellings],
-        "embedded": [embedded_keys(telling.mapped) for telling in tellings],
+        "embedded": [embedded_keys(telling.mapped) for telling in tellings] if has_inside else Constant({}),
         **told_when(tellings, arrival),
         "raw_digest": Constant(arrival.raw_digest),
         "record_digest": [telling.digest for telling in tellings],

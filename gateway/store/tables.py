@@ -6,12 +6,14 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
     Index,
     Integer,
     MetaData,
+    PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
@@ -27,8 +29,8 @@ from schema.registry import OWNER, Entity, Registry
 
 ANONYMOUS = text("substr(target, 1, 1) = '~'")
 """That a link leads to something that nobody identified."""
-
-
+WRITTEN = text("written_by IS NOT NULL")
+"""Of a change: that its transaction is known, which SQLite does not need to know."""
 BY_KEY: Mapping[str, Any] = {"sqlite_with_rowid": False}
 """Of a table whose rows are hardly more than their key: SQLite keeps the rows in the index of the key and nowhere else."""
 
@@ -41,7 +43,6 @@ class Tables:
     entities: Mapping[str, Table]
     link: Table
     current: Mapping[str, Table]
-    current_link: Table
     history: Table
     landing: Table
     arrival: Table
@@ -74,7 +75,6 @@ def make_tables(registry: Registry) -> Tables:
         {entity.name: _entity(metadata, entity) for entity in registry.entities.values()},
         link=_link(metadata),
         current={entity.name: _current(metadata, registry, entity) for entity in registry.entities.values()},
-        current_link=_current_link(metadata),
         history=_history(metadata),
         landing=_landing(metadata),
         arrival=_arrival(metadata),
@@ -145,16 +145,21 @@ def element_column(name: str) -> str:
 
 
 def _link(metadata: MetaData) -> Table:
-    """Every reference of every entity that is not deleted, the embedded ones among them."""
+    """Every reference of every entity that is not deleted, the embedded ones among them, as each source tells it.
+
+    `holds`: that the relation leads there now, by the word that counts; of several sources one is chosen for each relation.
+    """
     return Table(
         "link",
         metadata,
-        Column("entity", KEY, primary_key=True),
-        Column("key", KEY, primary_key=True),
-        Column("source", KEY, primary_key=True),
-        Column("relation", KEY, primary_key=True),
-        Column("target", KEY, primary_key=True),
-        Index("link_target", "entity", "relation", "target"),
+        Column("entity", KEY, nullable=False),
+        Column("key", KEY, nullable=False),
+        Column("source", KEY, nullable=False),
+        Column("relation", KEY, nullable=False),
+        Column("target", KEY, nullable=False),
+        Column("holds", Boolean, nullable=False),
+        PrimaryKeyConstraint("entity", "relation", "target", "key", "source"),
+        Index("link_of", "entity", "key", "relation"),
         Index("link_anonymous", "source", "target", postgresql_where=ANONYMOUS, sqlite_where=ANONYMOUS),
         **BY_KEY,
     )
@@ -172,20 +177,6 @@ def _current(metadata: MetaData, registry: Registry, entity: Entity) -> Table:
     )
     add_indexes(table, registry, entity, {name: element_column(name) for name in entity.elements})
     return table
-
-
-def _current_link(metadata: MetaData) -> Table:
-    """Where the relations that records tell lead, for every entity as it holds now."""
-    return Table(
-        "current_link",
-        metadata,
-        Column("entity", KEY, primary_key=True),
-        Column("key", KEY, primary_key=True),
-        Column("relation", KEY, primary_key=True),
-        Column("target", KEY, primary_key=True),
-        Index("current_link_target", "entity", "relation", "target", "key"),
-        **BY_KEY,
-    )
 
 
 def _history(metadata: MetaData) -> Table:
@@ -346,7 +337,6 @@ def _change(metadata: MetaData) -> Table:
         Column("at", Instant, nullable=False),
         Column("written_by", BigInteger),
         CheckConstraint("kind IN ('created', 'changed', 'deleted')", name="change_kind"),
-        Index("change_at", "at"),
-        Index("change_written_by", "written_by"),
+        Index("change_by", "written_by", postgresql_where=WRITTEN, sqlite_where=WRITTEN),
         sqlite_autoincrement=True,
     )

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, delete, select
 
 from gateway.store.bulk import Cells, Constant, among, insert_columns, update_columns
 from gateway.store.history import keep_replaced, keep_superseded
-from gateway.store.links import insert_links, ways_of
+from gateway.store.links import insert_links
 from gateway.store.points import reach
 from gateway.store.rows import Columns, row_columns, told_when
 from gateway.store.tables import ANONYMOUS, Tables
@@ -33,7 +33,7 @@ def write(
             arrival,
         )
         reach(connection, "links.before")
-        _link(connection, tables, entity, mine, known, arrival.source)
+        _link(connection, tables, registry, entity, mine, known, arrival.source)
     confirmed = [telling for telling in latest if telling.verdict == "confirmed"]
     for entity, mine in _by_entity(confirmed).items():
         _update(connection, tables, entity, mine, arrival, {"record_digest": [t.digest for t in mine]})
@@ -91,6 +91,7 @@ def _update(
 def _link(
     connection: Connection,
     tables: Tables,
+    registry: Registry,
     entity: str,
     tellings: Sequence[Telling],
     known: Sequence[Telling],
@@ -100,8 +101,7 @@ def _link(
     if known:
         keys = among(connection, link.c.key, [telling.mapped.key for telling in known])
         connection.execute(delete(link).where(link.c.entity == entity, link.c.source == source, keys))
-    ways = {telling.mapped.key: ways_of(telling.mapped) for telling in tellings if not telling.is_gone}
-    insert_links(connection, link, entity, ways, source=source)
+    insert_links(connection, link, registry, entity, source, [t.mapped for t in tellings if not t.is_gone])
 
 
 def _forget_anonymous(

@@ -21,12 +21,10 @@ SELECT uscc, 'province', '{owner}', '{{}}', '{{}}',
     '{record_digest}', now(), now(), '{spec_version}', '{mapping_version}', uscc, party_type, name, uscc, address, division
 FROM made.party;
 
-INSERT INTO link (entity, key, source, relation, target)
-SELECT 'EnforcementCase', key, 'province', relation, target
+INSERT INTO link (entity, key, source, relation, target, holds)
+SELECT 'EnforcementCase', key, 'province', relation, target, true
 FROM enforcement_case CROSS JOIN LATERAL json_each(refs::json) AS way(relation, targets)
 CROSS JOIN LATERAL json_array_elements_text(targets) AS target;
 
 INSERT INTO identity (entity, natural_key, value, allotted_at)
 SELECT 'EnforcementCase', key, case_code, now() FROM enforcement_case;
-
-INSERT INTO current_link (entity, key, relation, target) SELECT entity, key, relation, target FROM link;

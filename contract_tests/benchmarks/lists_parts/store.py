@@ -24,7 +24,7 @@ from schema.registry import Registry
 PARTS = Path(__file__).parent
 MAPPINGS = PARTS / "mappings"
 SOURCE, ADDRESS = "province", "BENCH_LISTS_URL"
-FILLED = ("enforcement_case", "party", "link", "identity", "current_enforcement_case", "current_party", "current_link")
+FILLED = ("enforcement_case", "party", "link", "identity", "current_enforcement_case", "current_party")
 VOLATILE = {"raw_digest", "record_digest", "fetched_at", "as_of", "allotted_at"}
 """What says when and with which payload something came."""
 
