@@ -1,7 +1,7 @@
 """Pages of lists: conditions and orders as SQL over what holds now, and places in a list found again by their values."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import (
@@ -9,6 +9,7 @@ from sqlalchemy import (
     Connection,
     Integer,
     and_,
+    bindparam,
     exists,
     false,
     func,
@@ -20,7 +21,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.sql.selectable import FromClause
 
-from gateway.store.order import Sort, at, beyond, ordered, sorts_of, stretches
+from gateway.store.order import at, beyond, ordered, sorts_of, stretches
+from gateway.store.prepared import MOST_KEPT, Slot, Statement, Values, text_range, write_statement
 from gateway.store.tables import Tables, element_column
 from schema.conditions import All, Compare, Condition, Not, Order, Some, Through
 from schema.cursors import Position
@@ -78,69 +80,77 @@ def find_with(
     connection: Connection, tables: Tables, registry: Registry, search: Search, element: str | None
 ) -> tuple[Found, list[Any]]:
     """The page, and what its entities have in one element; nothing when none is asked for."""
-    table = tables.current[search.entity]
-    entity = registry.entities[search.entity]
-    sorts = sorts_of(table, registry, entity, search.order, search.where)
-    listed: list[ColumnElement[bool]] = [table.c.key.not_like("~%")]
-    if search.where is not None:
-        listed.append(condition(table, tables, registry, entity, search.where))
-    also = [] if element is None else [table.c[element_column(element)]]
-    rows = _read(connection, search, sorts, listed, also)
-    page, width = rows[: search.limit], len(sorts) - 1
+    values = Values()
+    shape = replace(
+        search,
+        where=None if search.where is None else values.condition(search.where),
+        after=values.position(search.after),
+        before=values.position(search.before),
+        limit=0,
+    )
+    asked = (connection.dialect.name, shape, element)
+    if (statements := tables.statements.get(asked)) is None:
+        if len(tables.statements) >= MOST_KEPT:
+            tables.statements.clear()
+        statements = tables.statements[asked] = _statements(
+            connection, tables, registry, shape, element, Slot(len(values.found))
+        )
+    rows: list[Any] = []
+    for statement in statements.stretches:
+        rows += statement.rows(connection, [*values.found, search.limit + 1 - len(rows)])
+        if len(rows) > search.limit:
+            break
+    page, width = rows[: search.limit], len(search.order)
     is_more = len(rows) > search.limit
     if search.backwards:
         page.reverse()
-    positions = [Position(tuple(row[:width]), row[width]) for row in page]
-    edge = search.before if search.backwards else search.after
-    is_other = edge is not None and _is_any(connection, sorts, listed, edge, search.backwards)
-    total = (
-        connection.execute(select(func.count()).select_from(table).where(*listed)).scalar_one()
-        if search.counts
-        else None
-    )
+    positions = [Position(row[:width], row[width]) for row in page]
+    is_other = any(statement.rows(connection, [*values.found, 1]) for statement in statements.behind)
+    total = statements.total.rows(connection, values.found)[0][0] if statements.total else None
     sides = (is_other, is_more) if search.backwards else (is_more, is_other)
     return Found(positions, *sides, total), [] if element is None else [row[-1] for row in page]
 
 
-def _read(
-    connection: Connection,
-    search: Search,
-    sorts: tuple[Sort, ...],
-    listed: Sequence[ColumnElement[bool]],
-    also: Sequence[ColumnElement[Any]],
-) -> list[Any]:
-    """What the rows of the page, and the one beyond it, are ordered by, and what they have `also`."""
-    columns = [*(sort.by.label(f"sort_{number}") for number, sort in enumerate(sorts)), *also]
-    rows: list[Any] = []
-    for stretch in stretches(sorts, search.backwards):
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    """What is asked for a page: its rows and the one beyond it, stretch by stretch; whether there is anything on the other
+    side of the place it begins at, which is nearly always the row that the place was made of; how many there are in all."""
+
+    stretches: Sequence[Statement]
+    behind: Sequence[Statement]
+    total: Statement | None
+
+
+def _statements(
+    connection: Connection, tables: Tables, registry: Registry, shape: Search, element: str | None, limit: Slot
+) -> _Statements:
+    table, entity = tables.current[shape.entity], registry.entities[shape.entity]
+    dialect, most = connection.dialect, bindparam("most", limit, Integer())
+    sorts = sorts_of(table, registry, entity, shape.order, shape.where)
+    listed: list[ColumnElement[bool]] = [table.c.key.not_like("~%")]
+    if shape.where is not None:
+        listed.append(condition(table, tables, registry, entity, shape.where))
+    columns = [sort.by.label(f"sort_{number}") for number, sort in enumerate(sorts)]
+    columns += [] if element is None else [table.c[element_column(element)].label("element")]
+    pages: list[Statement] = []
+    for stretch in stretches(sorts, shape.backwards):
         bounds = [stretch.condition]
-        for position, is_after in ((search.after, True), (search.before, False)):
+        for position, is_after in ((shape.after, True), (shape.before, False)):
             if position is not None:
                 bounds.append(beyond(stretch, position, is_after))
-        query = select(*columns).where(*listed, *bounds).order_by(*ordered(stretch, search.backwards))
-        rows += connection.execute(query.limit(search.limit + 1 - len(rows))).all()
-        if len(rows) > search.limit:
-            break
-    return rows
-
-
-def _is_any(
-    connection: Connection,
-    sorts: tuple[Sort, ...],
-    listed: Sequence[ColumnElement[bool]],
-    edge: Position,
-    is_after: bool,
-) -> bool:
-    """Whether there is anything at a place or beyond it: nearly always the row that the place was made of."""
-    key = sorts[-1].by
-    if connection.execute(select(key).where(*listed, at(sorts, edge))).first() is not None:
-        return True
-    for stretch in stretches(sorts, not is_after):
-        others = (*listed, stretch.condition, beyond(stretch, edge, is_after, or_at=True))
-        query = select(key).where(*others).order_by(*ordered(stretch, not is_after))
-        if connection.execute(query.limit(1)).first() is not None:
-            return True
-    return False
+        query = select(*columns).where(*listed, *bounds).order_by(*ordered(stretch, shape.backwards))
+        pages.append(write_statement(query.limit(most), dialect))
+    edge = shape.before if shape.backwards else shape.after
+    behind: list[Statement] = []
+    if edge is not None:
+        key = sorts[-1].by
+        behind.append(write_statement(select(key).where(*listed, at(sorts, edge)).limit(most), dialect))
+        for stretch in stretches(sorts, not shape.backwards):
+            others = (*listed, stretch.condition, beyond(stretch, edge, shape.backwards, or_at=True))
+            query = select(key).where(*others).order_by(*ordered(stretch, not shape.backwards))
+            behind.append(write_statement(query.limit(most), dialect))
+    counted = select(func.count()).select_from(table).where(*listed)
+    return _Statements(pages, behind, write_statement(counted, dialect) if shape.counts else None)
 
 
 def condition(
@@ -188,7 +198,7 @@ def _test(column: ColumnElement[Any], test: Compare) -> ColumnElement[bool]:
         case "lte":
             found = column <= value
         case "prefix":
-            found = _starts_with(column, value)
+            found = _between(column, *(text_range(value) if isinstance(value, str) else value))
         case "contains":
             found = _place(column, value) > 0
         case "isNull":
@@ -196,13 +206,7 @@ def _test(column: ColumnElement[Any], test: Compare) -> ColumnElement[bool]:
     return found  # type: ignore[no-any-return]
 
 
-def _starts_with(column: ColumnElement[Any], prefix: str) -> ColumnElement[bool]:
-    """As a range, which every database answers from its index: texts are compared code point by code point."""
-    if not prefix:
+def _between(column: ColumnElement[Any], first: Any, following: Any) -> ColumnElement[bool]:
+    if first is None:
         return column.is_not(None)
-    end = prefix.rstrip("\U0010ffff")
-    if not end:
-        return column >= prefix
-    last = ord(end[-1]) + 1
-    following = end[:-1] + chr(0xE000 if 0xD800 <= last <= 0xDFFF else last)
-    return and_(column >= prefix, column < following)
+    return column >= first if following is None else and_(column >= first, column < following)
