@@ -92,16 +92,21 @@ class Statement:
             cursor = raw.execute(self.text, given if self.order is None else [given[name] for name in self.order])
             rows: list[tuple[Any, ...]] = cursor.fetchall()
             cursor.close()
-        if not self.reads:
-            return rows
-        made = []
-        for row in rows:
-            cells = list(row)
-            for place, read in self.reads:
-                if cells[place] is not None:
-                    cells[place] = read(cells[place])
-            made.append(tuple(cells))
-        return made
+        return with_values(rows, self.reads)
+
+
+def with_values(rows: list[tuple[Any, ...]], reads: Sequence[tuple[int, Read]]) -> list[tuple[Any, ...]]:
+    """Rows with the cells at these places turned into values."""
+    if not reads:
+        return rows
+    made = []
+    for row in rows:
+        cells = list(row)
+        for place, read in reads:
+            if cells[place] is not None:
+                cells[place] = read(cells[place])
+        made.append(tuple(cells))
+    return made
 
 
 def write_statement(query: Select[Any], dialect: Dialect) -> Statement:

@@ -8,25 +8,32 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    Select,
     and_,
-    bindparam,
     exists,
     false,
     func,
+    literal_column,
+    null,
     or_,
     select,
     true,
+    type_coerce,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.sql.selectable import FromClause
 
-from gateway.store.order import at, beyond, ordered, sorts_of, stretches
-from gateway.store.prepared import MOST_KEPT, Slot, Statement, Values, text_range, write_statement
+from gateway.store.columns import JsonText
+from gateway.store.order import Stretch, at, beyond, ordered, sorts_of, stretches
+from gateway.store.prepared import MOST_KEPT, Statement, Values, text_range, write_statement
 from gateway.store.tables import Tables, element_column
 from schema.conditions import All, Compare, Condition, Not, Order, Some, Through
 from schema.cursors import Position
 from schema.registry import Entity, Registry
+
+ONE = literal_column("1", Integer())
+"""Limits stand in the text of a statement: of one that is a parameter PostgreSQL believes that it is a tenth of the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,39 +83,51 @@ def find(connection: Connection, tables: Tables, registry: Registry, search: Sea
     return find_with(connection, tables, registry, search, None)[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is read of each entity of a page together with it: what lists have in `element`, and the copy of each source that
+    tells of it: where the relations `ways` lead, and the elements `names`."""
+
+    element: str | None
+    ways: tuple[str, ...]
+    names: tuple[str, ...]
+
+
 def find_with(
-    connection: Connection, tables: Tables, registry: Registry, search: Search, element: str | None
-) -> tuple[Found, list[Any]]:
-    """The page, and what its entities have in one element; nothing when none is asked for."""
+    connection: Connection, tables: Tables, registry: Registry, search: Search, beside: Beside | None
+) -> tuple[Found, list[list[tuple[Any, ...]]]]:
+    """The page, and for each of its entities a row for each source that tells of it: its key, what lists have in the element
+    (or None), the source, where the relations lead, and the elements; of what nobody tells, one without a source."""
     values = Values()
     shape = replace(
         search,
         where=None if search.where is None else values.condition(search.where),
         after=values.position(search.after),
         before=values.position(search.before),
-        limit=0,
     )
-    asked = (connection.dialect.name, shape, element)
+    asked = (connection.dialect.name, shape, beside)
     if (statements := tables.statements.get(asked)) is None:
         if len(tables.statements) >= MOST_KEPT:
             tables.statements.clear()
-        statements = tables.statements[asked] = _statements(
-            connection, tables, registry, shape, element, Slot(len(values.found))
-        )
-    rows: list[Any] = []
+        statements = tables.statements[asked] = _statements(connection, tables, registry, shape, beside)
+    width = len(search.order)
+    found: list[list[tuple[Any, ...]]] = []
     for statement in statements.stretches:
-        rows += statement.rows(connection, [*values.found, search.limit + 1 - len(rows)])
-        if len(rows) > search.limit:
+        for row in statement.rows(connection, values.found):
+            if found and found[-1][0][width] == row[width]:
+                found[-1].append(row)
+            else:
+                found.append([row])
+        if len(found) > search.limit:
             break
-    page, width = rows[: search.limit], len(search.order)
-    is_more = len(rows) > search.limit
+    page, is_more = found[: search.limit], len(found) > search.limit
     if search.backwards:
         page.reverse()
-    positions = [Position(row[:width], row[width]) for row in page]
-    is_other = any(statement.rows(connection, [*values.found, 1]) for statement in statements.behind)
+    positions = [Position(rows[0][:width], rows[0][width]) for rows in page]
+    is_other = any(statement.rows(connection, values.found) for statement in statements.behind)
     total = statements.total.rows(connection, values.found)[0][0] if statements.total else None
     sides = (is_other, is_more) if search.backwards else (is_more, is_other)
-    return Found(positions, *sides, total), [] if element is None else [row[-1] for row in page]
+    return Found(positions, *sides, total), [[row[width:] for row in rows] for rows in page] if beside else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +141,18 @@ class _Statements:
 
 
 def _statements(
-    connection: Connection, tables: Tables, registry: Registry, shape: Search, element: str | None, limit: Slot
+    connection: Connection, tables: Tables, registry: Registry, shape: Search, beside: Beside | None
 ) -> _Statements:
     table, entity = tables.current[shape.entity], registry.entities[shape.entity]
-    dialect, most = connection.dialect, bindparam("most", limit, Integer())
+    dialect, most = connection.dialect, shape.limit + 1
     sorts = sorts_of(table, registry, entity, shape.order, shape.where)
     listed: list[ColumnElement[bool]] = [table.c.key.not_like("~%")]
     if shape.where is not None:
         listed.append(condition(table, tables, registry, entity, shape.where))
     columns = [sort.by.label(f"sort_{number}") for number, sort in enumerate(sorts)]
-    columns += [] if element is None else [table.c[element_column(element)].label("element")]
+    if beside is not None:
+        given = null() if beside.element is None else table.c[element_column(beside.element)]
+        columns.append(given.label("given"))
     pages: list[Statement] = []
     for stretch in stretches(sorts, shape.backwards):
         bounds = [stretch.condition]
@@ -139,18 +160,34 @@ def _statements(
             if position is not None:
                 bounds.append(beyond(stretch, position, is_after))
         query = select(*columns).where(*listed, *bounds).order_by(*ordered(stretch, shape.backwards))
-        pages.append(write_statement(query.limit(most), dialect))
+        page = query.limit(literal_column(str(most), Integer()))
+        pages.append(
+            write_statement(page if beside is None else _with_copies(tables, shape, page, stretch, beside), dialect)
+        )
     edge = shape.before if shape.backwards else shape.after
     behind: list[Statement] = []
     if edge is not None:
         key = sorts[-1].by
-        behind.append(write_statement(select(key).where(*listed, at(sorts, edge)).limit(most), dialect))
+        behind.append(write_statement(select(key).where(*listed, at(sorts, edge)).limit(ONE), dialect))
         for stretch in stretches(sorts, not shape.backwards):
             others = (*listed, stretch.condition, beyond(stretch, edge, shape.backwards, or_at=True))
             query = select(key).where(*others).order_by(*ordered(stretch, not shape.backwards))
-            behind.append(write_statement(query.limit(most), dialect))
+            behind.append(write_statement(query.limit(ONE), dialect))
     counted = select(func.count()).select_from(table).where(*listed)
     return _Statements(pages, behind, write_statement(counted, dialect) if shape.counts else None)
+
+
+def _with_copies(tables: Tables, shape: Search, query: Select[Any], stretch: Stretch, beside: Beside) -> Select[Any]:
+    """A page, in its order, with what each source tells of its entities."""
+    page, told = query.subquery("page"), tables.entities[shape.entity].alias("told")
+    places = range(len(shape.order) + 1)[-len(stretch.sorts) :]
+    sorts = tuple(replace(sort, by=page.c[f"sort_{n}"]) for n, sort in zip(places, stretch.sorts, strict=True))
+    joined = page.outerjoin(told, and_(told.c.key == sorts[-1].by, told.c.deleted_at.is_(None)))
+    targets = [type_coerce(told.c.refs[way].as_string(), JsonText()) for way in beside.ways]
+    leads = [target.label(f"way_{number}") for number, target in enumerate(targets)]
+    cells = [told.c[element_column(name)].label(f"cell_{number}") for number, name in enumerate(beside.names)]
+    order = ordered(replace(stretch, sorts=sorts), shape.backwards)
+    return select(*page.c, told.c.source, *leads, *cells).select_from(joined).order_by(*order)
 
 
 def condition(
