@@ -33,7 +33,7 @@ from schema.cursors import Position
 from schema.registry import Entity, Registry
 
 ONE = literal_column("1", Integer())
-"""Limits stand in the text of a statement: of one that is a parameter PostgreSQL believes that it is a tenth of the table."""
+"""Limits stand in the text of a statement, where they are no values of the question."""
 
 
 @dataclass(frozen=True, slots=True)
