@@ -5,10 +5,6 @@ over other numbers as they are written. Two things it does in silence: of a key 
 and -0 becomes 0. Both are looked for in the bytes (-0 only where a zero was read), in a way that may suspect too much but
 never too little; what is suspected, and what msgspec refuses, is read by Python's own decoder, which is slower and misses
 nothing. So a fault costs time, and only a fault does.
-
-Keys: with blanks taken out, every member of an object shows `":` in the text. A string may hold the same two characters
-(as `\\":`), so their number is at least the number of members; the number of keys in the tree is at most that. When both
-numbers are equal, no key was lost.
 """
 
 import json
@@ -19,9 +15,9 @@ from typing import Any, NoReturn
 import msgspec
 
 from adapters.errors import SourceContractBroken
+from adapters.json_keys import DoubledKey, distinct, may_have_doubled
 from adapters.xml_tree import DEEPEST, MOST_VALUES
 
-BLANKS = b" \t\n\r"
 NEGATIVE_ZERO = re.compile(rb"-0(?<=[\s:,\[]-0)(?![.0-9eE])")
 """Begins with what it looks for, because such patterns are searched for many times faster."""
 
@@ -43,7 +39,7 @@ def parse_json(text: str | bytes) -> Any:
         return _strictly(data.decode())
     if isinstance(tree, (dict, list)):
         keys, has_zero = _settle(tree)
-        if keys != data.translate(None, BLANKS).count(b'":') or (has_zero and NEGATIVE_ZERO.search(data)):
+        if may_have_doubled(data, keys) or (has_zero and NEGATIVE_ZERO.search(data)):
             return _strictly(data.decode())
         return tree
     return "-0" if tree == 0 and b"-" in data else _word(tree)
@@ -88,10 +84,12 @@ def _strictly(text: str) -> Any:
             parse_int=str,
             parse_float=str,
             parse_constant=_no_number,
-            object_pairs_hook=_unique,
+            object_pairs_hook=distinct,
         )
     except RecursionError:
         raise SourceContractBroken(f"JSON 的嵌套超过 {DEEPEST} 层") from None
+    except DoubledKey as error:
+        raise SourceContractBroken(str(error)) from None
     except ValueError as error:
         place = f"（第 {error.lineno} 行第 {error.colno} 列）" if isinstance(error, json.JSONDecodeError) else ""
         raise SourceContractBroken(f"不是合法的 JSON{place}") from None
@@ -111,13 +109,6 @@ def _word(value: Any) -> str | None:
 
 def _no_number(_name: str) -> NoReturn:
     raise SourceContractBroken("JSON 含有 NaN 或 Infinity")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    tree = dict(pairs)
-    if len(tree) != len(pairs):
-        raise SourceContractBroken("JSON 的键重复")
-    return tree
 
 
 def _check_surrogates(tree: Any) -> None:

@@ -2,12 +2,14 @@
 
 import asyncio
 import gc
+import os
 import weakref
 from collections.abc import Iterator
 
 import pytest
 
-from gateway.garbage import MANY, SEVERAL, Garbage
+from contract_tests.benchmarks.engine_parts.processes import resident_mb
+from gateway.garbage import MANY, SEVERAL, Garbage, give_holes_back
 
 
 class Node:
@@ -96,3 +98,12 @@ def test_the_collector_is_left_as_it_was(loop: asyncio.AbstractEventLoop) -> Non
     garbage.stop()
     assert (gc.get_threshold(), list(gc.callbacks)) == before
     assert gc.get_freeze_count() == 0
+
+
+def test_holes_between_what_is_in_use_are_given_back_to_the_system() -> None:
+    bodies = [bytes(20_000) for _ in range(4000)]
+    del bodies[::2]
+    before = resident_mb(os.getpid())
+    give_holes_back()
+    assert resident_mb(os.getpid()) < before - 10
+    assert len(bodies) == 2000

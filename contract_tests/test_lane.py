@@ -345,3 +345,14 @@ async def test_whoever_compiles_it_in_portions_is_left_to_it(gateway, monkeypatc
     assert lane.taken == 0
     assert await ask(running, query) == first
     assert lane.taken == 1
+
+
+@pytest.mark.anyio
+async def test_an_operation_that_was_forgotten_is_prepared_anew(gateway):
+    running, upstream = gateway
+    query = BY_NAME["one"]
+    upstream.answers = {of: written(random.Random(5), tree) for of, tree in answers_of("one").items()}
+    first = await ask(running, query)
+    running.engine.preparation.plans_kept = 1
+    running.engine.preparation.prepare("{ __typename }", {}, None)
+    assert await ask(running, query) == first

@@ -57,8 +57,8 @@ class Server:
 def server() -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="spoiled-") as made, ExitStack() as stack:
         Path(made).chmod(0o755)
-        running = stack.enter_context(own_postgres())
         disk = stack.enter_context(small_disk(Path(made) / "disk", 4, unprivileged()))
+        running = stack.enter_context(own_postgres())
         with psycopg.connect(running.url.replace("+psycopg", ""), autocommit=True) as connection:
             password = make_url(running.url).password
             connection.execute(f"CREATE ROLE keeper SUPERUSER LOGIN PASSWORD '{password}'")

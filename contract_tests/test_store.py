@@ -211,19 +211,6 @@ def test_tables_may_be_made_again_and_by_many_at_once(url):
         list(pool.map(make, range(4)))
 
 
-def test_an_element_that_the_specification_gains_gets_its_column(url):
-    whole = REGISTRY.entities["Party"]
-    fewer = {name: element for name, element in whole.elements.items() if name not in ("phone", "birth_date")}
-    before = replace(REGISTRY, entities={**REGISTRY.entities, "Party": replace(whole, elements=fewer)})
-    made = Store(url, before)
-    made.create()
-    made.land(page(party(PARTY)))
-    made.close()
-    with opened(url) as store:
-        store.land(page(party("p2", phone="1", birth_date=date(2000, 1, 1))))
-        assert [s.mapped.values.get("phone") for s in store.by_keys("Party", [PARTY, "p2"])] == [None, "1"]
-
-
 def test_a_store_needs_a_file():
     with pytest.raises(ValueError, match="文件"):
         Store("sqlite://", REGISTRY)

@@ -12,12 +12,14 @@ from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from contract_tests.stores import REGISTRY, case, database, names, opened, page, postgres, store, url
+from contract_tests.test_drop import environment
+from gateway.cli import main
 from gateway.store.faults import FULL, READ_ONLY, WRONG_ACCOUNT, store_fault
 from gateway.store.runs import Landed, Progress
 from gateway.store.store import Store
 from schema.problems import Problems
 
-__all__ = ["database", "postgres", "store", "url"]
+__all__ = ["database", "environment", "postgres", "store", "url"]
 LEAKS = ("127.0.0.1", "tester", "gateway.db", "INSERT", "COPY", "store_", "password", "甲")
 FULL_DISK = (
     "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS"
@@ -92,20 +94,22 @@ def test_a_page_that_could_not_be_written_is_told_of_and_goes_in_when_that_is_me
     assert names(store, "1", "2") == {"1": "改", "2": "甲"}
 
 
-def test_a_wrong_password_is_told_without_saying_which(postgres):
-    wrong = make_url(postgres).set(password="not the one").render_as_string(hide_password=False)
-    refused = Store(wrong, REGISTRY)
-    with pytest.raises(Problems, match=WRONG_ACCOUNT) as told:
-        refused.create()
-    refused.close()
-    assert not [leak for leak in (*LEAKS, "not the one") if leak in str(told.value)]
-
-
-def test_nobody_there_is_told(postgres):
-    away = Store(make_url(postgres).set(port=1).render_as_string(hide_password=False), REGISTRY)
-    with pytest.raises(Problems, match="数据库连不上"):
-        away.create()
-    away.close()
+@pytest.mark.parametrize(
+    "command",
+    [["worker", "--once"], ["sync", "linxi_ledger"], ["remap"], ["quarantine", "list"], ["receipts"]],
+    ids=" ".join,
+)
+@pytest.mark.parametrize(
+    ("changed", "said"), [({"password": "not the one"}, WRONG_ACCOUNT), ({"port": 1}, "数据库连不上")]
+)
+@pytest.mark.usefixtures("environment")
+def test_commands_say_what_is_wrong_with_the_database_and_end(postgres, monkeypatch, capsys, command, changed, said):
+    wrong = make_url(postgres).set(**changed).render_as_string(hide_password=False)
+    monkeypatch.setenv("GATEWAY_DATABASE_URL", wrong)
+    assert main(command) == 1
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert not [leak for leak in (*LEAKS, "not the one", "Traceback") if leak in printed.err + printed.out]
 
 
 def test_a_lost_table_does_not_come_back_empty_but_what_is_made_from_others_does(store, url):

@@ -139,11 +139,12 @@ def random_list(rng: random.Random, operations: Operations) -> tuple[str, dict[s
 
 def forget_some_codes(rng: random.Random, gateway: Gateway) -> None:
     """As before the gateway gave them out."""
-    identity = gateway.store.tables.identity
+    identity, cases = gateway.store.tables.identity, gateway.store.tables.current["EnforcementCase"]
     with gateway.store.database.engine.begin() as connection:
         for key in connection.execute(identity.select().with_only_columns(identity.c.natural_key)).scalars().all():
             if rng.random() < 0.2:
                 connection.execute(identity.delete().where(identity.c.natural_key == key))
+                connection.execute(cases.update().where(cases.c.key == key).values(case_code=None))
 
 
 async def answered(gateway: Gateway, asked: Asked) -> tuple[Any, bool]:

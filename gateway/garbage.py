@@ -3,9 +3,13 @@
 To look through everything (specification, schema, remembered plans) stops the process for some hundred milliseconds. What is
 set aside after a long look is let go as ever when nobody refers to it any more; only circles among it stay until everything
 is looked through again: when nothing is going on, or when so much was set aside that it has to be.
+
+What Python lets go, the C library keeps, in holes between what is still in use: bodies of all sizes that come and go would let
+the process grow by a tenth in 100,000 requests. Now and then the holes are given back to the system, in a millisecond or two.
 """
 
 import asyncio
+import ctypes
 import gc
 import time
 from collections.abc import Callable
@@ -18,6 +22,7 @@ OLD_AFTER = 5
 SEVERAL, MANY = 100, 300
 """Portions set aside until everything is looked through: when nothing is going on, and whatever is going on."""
 EVERY = 10.0
+_malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc; others give back by themselves
 
 
 class Garbage:
@@ -64,6 +69,7 @@ class Garbage:
 
     def _tidy(self) -> None:
         self.tidy()
+        give_holes_back()
         self._watch()
 
     def _looked(self, phase: str, info: dict[str, Any]) -> None:
@@ -74,3 +80,9 @@ class Garbage:
         elif time.perf_counter() - self._began > LONG:
             gc.freeze()
             self.portions += 1
+
+
+def give_holes_back() -> None:
+    """Give the system what the C library holds and nobody uses."""
+    if _malloc_trim is not None:
+        _malloc_trim(0)

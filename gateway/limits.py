@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+from adapters.json_keys import DoubledKey
 from gateway.strict_json import NotTaken, plain_object, read_json
 
 SHORTEST_TIMEOUT = 0.01
@@ -214,7 +215,7 @@ def parse_json(what: str, text: str) -> Any:
     """JSON as `strict_json` takes it. Raises BadRequest."""
     try:
         return read_json(text)
-    except NotTaken as error:
+    except (NotTaken, DoubledKey) as error:
         raise BadRequest("BAD_REQUEST", f"{what}：{error}") from None
     except (ValueError, RecursionError):
         raise BadRequest("BAD_REQUEST", f"{what}不是合法的 JSON") from None

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from adapters.json_keys import distinct, may_have_doubled
+
 DEEPEST = 64
 LONGEST_NUMBER = 40
 LARGEST_PLAIN = 16 * 1024
@@ -20,7 +22,6 @@ MOST_VALUES = 5000
 LARGEST_NUMBER = 10**LONGEST_NUMBER
 
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
-_BLANKS = re.compile(r"[ \t\r\n]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -29,7 +30,7 @@ class NotTaken(ValueError):
 
 
 def read_json(text: str) -> Any:
-    """The tree. Raises NotTaken, another ValueError, or RecursionError."""
+    """The tree. Raises NotTaken, DoubledKey, another ValueError, or RecursionError."""
     if _count(text) > MOST_VALUES and _count(_STRING.sub('""', text)) > MOST_VALUES:
         raise NotTaken(f"值超过 {MOST_VALUES} 个")
     try:
@@ -38,7 +39,7 @@ def read_json(text: str) -> Any:
         tree = _STRICT.decode(text)
         _look_through(tree, "\\u" in text)
         return tree
-    if _look_through(tree, "\\u" in text) != _BLANKS.sub("", text).count('":'):  # strings may hold these two as well
+    if may_have_doubled(text.encode(), _look_through(tree, "\\u" in text)):
         _STRICT.decode(text)
     return tree
 
@@ -112,13 +113,6 @@ def _check_text(text: str) -> None:
         raise NotTaken("文本中有不成对的代理项（lone surrogate）")
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise NotTaken("JSON 对象中有重复的键")
-    return found
-
-
 def _no_constant(name: str) -> None:
     raise NotTaken(f"{name} 不是 JSON")
 
@@ -139,5 +133,5 @@ def _finite(text: str) -> float:
 _PLAIN = msgspec.json.Decoder(dict[str, Any])
 _FAST = msgspec.json.Decoder(float_hook=_finite)
 _STRICT = json.JSONDecoder(
-    object_pairs_hook=_distinct, parse_constant=_no_constant, parse_int=_whole, parse_float=_finite
+    object_pairs_hook=distinct, parse_constant=_no_constant, parse_int=_whole, parse_float=_finite
 )

@@ -5,7 +5,6 @@ fifth fills caches and pools and counts for nothing; flat is a slope of the rest
 REQUESTS=20000 makes fewer, QUICK=1 makes 5,000.
 """
 
-import json
 import os
 import statistics
 import sys
@@ -18,6 +17,7 @@ from contract_tests.benchmarks.engine_parts.processes import resident_mb, wait_u
 from contract_tests.benchmarks.engine_parts.queries import QUERIES
 from contract_tests.benchmarks.engine_parts.servers import servers
 from contract_tests.benchmarks.engine_parts.upstreams import upstreams
+from contract_tests.benchmarks.targets import Target, conclude
 
 OPTIONS = os.environ  # noqa: TID251 - a benchmark's own switches
 QUICK = bool(OPTIONS.get("QUICK"))
@@ -27,6 +27,8 @@ SHARES = {"one": 60, "list": 20, "nested": 10, "soap": 9, "wide": 1}
 INTERVAL = 2.0
 WARMING = 0.2
 REST = 60.0
+FLAT = 5.0
+"""Megabytes in 100,000 requests."""
 
 
 def main() -> None:
@@ -52,7 +54,8 @@ def main() -> None:
         file=sys.stderr,
     )
     figures = [[requests, round(size, 1)] for requests, size in samples]
-    print(json.dumps({"rss_mb": figures, "resting_mb": round(resting, 1), "mb_in_100000": round(grown, 1)}))
+    told = {"rss_mb": figures, "resting_mb": round(resting, 1), "mb_in_100000": round(grown, 1)}
+    conclude(told, [Target("MB of growth in 100,000 requests", grown, FLAT)])
 
 
 def mixture() -> list[bytes]:

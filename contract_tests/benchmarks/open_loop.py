@@ -18,7 +18,10 @@ from dataclasses import dataclass, field
 
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
+RETRY = re.compile(rb"\r\nretry-after: *\d", re.IGNORECASE)
 MOST_CONNECTIONS = 8000
+UNTOLD = 599
+"""Instead of 503 where the refusal does not say when to come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +154,10 @@ class Load:
         if len(got) < end + 4 + (int(told[1]) if told else 0):
             return
         now = time.perf_counter() - self.began
-        self.seen.append(Seen(asking.due, now - asking.due, int(got[9:12]), asking.late))
+        status = int(got[9:12])
+        if status == 503 and not RETRY.search(got, 0, end):
+            status = UNTOLD
+        self.seen.append(Seen(asking.due, now - asking.due, status, asking.late))
         asking.due = -1.0
         if self.is_kept and not CLOSE.search(got, 0, end):
             asking.is_old = True

@@ -5,11 +5,10 @@ the sick one. The gateway has core 0, all else core 1. Short rounds with and wit
 machine disturbs both alike. Printed for each fault: p99 of healthy queries in ms, the median of its ratios to the round before
 without the fault, their errors, the slowest answer about the sick source
 in seconds, how many calls reached it for each question, and when its breaker was first seen open, in seconds.
-QUICK=1 takes a minute. The last line is one JSON object.
+QUICK=1 takes a minute. The last line is one JSON object, with what fails of what is promised.
 """
 
 import asyncio
-import json
 import os
 import socket
 import statistics
@@ -26,6 +25,7 @@ import aiohttp
 
 from adapters.simulator.faults import Fault
 from contract_tests.benchmarks.engine_parts.processes import LOAD_CORE, SERVER_CORE, pinned
+from contract_tests.benchmarks.targets import Target, conclude
 from contract_tests.federation import Federation, federation
 
 QUICK = bool(os.environ.get("QUICK"))  # noqa: TID251 - a benchmark's own switch
@@ -44,6 +44,7 @@ FAULTS: Mapping[str, Fault] = {
 HEALTHY_QUERY = """{ enforcementCase(agencyCode: "11350100MB0A00018J", sourceCaseNo: "BHSJ-2024-0137") {
     caseName causeOfAction filedDate involvedAmount } }"""
 SICK_QUERY = '{ party(uscc: "91350100MA0B00015H") { partyName licenses { certCode } } }'
+LATE = 0.05
 TIMEOUT = 2.0
 """Seconds that the client gives a question about the sick source."""
 
@@ -85,8 +86,18 @@ def main() -> None:
             f"{name:12} {told['p99_ms']:8.1f} {told['ratio']:6.2f} {told['errors']:6d} {told['slowest_s']:9.2f} "
             f"{told['untold']:6d} {told['calls_per_question']:7.2f} {told['open_s']:6.2f}"
         )
-    print(f"load average {os.getloadavg()[0]:.1f}")
-    print(json.dumps(found))
+    conclude(found, [target for name, told in found.items() for target in _targets(name, told)])
+
+
+def _targets(fault: str, told: Mapping[str, Any]) -> list[Target]:
+    return [
+        Target(f"{fault}: ratio of p99 of those who do not touch it", told["ratio"], 1.1),
+        Target(f"{fault}: errors of theirs", told["errors"], 0),
+        Target(f"{fault}: seconds of the slowest answer about it", told["slowest_s"], TIMEOUT + LATE),
+        Target(f"{fault}: answers about it that told nothing", told["untold"], 0),
+        Target(f"{fault}: calls that reached it for each question", told["calls_per_question"], 1.1),
+        Target(f"{fault}: seconds until its breaker is open", told["open_s"], 1.0),
+    ]
 
 
 async def _compare_all(port: int, running: Federation) -> dict[str, dict[str, Any]]:

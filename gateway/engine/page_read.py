@@ -27,6 +27,7 @@ def page_read_of(plan: Plan, registry: Registry) -> PageRead | None:
         assert part.way is not None, "every part but the list's own is reached by a relation"
         places.append(Followed(part.way[0], part.way[1], part.number in loaded))
     elements: dict[str, tuple[str, ...]] = {}
+    relations: dict[str, tuple[str, ...]] = {}
     allotted: set[str] = set()
     for part in plan.parts:
         entity = part.entity
@@ -37,7 +38,9 @@ def page_read_of(plan: Plan, registry: Registry) -> PageRead | None:
             return None
         elements[entity.name] = tuple(sorted(wanted | _in_keys(entity)))
         allotted |= {entity.name} if entity.allotted in wanted else set()
-    return PageRead(Shown(tuple(places), elements, frozenset(allotted), MOST_RELATED))
+        followed = {name for other in plan.parts if other.entity is entity for name in other.relations}
+        relations[entity.name] = tuple(sorted(name for name in followed if entity.relations[name].is_told))
+    return PageRead(Shown(tuple(places), elements, relations, frozenset(allotted), MOST_RELATED))
 
 
 def _is_read(step: Step) -> bool:

@@ -1,15 +1,15 @@
 """A page that was read whole, put into the index as if step after step had read it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gateway.engine.index import RELATED, Failure, Row
 from gateway.engine.plan import Identify, PageRead, StoreLookup, StoreSearch
 from gateway.engine.recalling import provided_by, recall
 from gateway.engine.storage import TooManyRelated
-from gateway.store.whole_page import Copy, WholePage
+from gateway.store.whole_page import FRONT, GIVEN, SOURCE, WholePage
 from schema.identity import values_in_key
-from schema.registry import Entity
+from schema.registry import OWNER, Entity
 
 if TYPE_CHECKING:
     from gateway.engine.executor import Execution
@@ -18,64 +18,86 @@ if TYPE_CHECKING:
 def take_whole_page(execution: "Execution", step: StoreSearch, read: PageRead, whole: WholePage) -> bool:
     """Put what was read into the index; False, and nothing is, where that is left to the steps: an allotted value is not
     known yet, or a record tells other values than its key, so that it has to be weighed who named the entity."""
-    index, provides = execution.index, _Provides(execution)
+    index, shown = execution.index, read.shown
     several = {(stored.mapped.entity, stored.mapped.key): stored.mapped.values for stored in whole.several}
-    rows: list[Row] = []
-    for (name, key), copy in whole.copies.items():
+    if not all(
+        _agrees(dict(values), values_in_key(index.registry.entities[of], key)) for (of, key), values in several.items()
+    ):
+        return False
+    taken: dict[tuple[str, str], Row] = {}
+    for name, copies in whole.copies.items():
         entity = index.registry.entities[name]
-        values = values_in_key(entity, key)
-        if not _agree(values, copy.values if copy else several.get((name, key), {})):
-            return False
-        if (name, key) in several:
-            continue
-        if copy is not None:
-            values |= provides.of(name, copy)
-            values |= copy.refs
-        if name in read.shown.allotted and not _has_number(entity, key, values, copy):
-            return False
-        rows.append(Row(entity, key, index, values))
-    for row in rows:
-        index.rows[row.entity.name, row.key] = row
+        columns = (*shown.relations[name], *shown.elements[name])
+        allotted = str(entity.allotted) if name in shown.allotted else None
+        is_told = _usual_key(entity)
+        unprovided: dict[str, dict[str, None]] = {}
+        for key, copy in copies.items():
+            if copy is None:
+                if (name, key) in several:
+                    continue
+                values, given = values_in_key(entity, key), None
+            else:
+                source, given = copy[SOURCE], copy[GIVEN]
+                values = dict(zip(columns, copy[FRONT:], strict=True))
+                lost = unprovided.get(source)
+                if lost is None:
+                    lost = unprovided[source] = _unprovided(execution, entity, source, columns)
+                if lost:
+                    values.update(lost)
+                if not is_told(values, key) and not _agrees(values, values_in_key(entity, key)):
+                    return False
+            if allotted is not None and values.get(allotted) is None:
+                if given is None and not key.startswith("~"):
+                    return False
+                values[allotted] = given
+            taken[name, key] = Row(entity, key, index, values)
+    index.rows.update(taken)
     for stored in whole.several:
         recall(execution, stored, RELATED)
     _relate(execution, step, read, whole)
-    done = [StoreLookup] if any(name in read.shown.allotted for name, _ in several) else [StoreLookup, Identify]
+    done = [StoreLookup] if any(name in shown.allotted for name, _ in several) else [StoreLookup, Identify]
     execution.done.update([step.number, *(other.number for other in execution.plan.steps if type(other) in done)])
     return True
 
 
-class _Provides:
-    """Of what a source told, what it tells by its mapping of today."""
+def _usual_key(entity: Entity) -> Callable[[dict[str, Any], str], bool]:
+    """Whether a key is nothing but the values that were told, the first of the ways by which entities of this kind are
+    identified, which is nearly always so; what it is not of has to be looked at closely."""
+    first = entity.identity[0]
+    same = [public for name, public in entity.told_by_key if name in first]
+    if len(first) == 2 and OWNER not in first and not same:
+        front, back = first
+        return lambda values, key: f"{values[front]}/{values[back]}" == key
+    if len(first) == 1 and len(same) == 1:  # a party: its key is computed, and stands in no record
+        (name,), (public,) = first, same
 
-    def __init__(self, execution: "Execution") -> None:
-        self.execution = execution
-        self.known: dict[tuple[str, str], frozenset[str] | None] = {}
+        def is_told(values: dict[str, Any], key: str) -> bool:
+            if values[public] != key or values[name] not in (None, key):
+                return False
+            values[name] = key
+            return True
 
-    def of(self, entity: str, copy: Copy) -> Mapping[str, Any]:
-        """The values of a copy."""
-        place = (entity, copy.source)
-        if place not in self.known:
-            self.known[place] = provided_by(self.execution, *place)
-        names = self.known[place]
-        if names is None or names.issuperset(copy.values):
-            return copy.values
-        return {name: value for name, value in copy.values.items() if name in names}
+        return is_told
+    return lambda values, key: len(first) == 1 and not same and values[first[0]] == key
 
 
-def _agree(in_key: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
-    """Whether what a key tells is what was told, as far as it was."""
-    for name, value in in_key.items():  # noqa: SIM110 - a generator for each row would cost more than the look-ups
-        if told.get(name, value) != value:
+def _agrees(told: dict[str, Any], in_key: Mapping[str, Any]) -> bool:
+    """Whether what was told is what the key tells; what was not told is taken from the key."""
+    for name, value in in_key.items():
+        known = told.get(name)
+        if known is None:
+            told[name] = value
+        elif known != value:
             return False
     return True
 
 
-def _has_number(entity: Entity, key: str, values: dict[str, Any], copy: Copy | None) -> bool:
-    """Put in what the gateway allotted; whether there is nothing to be allotted still."""
-    allotted = str(entity.allotted)
-    if values.get(allotted) is None and copy is not None and copy.given is not None:
-        values[allotted] = copy.given
-    return values.get(allotted) is not None or key.startswith("~")
+def _unprovided(execution: "Execution", entity: Entity, source: str, columns: Sequence[str]) -> dict[str, None]:
+    """The elements that a source told, and does not tell by its mapping of today."""
+    provides = provided_by(execution, entity.name, source)
+    if provides is None:
+        return {}
+    return dict.fromkeys(name for name in columns if name in entity.elements and name not in provides)
 
 
 def _relate(execution: "Execution", step: StoreSearch, read: PageRead, whole: WholePage) -> None:

@@ -32,7 +32,7 @@ from gateway.engine.planner import Planner
 from gateway.engine.projection.compiled import Projection, compile_projection
 from gateway.engine.proof import is_proven
 from gateway.engine.reading import parsed
-from gateway.engine.remembered import Known, Planned, Settled, Text, remember
+from gateway.engine.remembered import Known, Planned, Text, remember
 from gateway.engine.selection import (
     ANY_ENTITY,
     Kind,
@@ -107,7 +107,6 @@ class Preparation:
         self.plain_arguments = PlainArguments()
         self.texts: OrderedDict[tuple[str, str | None], Text] = OrderedDict()
         self.plans: OrderedDict[tuple[object, ...], Planned] = OrderedDict()
-        self.settled: OrderedDict[tuple[str, str | None], Settled] = OrderedDict()
         self.costs: OrderedDict[tuple[object, ...], int] = OrderedDict()
         self.known: OrderedDict[tuple[str, str | None], Known] = OrderedDict()
 
@@ -124,14 +123,10 @@ class Preparation:
 
         `in_parts`: the client takes what is deferred or streamed later; others get everything at once.
         """
-        key = (text, operation_name)
-        settled = self.settled.get(key)
-        if settled is not None and not in_parts and (plain := coerced(settled.plain, variables)) is not None:
-            self._check_role(settled.cost, role)
-            self.settled.move_to_end(key)
-            self.texts.move_to_end(key)
-            (_, cost, (plan, projection, _, lane), document, operation) = settled
-            return Prepared(plan, projection, None, lane, plain, cost, document, operation)
+        found = None if in_parts else self.texts.get((text, operation_name))
+        if found is not None and found.settled is not None and (settled := self._settled(found, variables, role)):
+            self.texts.move_to_end((text, operation_name))
+            return settled
         known, values = self._coerced(text, variables, operation_name, OTHERWISE)
         cost = self._cost(text, operation_name, known, values)
         self._check_role(cost, role)
@@ -139,13 +134,20 @@ class Preparation:
         self._know(text, operation_name, known.operation, cost)
         if in_parts and known.in_parts is not None:
             return Prepared(planned.plan, None, planned.phases, None, values, cost, known.in_parts, known.operation)
-        is_settled = planned.lane is not None and known.cost is not None and not (known.booleans or known.any_entity)
-        if is_settled and known.plain is not None:
-            settled = Settled(known.plain, cost, planned, known.document, known.operation)
-            remember(self.settled, key, settled, self.plans_kept)
+        if planned.lane is not None and known.cost is not None and not (known.booleans or known.any_entity):
+            known.settled = planned
         return Prepared(
             planned.plan, planned.projection, None, planned.lane, values, cost, known.document, known.operation
         )
+
+    def _settled(self, known: Text, variables: Mapping[str, Any], role: str) -> Prepared | None:
+        """As it was prepared before, None where its variables have to be looked at more closely. Raises Refused."""
+        assert known.settled is not None and known.cost is not None  # noqa: PT018 - one thing, and asked each time
+        if known.plain is None or (plain := coerced(known.plain, variables)) is None:
+            return None
+        self._check_role(known.cost, role)
+        plan, projection, _, lane = known.settled
+        return Prepared(plan, projection, None, lane, plain, known.cost, known.document, known.operation)
 
     def read(self, text: str, operation_name: str | None) -> None:
         """Parse and validate a text that is to be prepared. Raises Refused."""

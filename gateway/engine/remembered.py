@@ -24,22 +24,6 @@ class Known:
     cost: int
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A text that parsed and validated. Its plan depends on the variables `booleans` and on what the roots `any_entity`
-    ask of whom, its cost on the variables `sizes`, each with the argument it is given to; without any it is `cost`. `in_parts`
-    is the document as it was written, where something of it is deferred or streamed, which nothing of `document` is."""
-
-    document: DocumentNode
-    in_parts: DocumentNode | None
-    operation: OperationDefinitionNode
-    booleans: tuple[str, ...]
-    any_entity: tuple[FieldNode, ...]
-    sizes: Mapping[str, Size]
-    cost: int | None
-    plain: PlainVariables | None
-
-
 class Planned(NamedTuple):
     """What is worked out once for a text and what its plan depends on; `phases` where something of it is deferred or streamed."""
 
@@ -49,14 +33,23 @@ class Planned(NamedTuple):
     lane: Lane | None
 
 
-class Settled(NamedTuple):
-    """An operation whose cost and plan depend on no variable, with a short way: all there is to do is to coerce what is plain."""
+@dataclass(slots=True)
+class Text:
+    """A text that parsed and validated. Its plan depends on the variables `booleans` and on what the roots `any_entity`
+    ask of whom, its cost on the variables `sizes`, each with the argument it is given to; without any it is `cost`. `in_parts`
+    is the document as it was written, where something of it is deferred or streamed, which nothing of `document` is.
+    `settled` is its plan once it is known, where cost and plan depend on no variable and there is a short way: all there is to
+    do then is to coerce what is plain."""
 
-    plain: PlainVariables
-    cost: int
-    planned: Planned
     document: DocumentNode
+    in_parts: DocumentNode | None
     operation: OperationDefinitionNode
+    booleans: tuple[str, ...]
+    any_entity: tuple[FieldNode, ...]
+    sizes: Mapping[str, Size]
+    cost: int | None
+    plain: PlainVariables | None
+    settled: Planned | None = None
 
 
 def remember(kept: OrderedDict[Any, Any], key: object, value: object, most: int) -> None:

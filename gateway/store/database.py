@@ -7,11 +7,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 
 from gateway.store.columns import write_json
 from gateway.store.points import Points, pass_by
@@ -32,6 +33,8 @@ SQLITE = (
 """Many indexes are written at once: with 2 MB of cache and a checkpoint every 4 MB a page of 5,000 took twice as long. The size
 of pages counts for new files only: of a return of 80,000 cases pages of 16 KB take 9 % less than of 8 KB, 13 % less than of
 4 KB, while a single case takes 14 % more than with 8 KB."""
+IDLE = 1.0
+"""Seconds after which a connection that was not used is asked whether it is still there."""
 COLLISIONS = {"40001", "40P01", "23505"}
 """PostgreSQL's states for a serialization failure, a deadlock, and a unique key that another transaction took first."""
 
@@ -41,30 +44,46 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.engine = _engine(url)
+        is_sqlite = self.engine.dialect.name == "sqlite"
+        self._reading = self.engine if is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self.points: Points = pass_by
         """Called with the name of each point that a write transaction comes to."""
         self._writer: contextlib.AbstractContextManager[Any] = (
-            threading.Lock() if self.engine.dialect.name == "sqlite" else contextlib.nullcontext()
+            threading.Lock() if is_sqlite else contextlib.nullcontext()
         )
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """The result of `work` in a transaction that only reads."""
-        with self.engine.connect() as connection:
+        """The result of `work`, which only reads and may run again when a connection turns out to be cut.
+
+        On SQLite it is one transaction. On PostgreSQL each statement is one of its own, which sees no less than in a common
+        one of READ COMMITTED, and needs no BEGIN and no ROLLBACK, at which the driver would forget what it has prepared.
+        """
+        try:
+            with self._reading.connect() as connection:
+                return work(connection)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        with self._reading.connect() as connection:
             return work(connection)
 
     def write(self, work: Callable[[Connection], T]) -> T:
-        """The result of `work`, committed whole or not at all. `work` may run again after a collision."""
+        """The result of `work`, committed whole or not at all. `work` may run again after a collision, or when the connection
+        was cut before the end."""
         for attempt in range(1, ATTEMPTS + 1):
+            is_ending = False
             try:
                 with self._writer, self.engine.connect() as connection:
                     connection.execution_options(writes=True, points=self.points)
                     result = work(connection)
                     self.points("commit.before")
+                    is_ending = True
                     connection.commit()
                     self.points("commit.after")
                     return result
             except DBAPIError as error:
-                if attempt == ATTEMPTS or not _is_collision(error):
+                was_cut = error.connection_invalidated and not is_ending
+                if attempt == ATTEMPTS or not (was_cut or _is_collision(error)):
                     raise
             time.sleep(random.uniform(0, 0.02 * 2**attempt))
         raise AssertionError("the last attempt returns or raises")
@@ -99,12 +118,14 @@ def _engine(url: str) -> Engine:
         if not address.database or address.database == ":memory:":
             raise ValueError("存储需要一个文件，例如 sqlite:////var/lib/gateway/gateway.db")
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(address, json_serializer=write_json, pool_pre_ping=True, hide_parameters=True)
+    engine = create_engine(address, json_serializer=write_json, hide_parameters=True)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _open_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
         event.listen(engine, "connect", _prepare_postgresql)
+        event.listen(engine, "checkin", _begin_idling)
+        event.listen(engine, "checkout", partial(_look_after_idling, engine))
     return engine
 
 
@@ -133,6 +154,21 @@ def _prepare_postgresql(connection: Any, record: object) -> None:
     except BaseException:  # the pool lets go of it without closing it
         connection.close()
         raise
+
+
+def _begin_idling(connection: Any, record: Any) -> None:
+    del connection
+    record.info["idle_since"] = time.monotonic()
+
+
+def _look_after_idling(engine: Engine, connection: Any, record: Any, proxy: object) -> None:
+    """Ask a connection that nobody used for a while whether it is still there; one that was just used is taken at its word."""
+    del proxy
+    if time.monotonic() - record.info.get("idle_since", time.monotonic()) > IDLE:
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError from error
 
 
 def _is_collision(error: DBAPIError) -> bool:

@@ -8,9 +8,11 @@ a page, or keeps it in the order of time:
 - when its facts happened (`fact_date`), and within an agency or a division by the last of these dates, which most records
   have (a case is filed, whenever the violation was): the scope of most lists, and the order they are shown in.
 
-Every index ends with the key, so that pages follow one another within it. Columns that are often empty are indexed where
-they are not. Without an index are members of code tables, yes and no, amounts, other times and long texts: a filter by one
-of them alone reads the table, beside an agency, a division or a time it is checked row by row.
+Every index has the key behind that, so that pages follow one another within it. An index by the last date ends with the
+states 状态 that everything of the kind is in: what waits for a decision is one record in forty, and was found by looking at
+forty times as many rows of the table. Columns that are often empty are indexed where they are not. Without an index are
+members of code tables, yes and no, amounts, other times and long texts: a filter by one of them alone reads the table, beside
+an agency, a division or a time it is checked row by row.
 """
 
 from collections.abc import Iterator
@@ -26,17 +28,23 @@ LONGEST_INDEXED_NAME = 200
 """Characters of a name of somebody or something; longer ones are sentences."""
 NAMES = "名称"
 """The representation term of elements that name somebody or something."""
+STATES = "状态"
+"""How the titles end of elements that say what state something is in."""
 
 
 def add_indexes(table: Table, registry: Registry, entity: Entity, columns: dict[str, str]) -> None:
     """Give the table of what holds now of an entity its indexes. `columns`: element -> its column."""
     Index(f"{table.name}_owner", table.c[OWNER])
     elements = registry.filterable(entity.name)
+    states = [name for name, element in elements.items() if is_state(element)]
+    last = next((name for name in reversed(entity.fact_date) if name in elements), None)
     for names in indexed(entity, elements):
         parts = [table.c[columns[name]] for name in names]
         is_sparse = len(names) == 1 and elements[names[0]].need != "M" and names[0] not in entity.fact_date
         if not is_sparse:
-            Index(index_name(table.name, "_".join(names)), *parts, table.c.key)
+            ends = [table.c[columns[name]] for name in states] if names[-1] == last else []
+            named = "_".join([*names, *states] if ends else names)
+            Index(index_name(table.name, named), *parts, table.c.key, *ends)
             continue
         told = text(f'"{parts[0].name}" IS NOT NULL')
         name = index_name(table.name, f"told_{names[0]}")
@@ -59,6 +67,11 @@ def indexed(entity: Entity, elements: dict[str, Element]) -> Iterator[tuple[str,
 def is_short(element: Element) -> bool:
     """Whether it is a name as people look for one, and not a sentence."""
     return max(element.format.lengths, default=0) <= LONGEST_INDEXED_NAME
+
+
+def is_state(element: Element) -> bool:
+    """Whether it says what state something is in, and always does."""
+    return element.codes is not None and element.need == "M" and element.title.endswith(STATES)
 
 
 def is_scope(element: Element) -> bool:

@@ -71,17 +71,26 @@ def _place_in_postgresql(element: Any, compiler: Any, **words: Any) -> str:
 
 def find(connection: Connection, tables: Tables, registry: Registry, search: Search) -> Found:
     """The page. Entities without an identity are not listed."""
+    return find_with(connection, tables, registry, search, None)[0]
+
+
+def find_with(
+    connection: Connection, tables: Tables, registry: Registry, search: Search, element: str | None
+) -> tuple[Found, list[Any]]:
+    """The page, and what its entities have in one element; nothing when none is asked for."""
     table = tables.current[search.entity]
     entity = registry.entities[search.entity]
     sorts = sorts_of(table, registry, entity, search.order, search.where)
     listed: list[ColumnElement[bool]] = [table.c.key.not_like("~%")]
     if search.where is not None:
         listed.append(condition(table, tables, registry, entity, search.where))
-    rows = _read(connection, search, sorts, listed)
-    positions = [Position(tuple(row[:-1]), row[-1]) for row in rows[: search.limit]]
+    also = [] if element is None else [table.c[element_column(element)]]
+    rows = _read(connection, search, sorts, listed, also)
+    page, width = rows[: search.limit], len(sorts) - 1
     is_more = len(rows) > search.limit
     if search.backwards:
-        positions.reverse()
+        page.reverse()
+    positions = [Position(tuple(row[:width]), row[width]) for row in page]
     edge = search.before if search.backwards else search.after
     is_other = edge is not None and _is_any(connection, sorts, listed, edge, search.backwards)
     total = (
@@ -89,14 +98,19 @@ def find(connection: Connection, tables: Tables, registry: Registry, search: Sea
         if search.counts
         else None
     )
-    return Found(positions, is_other if search.backwards else is_more, is_more if search.backwards else is_other, total)
+    sides = (is_other, is_more) if search.backwards else (is_more, is_other)
+    return Found(positions, *sides, total), [] if element is None else [row[-1] for row in page]
 
 
 def _read(
-    connection: Connection, search: Search, sorts: tuple[Sort, ...], listed: Sequence[ColumnElement[bool]]
+    connection: Connection,
+    search: Search,
+    sorts: tuple[Sort, ...],
+    listed: Sequence[ColumnElement[bool]],
+    also: Sequence[ColumnElement[Any]],
 ) -> list[Any]:
-    """What the rows of the page, and the one beyond it, are ordered by."""
-    columns = [sort.by.label(f"sort_{number}") for number, sort in enumerate(sorts)]
+    """What the rows of the page, and the one beyond it, are ordered by, and what they have `also`."""
+    columns = [*(sort.by.label(f"sort_{number}") for number, sort in enumerate(sorts)), *also]
     rows: list[Any] = []
     for stretch in stretches(sorts, search.backwards):
         bounds = [stretch.condition]

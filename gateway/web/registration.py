@@ -12,6 +12,7 @@ from typing import Any
 
 from graphql import GraphQLError
 
+from adapters.json_keys import distinct
 from gateway.engine.preparation import Preparation, Refused
 from gateway.limits import is_document_id
 from gateway.web.documents import identifier_of, read_documents
@@ -73,7 +74,7 @@ def read_candidates(path: Path) -> list[Candidate]:
         return [Candidate(identifier_of(text), text, path)]
     return [
         Candidate(identifier, body, path, _place_of(identifier, text))
-        for identifier, body in _manifest(json.loads(text, object_pairs_hook=_distinct))
+        for identifier, body in _manifest(json.loads(text, object_pairs_hook=distinct))
     ]
 
 
@@ -179,13 +180,6 @@ def _place_of(identifier: str, text: str) -> tuple[int, int]:
     """Line and column at which a manifest has an identifier."""
     at = max(text.find(json.dumps(identifier)), text.find(json.dumps(identifier, ensure_ascii=False)), 0)
     return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("清单里有重复的标识符")
-    return found
 
 
 def _reason(error: Exception) -> str:
