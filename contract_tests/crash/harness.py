@@ -115,7 +115,8 @@ def _finish(work: Callable[[], int], place: Place) -> bool:
 
 def warm_up(place: Place) -> None:
     """Let workers begin with what every worker would have to work out first: statements and code of mappings."""
-    for world in (make_world(random.Random(seed)) for seed in range(12)):
+    of_each_kind = {world.kind: world for world in (make_world(random.Random(seed)) for seed in range(12))}
+    for world in of_each_kind.values():
         place.reset()
         clock = Clock()
         clock.minute = world.events[-1].visible

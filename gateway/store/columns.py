@@ -67,6 +67,18 @@ class Listed(TypeDecorator[tuple[Any, ...]]):
         return tuple(value) if read is None else tuple(read(item) for item in value)
 
 
+class JsonText(TypeDecorator[Any]):
+    """A piece of JSON that the database gives out as text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        """What the text says."""
+        del dialect
+        return None if value is None else msgspec.json.decode(value)
+
+
 class Packed(TypeDecorator[bytes]):
     """Bytes, kept packed with Zstandard where that is worth it, and given back as they were put in."""
 

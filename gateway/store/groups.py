@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, Index, Table, Text, cast, func, select
 
+from gateway.store.prepared import write_statement
 from gateway.store.search import condition
 from gateway.store.tables import Tables, element_column
 from schema.aggregates import Function, Grouping
@@ -62,7 +63,7 @@ def count_groups(connection: Connection, tables: Tables, registry: Registry, gro
     if levels:
         by_level = [part for level in levels for part in (level.is_(None), level)]
         query = query.group_by(*levels).order_by(count.desc(), *by_level)
-    rows = connection.execute(query.limit(grouped.limit + 1)).all()
+    rows = write_statement(query.limit(grouped.limit + 1), connection.dialect).rows(connection, ())
     return Groups([_group(grouped, row) for row in rows[: grouped.limit]], len(rows) > grouped.limit)
 
 

@@ -1,7 +1,7 @@
 """The tables of the store: one per entity, derived from the specification, and those that say how its rows came to be."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import (
@@ -65,6 +65,8 @@ class Tables:
     made_by: Table
     delivery: Table
     delivery_record: Table
+    statements: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What is asked of these tables again and again, by the shape of the question."""
 
 
 def make_tables(registry: Registry) -> Tables:

@@ -4,7 +4,7 @@ Of an entity that one source alone tells, no more is read than what is shown. Wh
 they do not agree on is told with the answer: of that, each source's copy is read as it is everywhere else.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -16,13 +16,13 @@ from adapters.mapping.truth import Truth
 from gateway.store.bulk import rows_of, rows_under
 from gateway.store.current import first_refs
 from gateway.store.entities import Stored, by_keys, related
-from gateway.store.search import Found, Search, find_with
+from gateway.store.prepared import Read, with_values
+from gateway.store.search import Beside, Found, Search, find_with
 from gateway.store.tables import Tables, element_column
 from schema.registry import Registry
 
-Read = Callable[[Any], Any]
-KEY, SOURCE, GIVEN, FRONT = range(4)
-"""What stands in front of a copy: the entity's key, who tells it, and what the gateway allotted, where that is shown."""
+KEY, GIVEN, SOURCE, FRONT = range(4)
+"""What stands in front of a copy: the entity's key, what the gateway allotted, where that is shown, and who tells it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +75,11 @@ def read_whole_page(
 ) -> WholePage:
     """The page with what is shown of it."""
     allotted = registry.entities[search.entity].allotted if search.entity in shown.allotted else None
-    page, given = find_with(connection, tables, registry, search, allotted)
+    beside = Beside(allotted, shown.relations[search.entity], shown.elements[search.entity])
+    page, copies = find_with(connection, tables, registry, search, beside)
     reading = _Reading(connection, tables, registry, truth, shown, WholePage(page))
     entities, members = [search.entity], [page.keys]
-    reading.read(search.entity, members[0], dict(zip(members[0], given, strict=True)) if allotted else None)
+    reading.take(search.entity, [copy for of_one in copies for copy in of_one if copy[SOURCE] is not None], members[0])
     for place in shown.places:
         above = entities[place.above]
         relation = registry.entities[above].relations[place.relation]
@@ -100,35 +101,28 @@ class _Reading:
     tellings: dict[tuple[str, str], dict[str, Stored]] = field(default_factory=dict)
     """Entity and key -> source -> what it tells, of what several tell."""
 
-    def read(self, entity: str, keys: Sequence[str], given: Mapping[str, str] | None = None) -> None:
-        """What is told of these, unless it was read for another place; `given` is what is known to be allotted to them."""
-        copies = self.whole.copies.setdefault(entity, {})
-        unread = [key for key in keys if key not in copies] if copies else keys
-        if not unread:
+    def read(self, entity: str, keys: Sequence[str]) -> None:
+        """What is told of these, unless it was read for another place."""
+        known = self.whole.copies.setdefault(entity, {})
+        if not (unread := [key for key in keys if key not in known] if known else keys):
             return
         table, shown = self.tables.entities[entity], self.shown
         ways, names = shown.relations.get(entity, ()), shown.elements.get(entity, ())
-        allotted_to = entity if entity in shown.allotted and given is None else ""
-        statement, reads = _statement(table, ways, names, allotted_to, self.connection.dialect)
+        statement, reads = _statement(table, ways, names, entity in shown.allotted, entity, self.connection.dialect)
         rows, listed = rows_under(self.connection, table.name, "deleted_at IS NULL", unread)
-        copies.update(dict.fromkeys(unread))
+        self.take(entity, with_values(rows_of(self.connection, statement + rows, (listed,)), reads), unread)
+
+    def take(self, entity: str, copies: Sequence[Copy], keys: Sequence[str]) -> None:
+        """Take in what is told of these; each source's copy of what several tell is read as it is everywhere else."""
+        of = self.whole.copies.setdefault(entity, {})
+        of.update(dict.fromkeys(keys))
         told_by_several: dict[str, None] = {}
-        for copy in rows_of(self.connection, statement + rows, (listed,)):
+        for copy in copies:
             key = copy[KEY]
-            if copies[key] is not None or key in told_by_several:
-                told_by_several[key] = None
-                copies[key] = None
-                continue
-            if reads or given is not None:
-                cells = list(copy)
-                for place, read in reads:
-                    if cells[place] is not None:
-                        cells[place] = read(cells[place])
-                if given is not None:
-                    cells[GIVEN] = given[key]
-                copies[key] = tuple(cells)
+            if of[key] is None and key not in told_by_several:
+                of[key] = copy
             else:
-                copies[key] = copy
+                of[key] = told_by_several[key] = None
         if told_by_several:
             found = by_keys(self.connection, self.tables, self.registry, entity, told_by_several)
             self.whole.several += found
@@ -157,18 +151,17 @@ class _Reading:
 
 @lru_cache(maxsize=512)
 def _statement(
-    table: Table, ways: tuple[str, ...], names: tuple[str, ...], allotted_to: str, dialect: Dialect
+    table: Table, ways: tuple[str, ...], names: tuple[str, ...], is_allotted: bool, entity: str, dialect: Dialect
 ) -> tuple[str, list[tuple[int, Read]]]:
     """The front of the statement that reads copies under some keys, and what turns cells into values, by their place, where
-    they are no values yet. `allotted_to`: of which entity the allotted value is read as well."""
-    is_postgresql = dialect.name == "postgresql"
+    they are no values yet."""
     columns = [table.c[element_column(name)] for name in names]
     processors = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
     reads: list[tuple[int, Read]] = [(FRONT + place, msgspec.json.decode) for place in range(len(ways))]
     reads += [(FRONT + len(ways) + place, read) for place, read in enumerate(processors) if read is not None]
-    quote = dialect.identifier_preparer.quote
-    given = f"(SELECT value FROM identity WHERE entity = '{allotted_to}' AND natural_key = told.key)"
+    quote, is_postgresql = dialect.identifier_preparer.quote, dialect.name == "postgresql"
+    given = f"(SELECT value FROM identity WHERE entity = '{entity}' AND natural_key = told.key)"
     leads = [f"told.refs ->> '{way}'" if is_postgresql else f"json_extract(told.refs, '$.{way}')" for way in ways]
     shown = [f"told.{quote(column.name)}" for column in columns]
-    cells = ["told.key", "told.source", given if allotted_to else "NULL", *leads, *shown]
+    cells = ["told.key", given if is_allotted else "NULL", "told.source", *leads, *shown]
     return f"SELECT {', '.join(cells)} FROM ", reads
