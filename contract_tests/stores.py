@@ -5,16 +5,15 @@ import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, make_url, select
-from sqlalchemy.schema import CreateSchema, DropSchema
+from sqlalchemy import select
 
 from adapters.mapping.record import Mapped
 from adapters.mapping.truth import CONFLICT
+from contract_tests.emptying import schema_of_its_own, used_again
 from gateway.store.issues import open_issues
 from gateway.store.search import Search
 from gateway.store.store import Landing, Store
@@ -26,7 +25,6 @@ REGISTRY = load_registry()
 AGENCY = "11350100MB0A00018J"
 PARTY = "91350100M000100Y43"
 NOON = datetime(2024, 6, 1, 12, tzinfo=CHINA_TIME)
-SCHEMAS = count(1)
 RECEIVED = {
     "fetched_at",
     "as_of",
@@ -64,9 +62,9 @@ def url(database: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    """A new store."""
-    with opened(url) as made:
+def store(database: str, request: pytest.FixtureRequest) -> Iterator[Store]:
+    """A new store; at `url`, where a test asks for that."""
+    with opened(request.getfixturevalue("url")) if "url" in request.fixturenames else new_store(database) as made:
         yield made
 
 
@@ -77,17 +75,21 @@ def empty_database(database: str) -> Iterator[str]:
         with tempfile.TemporaryDirectory(dir=_in_memory()) as folder:
             yield f"sqlite:///{Path(folder) / 'store' / 'gateway.db'}"
         return
-    name = f"store_{next(SCHEMAS)}"
-    engine = create_engine(database)
-    try:
-        with engine.begin() as connection:
-            connection.execute(CreateSchema(name))
-        address = make_url(database).update_query_dict({"options": f"-csearch_path={name}"})
-        yield address.render_as_string(hide_password=False)
-        with engine.begin() as connection:
-            connection.execute(DropSchema(name, cascade=True))
-    finally:
-        engine.dispose()
+    with schema_of_its_own(database) as address:
+        yield address
+
+
+@contextmanager
+def new_store(database: str) -> Iterator[Store]:
+    """A store with nothing in it."""
+    ready = empty_database(database) if database == "sqlite" else used_again(database, _make)
+    with ready as address, opened(address) as made:
+        yield made
+
+
+def _make(address: str) -> None:
+    with opened(address):
+        pass
 
 
 def _in_memory() -> str | None:

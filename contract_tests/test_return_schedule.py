@@ -1,6 +1,7 @@
 """Streams run when they are due, each once, in any number of processes; what is due is kept with them and in no queue."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from typing import Any
 
@@ -63,6 +64,19 @@ async def test_a_stream_is_due_at_first_then_after_its_interval_and_soon_after_a
         row = stream_row(store)
         assert row.failures == failures
         assert timedelta(seconds=pause - 5) < row.due_at - now(store) < timedelta(seconds=pause + 1)
+
+
+async def test_what_another_process_has_done_while_a_stream_was_handed_out_is_not_done_again(store):
+    other = loop(running(Changing("GXSJ", cases(3)), store), store)
+
+    class Slow:
+        async def dispatch(self, due: Sequence[Due]) -> Sequence[Due]:
+            await other.until_nothing_is_due()
+            return due
+
+    source = Changing("GXSJ", cases(3))
+    assert await loop(running(source, store), store, dispatcher=Slow()).look() == 0
+    assert (source.calls, len(names(store))) == ([], 3)
 
 
 async def test_a_reconciliation_is_due_as_often_as_the_mapping_says(store):

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from adapters.errors import SourceUnavailable
 from contract_tests.changing import MAPPINGS, TODAY, Changing, with_changes, with_page_size
-from contract_tests.stores import database, empty_database, listed, opened, postgres, store, url
+from contract_tests.stores import database, listed, new_store, postgres, store, url
 from gateway.store.runs import INTERRUPTED, RunSuperseded, StreamBusy
 from gateway.store.store import Landed, Store
 from gateway.sync.cursor import CannotAdvance
@@ -350,7 +350,7 @@ def check_any_history(database: str, history: list[Any]) -> None:
                 continue
             assert names(store) == told(source)
 
-    with empty_database(database) as address, opened(address) as store:
+    with new_store(database) as store:
         asyncio.run(live(store))
 
 

@@ -68,12 +68,13 @@ class Loop:
         """Start what is due and has a place; how many were started. A store that is out of reach is looked at again later."""
         self.running = {due: task for due, task in self.running.items() if not task.done()}
         try:
-            due = await asyncio.to_thread(self.find)
+            due = [one for one in await asyncio.to_thread(self.find) if one not in self.running]
+            given = await self.dispatcher.dispatch(due[: self.most - len(self.running)])
+            still = await asyncio.to_thread(self.find) if given else []  # another process may have been quicker
         except SQLAlchemyError as error:
             logger().warning("sync.store_out_of_reach", error=store_fault(error))
             return 0
-        due = [one for one in due if one not in self.running][: self.most - len(self.running)]
-        started = await self.dispatcher.dispatch(due)
+        started = [one for one in given if one in still]
         for one in started:
             self.running[one] = asyncio.create_task(self.run(one))
         return len(started)
