@@ -171,6 +171,16 @@ def request_of(tree: Mapping[str, Any]) -> GraphQLRequest:
     """The parameters in a mapping. Raises BadRequest for wrong types, and when there is neither a text nor an identifier."""
     query, variables = tree.get("query"), tree.get("variables")
     name, extensions = tree.get("operationName"), tree.get("extensions")
+    if (
+        query.__class__ is str
+        and (variables is None or variables.__class__ is dict)
+        and (name is None or name.__class__ is str)
+        and extensions is None
+        and "documentId" not in tree
+        and query
+        and not query.isspace()
+    ):
+        return GraphQLRequest(query, None, variables, name or None)
     for parameter, value in (("variables", variables), ("extensions", extensions)):
         if value is not None and not isinstance(value, dict):
             raise BadRequest("BAD_REQUEST", f"{parameter} 应为对象")

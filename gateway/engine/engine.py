@@ -121,7 +121,8 @@ class Engine:
         lane = asked.prepared.lane
         if lane is None or asked.context.explain or asked.context.trace:
             return None
-        ((reference,),) = (root.references for root in asked.arguments)
+        (arguments,) = asked.arguments
+        (reference,) = arguments.references
         if reference.key is None:
             return None
         answer, heard = await lane.answer(self.services, asked.context, reference.key)

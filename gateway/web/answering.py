@@ -24,6 +24,9 @@ MARGIN, MOST_MARGIN = 0.1, 0.1
 OTHER, SEVERAL, SCHEMA = "other", "several", "introspection"
 """What metrics call an operation that never ran, one of several roots, one that reads the schema."""
 
+FREE = nullcontext(True)
+"""For what is not heavy there is room."""
+
 
 class Answering:
     """The way from a text to its result. One for the process."""
@@ -62,7 +65,7 @@ class Answering:
         elif is_read:
             _check_query_only(engine, text, name)
         is_heavy = known is not None and known.cost >= self.settings.heavy_cost
-        with self.admission.heavily() if is_heavy else nullcontext(True) as is_free:
+        with self.admission.heavily() if is_heavy else FREE as is_free:
             if not is_free:
                 raise overloaded("heavy")
             kept_back = min(MOST_MARGIN, deadline.left * MARGIN)

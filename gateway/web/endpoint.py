@@ -82,19 +82,21 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. When the client leaves, the server cancels us, and everything that goes on for it."""
-        request = HttpRequest(scope, receive)
         told = None
         if self.takes_usual and _is_whole(receive):
             told = usual(scope["method"], scope["headers"], self.settings.largest_body)
-        traceparent = None if told is not None else request.headers.get(tracing.HEADER)
+        traceparent = None if told is not None else HttpRequest(scope, receive).headers.get(tracing.HEADER)
         with tracing.request_span(traceparent) as (trace_id, span):
             TRACE.set(trace_id)
             seen = Observed(span)
             try:
-                response = await (self._respond(request, seen) if told is None else self._usual(receive, told, seen))
+                if told is not None:
+                    response = await self._usual(receive, told, seen)
+                else:
+                    response = await self._respond(HttpRequest(scope, receive), seen)
             except BadRequest as bad:
                 seen.outcome = "overloaded" if bad.status == 503 else "refused"
-                response = self._refusal(request, bad)
+                response = self._refusal(HttpRequest(scope, receive), bad)
             except ClientDisconnect:
                 return  # in the middle of its body
             except asyncio.CancelledError:
@@ -104,7 +106,7 @@ class Endpoint:
                 logger().error("request.internal_error", error=type(error).__name__, exc_info=error)
                 body = {"errors": [{"message": "内部错误", "extensions": {"code": "INTERNAL"}}]}
                 seen.outcome = "internal_error"
-                response = refusal(request, body, 500, is_lingering=False)
+                response = refusal(HttpRequest(scope, receive), body, 500, is_lingering=False)
             finally:
                 seen.end()
             response.raw_headers.append((TRACE_ID, trace_id.encode()))

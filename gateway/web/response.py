@@ -59,7 +59,7 @@ async def answer(wanted: Wanted, content: bytes, status: int, is_clean: bool) ->
     """The response. `is_clean`: it has no errors, so that a GET may be asked again with the tag of its answer."""
     chosen = encoding(wanted.encodings) if len(content) >= LEAST_COMPRESSED else None
     if chosen is None and wanted.method == "POST":
-        return _plain(content, status, wanted.media_type or JSON_TYPE)
+        return _Plain(content, status, wanted.media_type or JSON_TYPE)
     headers = {"vary": VARY, "cache-control": "no-store", "x-content-type-options": "nosniff"}
     if is_clean and status == 200 and wanted.method in ("GET", "HEAD"):
         tag = f'"{hashlib.sha256(content).hexdigest()[:32]}{f"-{chosen}" if chosen else ""}"'
@@ -78,33 +78,34 @@ async def answer(wanted: Wanted, content: bytes, status: int, is_clean: bool) ->
 class _Plain(Response):
     """What most are answered: its headers but for the length are those of every other answer of its type."""
 
-    def __init__(self, content: bytes, status: int, head: list[tuple[bytes, bytes]]) -> None:
+    def __init__(self, content: bytes, status: int, kind: str) -> None:
         self.status_code, self.body, self.background = status, content, None
+        self.known, head = _PLAIN_HEADS[kind]
         self.raw_headers = [*head, (b"content-length", b"%d" % len(content))]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it, in one piece where our own server is what sends."""
         cycle = getattr(send, "__self__", None)
         if isinstance(cycle, Cycle):
-            head = b"".join([b"%b: %b\r\n" % line for line in self.raw_headers])
+            head = self.known + b"".join([b"%b: %b\r\n" % line for line in self.raw_headers[KNOWN_LINES:]])
             if cycle.answer(self.status_code, head, bytes(self.body)):
                 return
         await super().__call__(scope, receive, send)
 
 
-def _plain(content: bytes, status: int, kind: str) -> Response:
-    return _Plain(content, status, _PLAIN_HEADS[kind])
-
-
-_PLAIN_HEADS = {
-    kind: [
+def _head_of(kind: str) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    lines = [
         (b"vary", VARY.encode()),
         (b"cache-control", b"no-store"),
         (b"x-content-type-options", b"nosniff"),
         (b"content-type", f"{kind}; charset=utf-8".encode()),
     ]
-    for kind in (RESPONSE_TYPE, JSON_TYPE)
-}
+    return b"".join(b"%b: %b\r\n" % line for line in lines), lines
+
+
+_PLAIN_HEADS = {kind: _head_of(kind) for kind in (RESPONSE_TYPE, JSON_TYPE)}
+KNOWN_LINES = 4
+"""Lines of such a head that are always the same; nobody takes one away."""
 
 
 def refusal(request: Request, body: Mapping[str, Any], status: int, is_lingering: bool) -> Response:

@@ -14,7 +14,7 @@ from adapters.json_types import JsonReader, Unlike
 from adapters.mapping.compiled import ODD, Compiler
 from adapters.mapping.compiled_code import NotCompilable
 from adapters.mapping.compiled_typed import NotTyped
-from adapters.mapping.compiled_values import Irregular
+from adapters.mapping.compiled_values import MOST_REMEMBERED, Irregular
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.written import RestConnect, SoapConnect
 from adapters.source import Page
@@ -190,6 +190,7 @@ class Lane:
     def __init__(self, shape: ObjectShape, courses: Mapping[str, Course], wants: Any, compiler: Compiler) -> None:
         self.shape, self.courses, self.wants, self.compiler = shape, courses, dict(wants), compiler
         self._ways: dict[str, _Way | None] = {}
+        self._owners: dict[str, str] = {}
         self.asked = self.taken = 0
         self._is_left_to_others = self._is_given = False
 
@@ -230,14 +231,22 @@ class Lane:
         return answer, heard
 
     def _way(self, key: str) -> _Way | None:
-        owner = ""
-        if "" not in self.courses:
-            told = values_in_key(next(iter(self.courses.values())).root.stop.part.entity, key)
-            owner = told.get("agency_code") or told.get(OWNER) or ""
+        owner = "" if "" in self.courses else self._owner_of(key)
         if not self._ways and not self._is_left_to_others:
             for _ in self._portions():
                 pass
         return self._ways.get(owner)
+
+    def _owner_of(self, key: str) -> str:
+        """The agency that the key says is the owner, "" for none."""
+        owner = self._owners.get(key)
+        if owner is None:
+            told = values_in_key(next(iter(self.courses.values())).root.stop.part.entity, key)
+            owner = told.get("agency_code") or told.get(OWNER) or ""
+            if len(self._owners) >= MOST_REMEMBERED:
+                self._owners.clear()
+            self._owners[key] = owner
+        return owner
 
     def _compiled(self, course: Course) -> Generator[None, None, _Way | None]:
         named: dict[int, Line] = {}
