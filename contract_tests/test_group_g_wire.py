@@ -17,7 +17,7 @@ from contract_tests.federation import Federation, proven
 from contract_tests.hostile import CASE, LATE, gateway, nobody_is_called_and_life_goes_on, sources
 from contract_tests.serving import PATIENCE, Reply, Served, head, read_reply, served
 from gateway.returning import return_everything
-from gateway.web.response import LINGERING
+from gateway.web.protocol import GRACE
 
 __all__ = ["gateway", "nobody_is_called_and_life_goes_on", "sources"]
 
@@ -55,6 +55,7 @@ def test_g15_a_thousand_half_heads_are_closed_in_time_and_keep_nobody_out(source
 def test_g15_the_limits_of_a_head_and_a_body_are_ten_seconds_unless_set(sources: Federation) -> None:
     settings = sources.settings
     assert (settings.head_timeout, settings.body_timeout, settings.stall_timeout) == (10, 10, 10)
+    assert settings.body_timeout + GRACE < 12
 
 
 def half_heads_are_closed_in_time(gateway: Served) -> None:
@@ -110,7 +111,7 @@ def half_heads_are_closed_in_time(gateway: Served) -> None:
     assert body_said.startswith(b"HTTP/1.1 408 ")
     assert refused_said.startswith(b"HTTP/1.1 415 ")
     assert kept_said.startswith(b"HTTP/1.1 408 ")
-    assert max(body_lasted, refused_lasted, kept_lasted) < HEAD + LINGERING + LATE
+    assert max(body_lasted, refused_lasted, kept_lasted) < HEAD + GRACE + LATE
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from adapters.errors import SourceUnavailable
 from contract_tests.changing import TODAY, Changing, with_changes, with_page_size
 from contract_tests.stores import case as told_case
-from contract_tests.stores import database, empty_database, opened, page, postgres, store, url
+from contract_tests.stores import database, new_store, page, postgres, store, url
 from contract_tests.test_sync_run import (
     EXCHANGE,
     LICENCE,
@@ -43,7 +43,7 @@ def notes(store: Store) -> list[str]:
 @pytest.mark.parametrize("way", ["place", "number", "ascending", "since"])
 async def test_ten_thousand_records_with_one_time_are_all_read(way):
     number = 10_000
-    with empty_database("sqlite") as address, opened(address) as store:
+    with new_store("sqlite") as store:
         if way == "place":
             mapping = with_page_size(EXCHANGE, "penalties_changed", 1000)
             source = Changing("cd_time", [decision(n, 1, "i") for n in range(number)], ties=("cd_id", "cd_batch"))
@@ -158,9 +158,8 @@ class AnyOrder(RuleBasedStateMachine):
         told_once = {(number, version): name for number, version, name in versions}
         records = [told_case(str(n), v, case_name=name) for (n, v), name in sorted(told_once.items())]
         self.pages = [page(*records[at : at + 2], received=10 + at) for at in range(0, len(records), 2)]
-        self.context = empty_database(self.database)
-        self.store_context = opened(self.context.__enter__())
-        self.store = self.store_context.__enter__()
+        self.context = new_store(self.database)
+        self.store = self.context.__enter__()
         self.landed: set[int] = set()
 
     @rule(number=st.integers(0, 5))
@@ -183,7 +182,6 @@ class AnyOrder(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "store"):
-            self.store_context.__exit__(None, None, None)
             self.context.__exit__(None, None, None)
 
 

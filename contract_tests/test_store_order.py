@@ -18,11 +18,10 @@ from contract_tests.stores import (
     case,
     database,
     decision,
-    empty_database,
     hour,
     listed,
     names,
-    opened,
+    new_store,
     page,
     party,
     postgres,
@@ -194,8 +193,7 @@ def pages_and_an_order(draw: st.DrawFn) -> tuple[list[Landing], list[int]]:
 @pytest.fixture
 def two_stores(database: str) -> Iterator[tuple[Store, Store]]:
     with ExitStack() as stack:
-        urls = [stack.enter_context(empty_database(database)) for _ in range(2)]
-        yield stack.enter_context(opened(urls[0])), stack.enter_context(opened(urls[1]))
+        yield stack.enter_context(new_store(database)), stack.enter_context(new_store(database))
 
 
 def test_any_order_and_repetition_of_pages_ends_in_the_same_state(two_stores):

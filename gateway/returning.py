@@ -35,6 +35,8 @@ Report = Callable[[str], None]
 BEGINNING = "beginning"
 RARELY = 50_000
 """Objects between two looks for those that only hold each other: pages hold none, and a page is many objects."""
+TURN = 0.0005
+"""Seconds that the mapping of the next page may keep the interpreter from the landing of this one, whose database waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +83,12 @@ def work(settings: Settings, definitions: Definitions, once: bool, report: Repor
 
 
 def settle() -> None:
-    """What this process has loaded stays, and is not looked through for garbage again and again while pages come and go."""
+    """What this process has loaded stays, and is not looked through for garbage again and again while pages come and go;
+    threads take short turns."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(RARELY, 10, 10)
+    sys.setswitchinterval(TURN)
 
 
 def source_named(definitions: Definitions, source: str, command: str) -> SourceMapping:

@@ -1,7 +1,7 @@
 """Everything that is promised of the gateway under attack and overload, measured program by program, and which promises were kept.
 
 hostile, half_open, overload, sick_source, memory and rolling run one after another, each over a gateway of its own. NAMES="…"
-chooses some; QUICK=1 takes about seven minutes. The last line is one JSON object: what fails, by program.
+chooses some; QUICK=1 takes about eight minutes. The last line is one JSON object: what fails, by program.
 """
 
 import json

@@ -21,6 +21,7 @@ from gateway.limits import BadRequest
 from gateway.web import at_once
 from gateway.web.admission import REFUSAL, REFUSAL_HEAD, Admission, refuse
 from gateway.web.cycle import Cycle
+from gateway.web.response import LINGERING
 from gateway.web.turning_away import KEPT, is_one_request
 
 LARGEST_HEAD = 16 * 1024
@@ -34,8 +35,8 @@ MOST_UNREAD = 64 * 1024
 TARGET = b"/graphql"
 DELIVERIES = b"/deliver/"
 """Bodies under here may take as long as they need, as long as they come on."""
-GRACE = 3.0
-"""Seconds that the application has to answer 408 itself before a slow body is cut off here."""
+GRACE = LINGERING + 0.5
+"""Seconds that the application has to answer 408 itself, and to linger, before a slow body is cut off here."""
 
 
 @dataclass(frozen=True, slots=True)
