@@ -37,7 +37,7 @@ from gateway.engine.preparation import Preparation
 from gateway.engine.storage import Storage
 from gateway.engine.subscriptions import Subscriptions
 from gateway.engine.writeback import StoreWriteBack
-from gateway.log import logger
+from gateway.log import logger, write_what_waits
 from gateway.receiving.deliveries import Deliveries
 from gateway.receiving.keys import Rates, read_keys
 from gateway.receiving.receive import Receiver
@@ -320,6 +320,7 @@ class Application:
             self.running.append(gateway)
             async with embedded(gateway):
                 yield
+        write_what_waits()  # uvicorn ends the process by the signal it was sent, and nothing runs after that
         await asyncio.to_thread(flush_traces)
 
     def _engine(self) -> Engine:

@@ -68,7 +68,7 @@ class _Out:
 
 _out: Any = _Out()
 write_what_waits = _out.let_go
-"""Write the lines about calls that wait for others; at the end of a process it is done by itself."""
+"""Write the lines about calls that wait for others; at the end of a process that is not ended by a signal it is done by itself."""
 atexit.register(write_what_waits)
 
 
