@@ -248,6 +248,7 @@ def _quick_time(form: str, read: Read, is_date: bool) -> Read:
                 and given[10] == " "
                 and given[7] == separator
                 and given[13] == ":"
+                and given[16] == ":"
                 and given >= first
                 and (given[11] != "2" or given[12] != "4")
             ):
@@ -271,6 +272,7 @@ def _quick_text(read: Read, is_date: bool) -> Read:
                 and given[10] == " "
                 and given[7] == "-"
                 and given[13] == ":"
+                and given[16] == ":"
                 and given > FIRST_YEAR_WITHOUT_DST
                 and (given[11] != "2" or given[12] != "4")
             ):
@@ -293,6 +295,7 @@ def _quick_moment(read: Read) -> Read:
                 len(given) == 25
                 and given[10] == "T"
                 and given[13] == ":"
+                and given[16] == ":"
                 and given[7] == "-"
                 and given[19:] == "+08:00"
                 and given > FIRST_YEAR_WITHOUT_DST
