@@ -11,7 +11,7 @@ import pytest
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int, owner: tuple[int, int] = (-1, -1)) -> Iterator[Path]:
-    """`folder` as a disk of so many megabytes. A test that may not mount one is skipped."""
+    """`folder` as a disk of so many megabytes. A test that may not mount one (that takes root) fails."""
     folder.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder],
@@ -20,7 +20,7 @@ def small_disk(folder: Path, megabytes: int, owner: tuple[int, int] = (-1, -1)) 
         check=False,
     )
     if mounted.returncode != 0:
-        pytest.skip(f"a small disk needs the right to mount one: {mounted.stderr.strip()}")
+        pytest.fail(f"a small disk needs the right to mount one: {mounted.stderr.strip()}")
     try:
         os.chown(folder, *owner)
         yield folder
