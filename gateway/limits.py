@@ -171,25 +171,15 @@ def request_of(tree: Mapping[str, Any]) -> GraphQLRequest:
     """The parameters in a mapping. Raises BadRequest for wrong types, and when there is neither a text nor an identifier."""
     query, variables = tree.get("query"), tree.get("variables")
     name, extensions = tree.get("operationName"), tree.get("extensions")
-    if (
-        query.__class__ is str
-        and (variables is None or variables.__class__ is dict)
-        and (name is None or name.__class__ is str)
-        and extensions is None
-        and "documentId" not in tree
-        and query
-        and not query.isspace()
-    ):
-        return GraphQLRequest(query, None, variables, name or None)
-    for parameter, value in (("variables", variables), ("extensions", extensions)):
-        if value is not None and not isinstance(value, dict):
-            raise BadRequest("BAD_REQUEST", f"{parameter} 应为对象")
+    if variables is not None and not isinstance(variables, dict):
+        raise BadRequest("BAD_REQUEST", "variables 应为对象")
+    if extensions is not None and not isinstance(extensions, dict):
+        raise BadRequest("BAD_REQUEST", "extensions 应为对象")
     if name is not None and not isinstance(name, str):
         raise BadRequest("BAD_REQUEST", "operationName 应为字符串")
-    identifier = _identifier(tree.get("documentId"), (extensions or {}).get("persistedQuery"))
-    if (query is None and identifier is None) or not isinstance(query, str | None) or (query and not query.strip()):
-        raise BadRequest("BAD_REQUEST", "query 应为非空字符串")
-    if not query and identifier is None:
+    identifier = _identifier(tree.get("documentId"), extensions.get("persistedQuery") if extensions else None)
+    is_blank = query.isspace() if isinstance(query, str) else query is not None
+    if is_blank or not (query or identifier):
         raise BadRequest("BAD_REQUEST", "query 应为非空字符串")
     return GraphQLRequest(query or None, identifier, variables, name or None)
 
