@@ -234,9 +234,10 @@ def _print_latencies(running: Mapping[str, Server], bodies: Mapping[str, Path], 
                     found = latencies(server, bodies[query], wanted, SECONDS * (1 if QUICK else 2), arrivals)
                     wait_until_quiet(server.pid, _rest(server))
                 ratio = found.p99_ms / found.p50_ms
+                refused = f", {found.refused / found.requests:.0%} refused" if found.refused else ""
                 cells.append(
                     f"{arrivals} p50 {found.p50_ms:6.2f}  p99 {found.p99_ms:6.2f} ms {ratio:4.1f}x  "
-                    f"(busy {found.busy:.2f}, sent late {found.late_ms:.2f} ms)"
+                    f"(busy {found.busy:.2f}, sent late {found.late_ms:.2f} ms{refused})"
                 )
             print(f"  {query:<8}{name:<6}{wanted:>7.0f}/s  {'   '.join(cells)}", flush=True)
 

@@ -36,19 +36,21 @@ HEAD = 4096
 """Bytes that are read of an answer at first."""
 SINK = bytearray(4 * 2**20)
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
+OK, REFUSED = b"HTTP/1.1 200", b"HTTP/1.1 503"
 Arrivals = Literal["even", "poisson"]
 ARRIVALS: tuple[Arrivals, ...] = ("even", "poisson")
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """From when a request was due until its last byte.
+    """From when a request was due until its last byte. `refused`, of `requests`, were answered 503, and their times do not count.
 
     `late_ms`: so late at most were 99 of 100 requests looked at here, which is the part of the generator in the others.
     `busy`: processor time of the server a second.
     """
 
     requests: int
+    refused: int
     p50_ms: float
     p99_ms: float
     late_ms: float
@@ -91,7 +93,7 @@ class Connection:
         self.head += said
         end = self.head.find(b"\r\n\r\n")
         length = LENGTH.search(self.head, 0, end + 2)
-        if not said or not self.head.startswith(b"HTTP/1.1 200"[: len(self.head)]) or (end > 0 and length is None):
+        if not said or self.head[: len(OK)] not in (OK, REFUSED) or (end > 0 and length is None):
             raise ValueError(self.head[:500])
         if end < 0 or length is None:
             return False
@@ -107,8 +109,8 @@ def due_times(per_second: float, seconds: float, is_even: bool) -> Iterator[floa
         due += 1 / per_second if is_even else chance.expovariate(per_second)
 
 
-def drive(port: int, bodies: list[bytes], dues: Iterator[float]) -> tuple[list[float], list[float]]:
-    """Seconds of every request until its answer, and until it was sent."""
+def drive(port: int, bodies: list[bytes], dues: Iterator[float]) -> tuple[list[float], list[float], int]:
+    """Seconds of every request until its answer, and until it was sent; how many were refused, which have no answer."""
     connections = [Connection(port) for _ in range(CONNECTIONS)]
     by_number = {one.socket.fileno(): one for one in connections}
     idle, waiting = deque(connections), deque[tuple[float, bytes]]()
@@ -119,16 +121,19 @@ def drive(port: int, bodies: list[bytes], dues: Iterator[float]) -> tuple[list[f
             poll.register(number, select.EPOLLIN)
         start = time.monotonic() + STARTING
         due: float | None = start + next(dues)
-        sent = 0
-        while due is not None or len(took) < sent:
+        sent = refused = 0
+        while due is not None or len(took) + refused < sent:
             left = DRAINING if due is None else max(due - time.monotonic(), 0.0)
             found, _, _ = select.select([poll], [], [], left)  # epoll itself knows no time below a millisecond
             if not found and due is None:
-                raise TimeoutError(f"{sent - len(took)} of {sent} requests were not answered")
+                raise TimeoutError(f"{sent - len(took) - refused} of {sent} requests were not answered")
             for number, _ in poll.poll(0) if found else ():
                 one = by_number[number]
                 if one.is_answered():
-                    took.append(time.monotonic() - one.due)
+                    if one.head.startswith(OK):
+                        took.append(time.monotonic() - one.due)
+                    else:
+                        refused += 1
                     if waiting:
                         one.ask(*waiting.popleft())
                     else:
@@ -142,11 +147,13 @@ def drive(port: int, bodies: list[bytes], dues: Iterator[float]) -> tuple[list[f
                 sent += 1
                 after = next(dues, None)
                 due = None if after is None else start + after
-    return took, late
+    return took, late, refused
 
 
 def at(share: float, seconds: list[float]) -> float:
-    """Milliseconds that this share of them did not exceed."""
+    """Milliseconds that this share of them did not exceed; not a number where there are none."""
+    if not seconds:
+        return float("nan")
     return sorted(seconds)[min(int(len(seconds) * share), len(seconds) - 1)] * 1000
 
 
@@ -161,8 +168,9 @@ def main() -> None:
     with contextlib.suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     dues = due_times(float(per_second), float(seconds), is_even=arrivals == "even")
-    took, late = drive(int(port), bodies, dues)
-    told = {"requests": len(took), "p50_ms": at(0.5, took), "p99_ms": at(0.99, took), "late_ms": at(0.99, late)}
+    took, late, refused = drive(int(port), bodies, dues)
+    times = {"p50_ms": at(0.5, took), "p99_ms": at(0.99, took), "late_ms": at(0.99, late)}
+    told = {"requests": len(late), "refused": refused, **times}
     print(json.dumps(told))
 
 
