@@ -7,7 +7,11 @@ from sqlalchemy import func, select
 
 from contract_tests.crash.places import Place
 from contract_tests.crash.world import Way, World, moment
+from gateway.store.runs import INTERRUPTED, RunSuperseded
 from schema.formats import CHINA_TIME
+
+LATE = str(RunSuperseded())
+"""What a run ends with that woke up when its lease was over: it has nothing to say of its stream."""
 
 
 @dataclass
@@ -35,6 +39,7 @@ def look(world: World, minute: int, place: Place, outcome: Outcome) -> None:
         stands = event.number if world.kind == "since" else event.stamp
         if not event.is_bad and stands < settled and ours.get(key) != wanted.get(key):
             outcome.lost.append(f"{key}: {ours.get(key)} instead of {wanted.get(key)}, behind the cursor")
+    _look_at_due(way.operation, place, outcome)
 
 
 def look_at_end(world: World, minute: int, place: Place, outcome: Outcome, is_mended: bool) -> None:
@@ -84,6 +89,30 @@ def _settled(world: World, place: Place) -> int:
         return int(cursor) - world.overlap
     at = datetime.fromisoformat(cursor).astimezone(CHINA_TIME)
     return int((at - moment(0)).total_seconds() // 60) - world.overlap
+
+
+def _look_at_due(operation: str, place: Place, outcome: Outcome) -> None:
+    """A run that has ended and the time at which its stream is due again are one thing: there are never the one without the other."""
+    run, stream = place.store.tables.run, place.store.tables.stream
+    stands = place.read(
+        select(stream.c.failures, stream.c.due_at, stream.c.reconcile_due_at).where(stream.c.operation == operation)
+    )
+    failures, due_at, reconcile_due_at = stands[0] if stands else (0, None, None)
+    theirs = (run.c.status != "running", run.c.error.is_distinct_from(INTERRUPTED), run.c.error.is_distinct_from(LATE))
+    ended = select(run.c.operation, run.c.status, run.c.finished_at).where(*theirs).order_by(run.c.id)
+    last: dict[str, datetime] = {}
+    failed = 0
+    for name, status, at in place.read(ended):
+        if name == operation:
+            failed = failed + 1 if status == "failed" else 0
+            last["due"] = at
+        elif name.startswith((f"{operation}#reconcile", f"{operation}#refresh")):
+            last["reconcile"] = at
+    if failed != failures:
+        outcome.other.append(f"{failed} runs failed one after the other, the stream counts {failures}")
+    for what, due in (("due", due_at), ("reconcile", reconcile_due_at)):
+        if what in last and (due is None or due <= last[what]):
+            outcome.other.append(f"a run has ended at {last[what]}, and the stream is due again ({what}) at {due}")
 
 
 def _look_at_refused(world: World, minute: int, place: Place, outcome: Outcome, is_mended: bool) -> None:
