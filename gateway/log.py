@@ -5,6 +5,7 @@ import atexit
 import json
 import logging
 import sys
+import time
 from collections import deque
 from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
@@ -17,7 +18,9 @@ TRACE: ContextVar[str] = ContextVar("trace", default="")
 """The trace identifier of the request that is being answered; it stands in each of its lines."""
 SOON = 0.1
 """Seconds that a line about a call may wait for others; what is told by `logger` comes at once, behind those that wait."""
-MOST_WAITING = 200
+MOST_WAITING = 50
+Told = tuple[str, str, tuple[int | float | str, ...], str, float]
+"""How a line begins, how its numbers are written, those, the trace, and the moment."""
 _encode = json.JSONEncoder(ensure_ascii=False, default=repr).encode
 
 
@@ -29,7 +32,7 @@ class _Out:
 
     def __init__(self) -> None:
         self.stream: Any = None
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[Told] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         """Where somebody will write what waits."""
 
@@ -41,12 +44,13 @@ class _Out:
     def flush(self) -> None:
         self._open.flush()
 
-    def soon(self, text: str) -> None:
-        """Write it together with others: a call of the system for each line costs more than all the rest about it."""
-        self._waiting.append(text)
+    def soon(self, told: Told) -> None:
+        """Write it together with others: a call of the system for each line costs more than all the rest about it, and even to
+        put its text together is cheaper for many at once."""
+        self._waiting.append(told)
         loop = asyncio._get_running_loop()
         if loop is None or len(self._waiting) >= MOST_WAITING:
-            self.let_go()
+            self._write_all()
         elif self._loop is not loop:
             self._loop = loop
             loop.call_later(SOON, self.let_go)
@@ -54,9 +58,12 @@ class _Out:
     def let_go(self) -> None:
         """Write what waits."""
         self._loop = None
+        self._write_all()
+
+    def _write_all(self) -> None:
         lines = []
         while self._waiting:
-            lines.append(self._waiting.popleft())  # one by one: other threads write too
+            lines.append(_text(*self._waiting.popleft()))  # one by one: other threads write too
         if lines:
             self._open.write("".join(lines))
             self._open.flush()
@@ -94,12 +101,16 @@ def line_begun(event: str, fields: Mapping[str, str]) -> str:
     return _encode({"event": event, "level": "info", **fields})[:-1]
 
 
-def tell(begun: str, numbers: str) -> None:
-    """Write a line without the ways of a logger: for what is told of every call. `numbers` are the rest of its fields, each as
-    `, "name": 1`, with constant names and without a word of anybody else's.
+def tell(begun: str, written: str, numbers: tuple[int | float | str, ...]) -> None:
+    """Write a line without the ways of a logger: for what is told of every call. `written` says how `numbers`, the rest of its
+    fields, are, each as `, "name": %d`, with constant names and without a word of anybody else's.
     """
-    traced = f', "trace_id": "{trace}"' if (trace := TRACE.get()) else ""
-    _out.soon(f'{begun}{numbers}{traced}, "timestamp": "{datetime.now().isoformat()}"}}\n')
+    _out.soon((begun, written, numbers, TRACE.get(), time.time()))
+
+
+def _text(begun: str, written: str, numbers: tuple[int | float | str, ...], trace: str, at: float) -> str:
+    traced = f', "trace_id": "{trace}"' if trace else ""
+    return f'{begun}{written % numbers}{traced}, "timestamp": "{datetime.fromtimestamp(at).isoformat()}"}}\n'
 
 
 def _line(_logger: object, _method: str, fields: MutableMapping[str, Any]) -> str:

@@ -2,8 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import FieldNode, GraphQLError
 
@@ -36,8 +35,7 @@ DEFAULT_GROUPS = 100
 MOST_REFERENCES = LARGEST_PAGE
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """One entity asked for: by its key, by the value the gateway allotted it, or by what cannot be read (`problem`)."""
 
     entity: str = ""
@@ -46,8 +44,7 @@ class Reference:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RootArguments:
+class RootArguments(NamedTuple):
     """What one root was called with."""
 
     references: tuple[Reference, ...] = ()
@@ -57,6 +54,8 @@ class RootArguments:
 
 def root_arguments(root: Root, given: Mapping[str, Any], registry: Registry, hash_id: HashId) -> RootArguments:
     """What the root was called with. Raises GraphQLError for what is out of bounds or no cursor of ours."""
+    if root.kind == "one" and root.entity is not None and (key := _plain_key(root.entity, given)) is not None:
+        return RootArguments((Reference(root.entity.name, key),))
     given = {name: value for name, value in given.items() if value is not None}
     try:
         match root.kind:
@@ -176,8 +175,6 @@ def lookup_reference(entity: Entity, elements: Mapping[str, Any], hash_id: HashI
 
 def _one(root: Root, given: Mapping[str, Any], hash_id: HashId) -> Reference:
     assert root.entity is not None
-    if (key := _plain_key(root.entity, given)) is not None:
-        return Reference(root.entity.name, key)
     names = argument_names(root.entity)
     reference = lookup_reference(root.entity, {names[name]: value for name, value in given.items()}, hash_id)
     if reference.problem:

@@ -66,6 +66,10 @@ class Began(NamedTuple):
     clock: int
 
 
+UNTIMED = Began(0, 0)
+"""Of a request that nobody wants to see the times of."""
+
+
 class Asked(NamedTuple):
     """An operation about to be executed."""
 
@@ -140,7 +144,7 @@ class Engine:
         in_parts: bool = False,
     ) -> Asked | Result:
         """The operation ready to be answered, or why it will not be."""
-        began = Began(time.time_ns(), time.perf_counter_ns())
+        began = Began(time.time_ns(), time.perf_counter_ns()) if context.trace else UNTIMED
         try:
             role = context.viewer.role
             with tracing.span("plan", {}):

@@ -21,6 +21,7 @@ from gateway.log import tell
 TRACER = trace.get_tracer("gateway.engine.calls")
 SHORT_WAIT = 2.0
 """Seconds that a live query waits for its source's budget; a sync waits as long as it has time."""
+TOLD = ', "keys": %d, "records": %d, "ms": %.1f, "attempt": %d, "outcome": "%s"'
 Arguments = Mapping[str, Any]
 
 
@@ -213,10 +214,7 @@ async def _one(
             span.set_attributes({"source": source, "operation": line.name, "keys": keys, "outcome": outcome})
             span.set_attributes({"records": records, "attempt": attempt, "hedge": is_hedge})
             span.end()
-        tell(
-            line.told_as,
-            f', "keys": {keys}, "records": {records}, "ms": {seconds * 1000:.1f}, "attempt": {attempt}, "outcome": "{outcome}"',
-        )
+        tell(line.told_as, TOLD, (keys, records, seconds * 1000, attempt, outcome))
 
 
 def _pause(line: OperationLine, flight: Flight[Page], error: SourceError, attempt: int) -> float | None:
