@@ -11,6 +11,7 @@ from datetime import datetime
 import pytest
 import structlog
 
+from contract_tests.waiting import until_at_last
 from gateway import log
 from gateway.log import MOST_WAITING, SOON, TRACE, configure_logging, line_begun, logger, tell
 
@@ -85,9 +86,7 @@ def test_lines_about_calls_wait_for_others_and_keep_their_trace_their_moment_and
         assert all(datetime.fromisoformat(line["timestamp"]).timestamp() <= told_by for line in lines[:-1])
         tell(begun, ', "keys": %d', (0,))
         assert count() == MOST_WAITING
-        async with asyncio.timeout(5):
-            while count() == MOST_WAITING:
-                await asyncio.sleep(SOON / 10)
+        await until_at_last(lambda: count() > MOST_WAITING)
         tell(begun, ', "keys": %d', (1,))
         logger().info("something.else")
         last = [json.loads(line)["event"] for line in stream.getvalue().splitlines()[-2:]]
