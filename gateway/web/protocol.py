@@ -19,8 +19,9 @@ from gateway import metrics
 from gateway.alarms import Alarm, alarms_of
 from gateway.limits import BadRequest
 from gateway.web import at_once
-from gateway.web.admission import REFUSAL, REFUSAL_HEAD, Admission, refuse
+from gateway.web.admission import REFUSAL, REFUSAL_HEAD, WAITED, Admission, refuse
 from gateway.web.cycle import Cycle
+from gateway.web.kept_out import KeptOut
 from gateway.web.response import LINGERING
 from gateway.web.turning_away import KEPT, is_one_request
 
@@ -51,11 +52,11 @@ class Patience:
 class GuardedProtocol(HttpToolsProtocol):
     """uvicorn's httptools protocol, with limits."""
 
-    def __init__(self, *given: Any, patience: Patience, admission: Admission, **named: Any) -> None:
+    def __init__(self, *given: Any, patience: Patience, admission: Admission, kept_out: KeptOut, **named: Any) -> None:
         super().__init__(*given, **named)
-        self.patience, self.admission = patience, admission
-        self.entered = 0
-        self.is_refusing = self.is_for_us = self.is_due = False
+        self.patience, self.admission, self.kept_out = patience, admission, kept_out
+        self.entered, self.descriptor, self.waits_since, self.said_no_at = 0, -1, 0.0, 0.0
+        self.is_refusing = self.is_for_us = self.is_due = self.is_critical = False
         self.task: asyncio.Task[None] | None = None
         self.timers: dict[str, Alarm] = {}
         self.alarms = alarms_of(self.loop)
@@ -69,6 +70,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Give the first head its time. Any byte that waits to be written counts as a stall, not only many."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)
+        self.descriptor = transport.get_extra_info("socket").fileno()
         setattr(transport, "max_size", LARGEST_READ)  # noqa: B010 - asyncio has it and its type does not
         self._start("head", self.patience.head, self._head_is_late)
         if self.said:
@@ -79,6 +81,8 @@ class GuardedProtocol(HttpToolsProtocol):
         for timer in self.timers.values():
             timer.cancel()
         self.timers.clear()
+        self.admission.give_up(self)
+        self.kept_out.remove(self)
         self.admission.leave(self.entered)
         self.entered = 0
         super().connection_lost(exc)
@@ -224,12 +228,9 @@ class GuardedProtocol(HttpToolsProtocol):
         return is_first and is_get and super()._should_upgrade()
 
     def _is_one_too_many(self) -> bool:
-        if not self.admission.is_full:
-            return False
         critical = self.admission.critical
-        if critical and critical in (name + b": " + value for name, value in self.headers):
-            return self.admission.is_crowded
-        return True
+        self.is_critical = bool(critical) and critical in (name + b": " + value for name, value in self.headers)
+        return self.admission.is_crowded if self.is_critical else self.admission.is_full
 
     def _is_turned_away(self, data: bytes) -> bool:
         """Turn a request away before anything is parsed, when nothing is going on here and this is the whole of it."""
@@ -237,18 +238,26 @@ class GuardedProtocol(HttpToolsProtocol):
             return False
         if self.admission.is_draining or not is_one_request(data, self.admission.critical):
             return False
-        metrics.BUSY.inc()
         self._unset_keepalive_if_required()
-        self._stop("head")
-        self._start("head", self.patience.head, self._head_is_late)
+        self.said_no_at = 0.0
+        self.say_no()
+        self.kept_out.add(self)
+        return True
+
+    def say_no(self) -> None:
+        """Refuse one request of which nothing was parsed. Who keeps asking is not idle, which is noted once a second."""
+        metrics.BUSY.inc()
+        if (now := self.loop.time()) > self.said_no_at + 1:
+            self.said_no_at = now
+            self._stop("head")
+            self._start("head", self.patience.head, self._head_is_late)
         sent = 0
         if at_once.is_known and not self.transport.get_write_buffer_size():
             with contextlib.suppress(OSError):  # the transport will find out by itself
-                sent = at_once.send(self.transport.get_extra_info("socket").fileno(), KEPT)
+                sent = at_once.send(self.descriptor, KEPT)
         if sent < len(KEPT):
             self.transport.write(KEPT[sent:])
             self._end_if_unread()
-        return True
 
     def _end_if_unread(self) -> None:
         if self.transport.get_write_buffer_size() > MOST_UNREAD:
@@ -297,10 +306,19 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _start_due(self) -> None:
         """Answer what was begun, now that its body is here, or will take a while; not behind an answer that was the last."""
-        if self.is_due:
-            self.is_due = False
-            if not self.transport.is_closing():
-                self._start_asgi_task(self.cycle, self.app, is_whole=self.is_in_head)
+        if not self.is_due:
+            return
+        self.is_due = False
+        if self.is_in_head and not self.is_critical and self.admission.has_to_wait(self, self._start_late):
+            self.waits_since = self.loop.time()
+        elif not self.transport.is_closing():
+            self._start_asgi_task(self.cycle, self.app, is_whole=self.is_in_head)
+
+    def _start_late(self) -> None:
+        """The same for who had to wait, of whose time that was a part."""
+        self.cycle.scope[WAITED] = self.loop.time() - self.waits_since  # type: ignore[literal-required]
+        if not self.transport.is_closing():
+            self._start_asgi_task(self.cycle, self.app, is_whole=True)
 
     def _start_asgi_task(self, cycle: Any, app: Any, is_whole: bool = False) -> None:
         """Answer one request; when the client leaves, everything that was going on for it ends. `is_whole`: all of it is here, and
