@@ -37,7 +37,10 @@ from gateway.store.columns import Instant, Listed, Packed, in_china, pack, write
 from schema.formats import CHINA_TIME, UNSTORABLE
 
 Cells = Sequence[Any]
-Convert = Callable[[Iterable[Any]], list[Any]]
+Convert = Callable[[Sequence[Any]], Sequence[Any]]
+JSON_LINES = msgspec.json.Encoder()
+WALL_CLOCK = len("2024-06-01 08:00:00.000000")
+"""Characters of a moment without its zone."""
 NULL = f"\x02{secrets.token_hex(4)}"
 """How an absent value is written for COPY; nobody outside can know it, so no text can be taken for it."""
 ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -156,8 +159,9 @@ def run(connection: Connection, statement: str, values: Sequence[Any]) -> None:
 
 
 def storable(texts: Collection[str]) -> list[str]:
-    """Each text once, in order, without those that no database can keep: no row can have them."""
-    kept = sorted(set(texts))
+    """Each text once, in order, without those that no database can keep: no row can have them. Sources mostly tell them in
+    order, which makes sorting easy."""
+    kept = sorted(dict.fromkeys(texts))
     if UNSTORABLE.search("\n".join(kept)):
         kept = [text for text in kept if not UNSTORABLE.search(text)]
     return kept
@@ -230,7 +234,7 @@ def _converted(
 
 
 def _converted_constant(of: Column[Any], cells: Constant, is_postgresql: bool) -> list[Any]:
-    return _converter(of, is_postgresql)((cells.value,))
+    return list(_converter(of, is_postgresql)((cells.value,)))
 
 
 def _converter(of: Column[Any], is_postgresql: bool) -> Convert:
@@ -258,6 +262,20 @@ _KINDS: tuple[tuple[Any, str], ...] = (
 )
 
 
+def _json_texts(values: Sequence[Any]) -> list[str]:
+    """Each value as JSON, None as it is."""
+    if None in values:
+        return [None if value is None else write_json_fast(value) for value in values]  # type: ignore[misc]
+    try:
+        return JSON_LINES.encode_lines(values).decode().split("\n")[:-1]
+    except (TypeError, UnicodeEncodeError):
+        return list(map(write_json_fast, values))
+
+
+def _or_null(texts: Sequence[Any]) -> Sequence[Any]:
+    return [NULL if text is None else text for text in texts] if None in texts else texts
+
+
 def _listed(value: Iterable[Any]) -> str:
     return write_json_fast([item.isoformat() if isinstance(item, date) else item for item in value])
 
@@ -269,12 +287,12 @@ def _aware(value: datetime) -> datetime:
 
 
 _FOR_COPY: dict[str, Convert] = {
-    "text": lambda cells: [NULL if cell is None else cell for cell in cells],
+    "text": _or_null,
     "number": lambda cells: [NULL if cell is None else str(cell) for cell in cells],
     "date": lambda cells: [NULL if cell is None else cell.isoformat() for cell in cells],
-    "instant": lambda cells: [NULL if cell is None else _local(cell) + "+08" for cell in cells],
+    "instant": lambda cells: [NULL if cell is None else _there(cell).isoformat(" ") for cell in cells],
     "boolean": lambda cells: [NULL if cell is None else "t" if cell else "f" for cell in cells],
-    "json": lambda cells: [NULL if cell is None else write_json_fast(cell) for cell in cells],
+    "json": lambda cells: _or_null(_json_texts(cells)),
     "listed": lambda cells: [NULL if cell is None else _listed(cell) for cell in cells],
     "packed": lambda cells: [NULL if cell is None else "\\x" + pack(cell).hex() for cell in cells],
 }
@@ -282,15 +300,16 @@ _FOR_SQLITE: dict[str, Convert] = {
     "text": list,
     "number": list,
     "date": lambda cells: [None if cell is None else cell.isoformat() for cell in cells],
-    "instant": lambda cells: [None if cell is None else _local(cell, "microseconds") for cell in cells],
+    "instant": lambda cells: [
+        None if cell is None else _there(cell).isoformat(" ", "microseconds")[:WALL_CLOCK] for cell in cells
+    ],
     "boolean": lambda cells: [None if cell is None else int(cell) for cell in cells],
-    "json": lambda cells: [None if cell is None else write_json_fast(cell) for cell in cells],
+    "json": _json_texts,
     "listed": lambda cells: [None if cell is None else _listed(cell) for cell in cells],
     "packed": lambda cells: [None if cell is None else pack(cell) for cell in cells],
 }
 
 
-def _local(moment: datetime, how: str = "auto") -> str:
-    """The wall clock of China."""
-    there = moment if moment.tzinfo is CHINA_TIME else in_china(_aware(moment))
-    return there.replace(tzinfo=None).isoformat(" ", how)
+def _there(moment: datetime) -> datetime:
+    """The moment in China time."""
+    return moment if moment.tzinfo is CHINA_TIME else in_china(_aware(moment))

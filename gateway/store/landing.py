@@ -16,7 +16,7 @@ from sqlalchemy import Connection, insert, select, update
 from adapters.mapping.record import Mapped, record_digest
 from adapters.mapping.truth import Truth
 from adapters.source import Record
-from gateway.store.current import refresh
+from gateway.store.current import First, refresh
 from gateway.store.database import key_chunks, lock
 from gateway.store.feed import changes_of, record_changes
 from gateway.store.identity import CodesExhausted, allot
@@ -105,12 +105,12 @@ def land(
     landed = _count(landing, tops, latest, len(refused))
     if progress:
         record_progress(connection, tables, progress, len(landing.mapped) + len(landing.deleted), landed, moment)
-    new = {t.place for t in latest if t.verdict == "applied" and _is_new(page.known.get(t.place))}
+    new = {t.place for t in latest if t.verdict == "applied" and not t.is_gone and _is_new(page.known.get(t.place))}
     _allot(connection, tables, registry, latest, new, moment)
-    fresh = [t for t in latest if t.verdict == "applied" and t.place not in page.known]
+    first = {place for place in new if place not in page.known}
     for entity in sorted({entity for entity, _ in changed}):
         keys = [key for of, key in changed if of == entity]
-        untold = {t.mapped.key for t in fresh if t.mapped.entity == entity}
+        untold = First(landing.source, {key for of, key in first if of == entity})
         refresh(connection, tables, registry, truth, entity, keys, landing.received_at, untold)
     reach(connection, "current.after")
     record_changes(connection, tables, landing.source, changes_of(page, latest, changed), moment)
@@ -318,6 +318,6 @@ def _allot(
     """Give new entities their codes. When there is none left the page still goes in; whoever asks for the code is told."""
     for entity in registry.entities.values():
         if entity.allotted:
-            keys = [t.mapped.key for t in latest if t.mapped.entity == entity.name and t.place in new and not t.is_gone]
+            keys = [t.mapped.key for t in latest if t.mapped.entity == entity.name and t.place in new]
             with suppress(CodesExhausted):
                 allot(connection, tables, registry, entity, keys, moment)

@@ -107,9 +107,9 @@ def tell(mapped: Mapped, position: int, is_gone: bool = False) -> Iterator[Telli
 
 def read_known(connection: Connection, tables: Tables, source: str, places: Iterable[Place]) -> dict[Place, Known]:
     """What the store says of these entities by the word of this source."""
-    keys: dict[str, set[str]] = {}
+    keys: dict[str, list[str]] = {}
     for entity, key in places:
-        keys.setdefault(entity, set()).add(key)
+        keys.setdefault(entity, []).append(key)
     known: dict[Place, Known] = {}
     for entity, wanted in keys.items():
         told, listed = rows_under(connection, tables.entities[entity].name, "source = %s", wanted)

@@ -16,8 +16,8 @@ from schema.registry import Registry
 
 def write(
     connection: Connection, tables: Tables, registry: Registry, page: Page, latest: Sequence[Telling], arrival: Arrival
-) -> set[Place]:
-    """Bring rows and links to what the latest tellings say; returns what it changed."""
+) -> list[Place]:
+    """Bring rows and links to what the latest tellings say; returns what it changed, each once."""
     applied = [telling for telling in latest if telling.verdict == "applied"]
     for entity, mine in _by_entity(applied).items():
         known = [telling for telling in mine if telling.place in page.known]
@@ -40,7 +40,7 @@ def write(
     reach(connection, "links.after")
     keep_superseded(connection, tables, registry, page, latest, arrival)
     forgotten = _forget_anonymous(connection, tables, registry, page, applied, arrival.source)
-    return {telling.place for telling in applied} | forgotten
+    return list(dict.fromkeys([*(telling.place for telling in applied), *forgotten]))
 
 
 def _by_entity(tellings: Iterable[Telling]) -> dict[str, list[Telling]]:
