@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import closing, contextmanager
 from datetime import date, datetime
 from functools import lru_cache
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any
 
 import msgspec
@@ -37,6 +37,8 @@ from gateway.store.columns import Instant, Listed, Packed, in_china, pack, write
 from schema.formats import CHINA_TIME, UNSTORABLE
 
 Cells = Sequence[Any]
+Row = bytes | tuple[Any, ...]
+"""A row as COPY reads it, or as SQLite's driver takes it."""
 Convert = Callable[[Sequence[Any]], Sequence[Any]]
 JSON_LINES = msgspec.json.Encoder()
 WALL_CLOCK = len("2024-06-01 08:00:00.000000")
@@ -48,6 +50,8 @@ ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 AT_ONCE = 500
 """Rows that are written for COPY at once."""
+MOST_PARAMETERS = 10_000
+"""Of one statement on SQLite."""
 
 
 class Constant:
@@ -73,7 +77,44 @@ def insert_columns(connection: Connection, table: Table, columns: Mapping[str, C
                     end = min(start + AT_ONCE, count)
                     copy.write(_block(_converted(table, columns, start, end, is_postgresql), end - start))
         else:
-            cursor.executemany(text, zip(*_converted(table, columns, 0, count, is_postgresql), strict=True))
+            _insert_many(cursor, text, len(names), list(zip(*_converted(table, columns, 0, count, False), strict=True)))
+
+
+def written_rows(table: Table, columns: Mapping[str, Cells | Constant], count: int, dialect: str) -> list[Row]:
+    """The rows, each as `insert_rows` takes it."""
+    rows: list[Row] = []
+    for start in range(0, count, AT_ONCE):
+        end, is_postgresql = min(start + AT_ONCE, count), dialect == "postgresql"
+        converted = _converted(table, columns, start, end, is_postgresql)
+        if is_postgresql:
+            rows += _block(converted, end - start).encode().split(b"\n")[:-1]
+        else:
+            rows += zip(*converted, strict=True)
+    return rows
+
+
+def insert_rows(connection: Connection, table: Table, names: tuple[str, ...], rows: Sequence[Row]) -> None:
+    """Insert rows that are written already; columns that are not named get their defaults."""
+    text = _insert_text(table, names, connection.dialect.name)
+    with driver(connection) as raw, closing(raw.cursor()) as cursor:
+        if connection.dialect.name == "postgresql":
+            with cursor.copy(text) as copy:
+                for start in range(0, len(rows), AT_ONCE):
+                    copy.write(b"\n".join([*rows[start : start + AT_ONCE], b""]))  # type: ignore[list-item]
+        else:
+            _insert_many(cursor, text, len(names), rows)
+
+
+def _insert_many(cursor: Any, text: str, width: int, rows: Sequence[Any]) -> None:
+    """Many rows by each statement: while one runs, other threads do."""
+    front, _, one = text.partition(" VALUES ")
+    count = MOST_PARAMETERS // width
+    whole = len(rows) - len(rows) % count
+    if whole:
+        several = f"{front} VALUES {', '.join([one] * count)}"
+        for start in range(0, whole, count):
+            cursor.execute(several, list(chain.from_iterable(rows[start : start + count])))
+    cursor.executemany(text, rows[whole:])
 
 
 def update_columns(

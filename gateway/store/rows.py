@@ -2,12 +2,24 @@
 
 from collections.abc import Sequence
 
-from gateway.store.bulk import Cells, Constant
+from sqlalchemy import Table
+
+from gateway.store.bulk import Cells, Constant, written_rows
 from gateway.store.tables import element_column
 from gateway.store.tellings import EARLIEST, LOWEST, Arrival, Telling, embedded_keys
 from schema.registry import OWNER, Registry
 
 Columns = dict[str, Cells | Constant]
+
+
+def write_rows(
+    table: Table, registry: Registry, dialect: str, entity: str, tellings: Sequence[Telling], arrival: Arrival
+) -> tuple[str, ...]:
+    """Give each telling its row, as it is inserted; returns the columns of these rows."""
+    columns = row_columns(registry, entity, tellings, arrival)
+    for telling, row in zip(tellings, written_rows(table, columns, len(tellings), dialect), strict=True):
+        telling.row = row
+    return tuple(columns)
 
 
 def row_columns(registry: Registry, entity: str, tellings: Sequence[Telling], arrival: Arrival) -> Columns:

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from adapters.mapping.record import Mapped
+from gateway.store.arriving import Landing
 from gateway.store.database import chunks, key_chunks
-from gateway.store.landing import Landing
 from gateway.store.leases import database_now
 from gateway.store.tables import Tables, element_column
 from gateway.store.tellings import EARLIEST, LOWEST, Version, tell
