@@ -75,7 +75,7 @@ def make_ready(tables: Tables, registry: Registry, dialect: str, landing: Landin
     refused = refusals(landing)
     positions = {refusal.position for refusal in refused}
     told = {
-        position: list(tell(mapped, position, position in landing.gone))
+        position: tell(mapped, position, position in landing.gone)
         for position, mapped in enumerate(landing.mapped)
         if position not in positions
     }

@@ -59,7 +59,7 @@ def keep_page(
         is_gone = position in landing.gone
         if mapped.entity != entity or not mapped.is_identified or (mapped.quarantined and not is_gone):
             continue
-        told = next(iter(tell(mapped, position, is_gone)))
+        told = tell(mapped, position, is_gone)[0]
         rival = latest.get(mapped.key)
         if rival is None or told.version >= _version(rival):
             latest[mapped.key] = _key_row(run_id, number, landing, told, by)

@@ -98,13 +98,10 @@ class Page:
     known: dict[Place, Known] = field(default_factory=dict)
 
 
-def tell(mapped: Mapped, position: int, is_gone: bool = False) -> Iterator[Telling]:
-    """The telling in a mapped record and those inside it. What is embedded is as recent as the record, unless it says otherwise."""
-    top = Telling(mapped, version_of(mapped), position, is_gone)
-    top.digest = GONE if is_gone else _digest(mapped)
-    yield top
-    if not is_gone:
-        yield from _inside(top)
+def tell(mapped: Mapped, position: int, is_gone: bool = False) -> list[Telling]:
+    """The telling in a mapped record, and those inside it. What is embedded is as recent as the record, unless it says otherwise."""
+    top = Telling(mapped, version_of(mapped), position, is_gone, digest=GONE if is_gone else _digest(mapped))
+    return [top, *_inside(top)] if mapped.embedded and not is_gone else [top]
 
 
 def read_known(connection: Connection, tables: Tables, source: str, places: Iterable[Place]) -> dict[Place, Known]:
