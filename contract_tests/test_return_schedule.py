@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text, update
 
-from contract_tests.changing import Changing, with_changes
+from contract_tests.changing import Changing, with_changes, with_page_size
 from contract_tests.stores import database, empty_database, opened, postgres, store, url
 from contract_tests.test_sync_run import MARKET, cases, names
 from gateway.progress import line
@@ -77,6 +77,25 @@ async def test_what_another_process_has_done_while_a_stream_was_handed_out_is_no
     source = Changing("GXSJ", cases(3))
     assert await loop(running(source, store), store, dispatcher=Slow()).look() == 0
     assert (source.calls, len(names(store))) == ([], 3)
+
+
+@pytest.mark.parametrize("end", ["succeeds", "fails", "halts"])
+async def test_whoever_looks_the_moment_a_run_is_over_finds_nothing_due(store, end):
+    source = Changing("GXSJ", cases(12), fails_at={1} if end == "fails" else set())
+    if end == "halts":
+        source.records = [case | {"MJ": "9"} for case in source.records]  # all of them bad
+    mapping = with_page_size(MARKET, "cases_changed", 12)
+    streams = running(source, store, mapping)
+    other, found = loop(streams, store, mapping), list[Any]()
+
+    def look() -> None:
+        if store.database.read(lambda c: c.execute(select(store.tables.run.c.status)).scalar()) != "running":
+            found.append(other.find())
+
+    store.on_change.append(look)
+    await streams.run_due(Due(*STREAM))
+    assert found == [[]]
+    assert (stream_row(store).halted_at is not None) is (end == "halts")
 
 
 async def test_a_reconciliation_is_due_as_often_as_the_mapping_says(store):

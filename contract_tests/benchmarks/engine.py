@@ -27,7 +27,7 @@ from contract_tests.benchmarks.engine_parts.load import (
     run_wrk,
     write_bodies,
 )
-from contract_tests.benchmarks.engine_parts.paced import Latency, latencies
+from contract_tests.benchmarks.engine_parts.paced import ARRIVALS, latencies
 from contract_tests.benchmarks.engine_parts.processes import held, wait_until_quiet
 from contract_tests.benchmarks.engine_parts.queries import QUERIES, Query
 from contract_tests.benchmarks.engine_parts.servers import ANEW, GATEWAYS, NAMES, Server, servers
@@ -72,7 +72,7 @@ def main() -> None:
             figures = _measure(running, nginx, bodies, seconds, started)
             _print_table(figures)
             _print_refusals(figures)
-            _print_latencies(running["ours"], bodies, figures)
+            _print_latencies(running, bodies, figures)
     print(f"{time.monotonic() - started:.0f} s in all")
     print(json.dumps({query: {name: round(rate(of[name]), 1) for name in NAMES} for query, of in figures.items()}))
 
@@ -222,19 +222,24 @@ def _print_refusals(figures: Figures) -> None:
             )
 
 
-def _print_latencies(ours: Server, bodies: Mapping[str, Path], figures: Figures) -> None:
-    """p50 and p99 of ours when requests come at half of the rate that saturates it, whether it keeps up or not."""
-    print("ours at half of saturation, from when a request was due to its answer:")
-    for query in ("one", "list") if QUICK else tuple(bodies):
-        wanted = rate(figures[query]["ours"]) / 2
-        found: Latency = latencies(ours, bodies[query], wanted, SECONDS * (1 if QUICK else 5))
-        wait_until_quiet(ours.pid, REST)
-        ratio = found.p99_ms / found.p50_ms
-        print(
-            f"  {query:<8}{wanted:>8.1f} a second   p50 {found.p50_ms:.2f} ms   p99 {found.p99_ms:.2f} ms   {ratio:.1f}x   "
-            f"({found.requests} requests)",
-            flush=True,
-        )
+def _print_latencies(running: Mapping[str, Server], bodies: Mapping[str, Path], figures: Figures) -> None:
+    """p50 and p99 of the floor and ours when requests come at half of the rate that saturates each, by both kinds of arrivals."""
+    print("at half of its own saturation, from when a request was due to its answer (busy: CPU seconds a second):")
+    for query in ("one",) if QUICK else tuple(bodies):
+        for name in ("floor", "ours"):
+            server, wanted = running[name], rate(figures[query][name]) / 2
+            cells = []
+            for arrivals in ARRIVALS:
+                with _alone(server, running):
+                    found = latencies(server, bodies[query], wanted, SECONDS * (1 if QUICK else 2), arrivals)
+                    wait_until_quiet(server.pid, _rest(server))
+                ratio = found.p99_ms / found.p50_ms
+                refused = f", {found.refused / found.requests:.0%} refused" if found.refused else ""
+                cells.append(
+                    f"{arrivals} p50 {found.p50_ms:6.2f}  p99 {found.p99_ms:6.2f} ms {ratio:4.1f}x  "
+                    f"(busy {found.busy:.2f}, sent late {found.late_ms:.2f} ms{refused})"
+                )
+            print(f"  {query:<8}{name:<6}{wanted:>7.0f}/s  {'   '.join(cells)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, select, update
 
 from adapters.source import Page
 from gateway.store import leases, runs
 from gateway.store.arriving import Landing
+from gateway.store.due import Interval, set_due
 from gateway.store.landing import Also
 from gateway.store.runs import Landed, Progress
 from gateway.store.store import Store
@@ -93,10 +94,26 @@ def swallowed_reject(store: Store) -> None:
     pages.Pages.judge = wrong  # type: ignore[method-assign]
 
 
+def due_apart(store: Store) -> None:
+    """When a stream is due again is written by a transaction of its own, once the run is over."""
+    finish = store.finish_run
+
+    def wrong(run_id: int, *rest: Any, interval: Interval | None = None, **words: Any) -> None:
+        finish(run_id, *rest, **words)
+        store.database.points("finish.due")
+        if interval is not None:
+            again, kind = interval, select(store.tables.run.c.kind).where(store.tables.run.c.id == run_id)
+            is_shadow = store.database.read(lambda c: c.execute(kind).scalar()) != "changes"
+            store.database.write(lambda c: set_due(c, store.tables, again, has_failed=False, reconciled=is_shadow))
+
+    store.finish_run = wrong  # type: ignore[method-assign]
+
+
 BUGS: Mapping[str, Callable[[Store], None]] = {
     "cursor before data": cursor_before_data,
     "exclusive bound": exclusive_bound,
     "missing fence": missing_fence,
     "non-idempotent apply": apply_twice,
     "swallowed reject": swallowed_reject,
+    "due apart": due_apart,
 }

@@ -1,13 +1,18 @@
 """What is left when workers are gone, compared with the world: records, links, changes, what was refused, runs and ledger."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 
 from contract_tests.crash.places import Place
 from contract_tests.crash.world import Way, World, moment
+from gateway.store.due import FIRST_PAUSE
+from gateway.store.runs import INTERRUPTED, RunSuperseded
 from schema.formats import CHINA_TIME
+
+LATE = str(RunSuperseded())
+"""What a run ends with that woke up when its lease was over: it has nothing to say of its stream."""
 
 
 @dataclass
@@ -35,6 +40,7 @@ def look(world: World, minute: int, place: Place, outcome: Outcome) -> None:
         stands = event.number if world.kind == "since" else event.stamp
         if not event.is_bad and stands < settled and ours.get(key) != wanted.get(key):
             outcome.lost.append(f"{key}: {ours.get(key)} instead of {wanted.get(key)}, behind the cursor")
+    _look_at_due(way, place, outcome)
 
 
 def look_at_end(world: World, minute: int, place: Place, outcome: Outcome, is_mended: bool) -> None:
@@ -84,6 +90,32 @@ def _settled(world: World, place: Place) -> int:
         return int(cursor) - world.overlap
     at = datetime.fromisoformat(cursor).astimezone(CHINA_TIME)
     return int((at - moment(0)).total_seconds() // 60) - world.overlap
+
+
+def _look_at_due(way: Way, place: Place, outcome: Outcome) -> None:
+    """How a run has ended and when its stream is due again are one thing: there is never the one without the other."""
+    run, stream, name = place.store.tables.run, place.store.tables.stream, way.operation
+    role = way.mapping.operations[name].changes
+    assert role is not None
+    known = select(stream.c.failures, stream.c.due_at, stream.c.reconcile_due_at).where(stream.c.operation == name)
+    failures, *due = (place.read(known) or [(0, None, None)])[0]
+    kinds = {name: "due", f"{name}#reconcile": "reconcile_due", f"{name}#refresh": "reconcile_due"}
+    theirs = (run.c.status != "running", run.c.error.is_distinct_from(INTERRUPTED), run.c.error.is_distinct_from(LATE))
+    ended = select(run.c.operation, run.c.status, run.c.finished_at).where(*theirs).order_by(run.c.finished_at)
+    not_before: dict[str, datetime] = {}
+    failed = 0
+    for what, status, at in place.read(ended):
+        if what not in kinds:
+            continue
+        if what == name:
+            failed = failed + 1 if status == "failed" else 0
+        every = role.every if what == name else role.reconcile_every
+        not_before[kinds[what]] = at + timedelta(seconds=FIRST_PAUSE if status == "failed" else every)
+    if failed != failures:
+        outcome.other.append(f"{failed} runs failed one after the other, the stream counts {failures}")
+    for kind, at in zip(("due", "reconcile_due"), due, strict=True):
+        if kind in not_before and (at is None or at < not_before[kind]):
+            outcome.other.append(f"a run has ended, and {kind}_at is {at}: before {not_before[kind]}")
 
 
 def _look_at_refused(world: World, minute: int, place: Place, outcome: Outcome, is_mended: bool) -> None:

@@ -22,7 +22,9 @@ LANDING = (
     "commit.before",
     "commit.after",
 )
-RUN = ("lease.taken", "fetch.before", "fetch.after", "page.before", "page.done", "finish.moved", "finish.recorded")
+ENDING = ("finish.moved", "finish.recorded", "finish.due")
+FAILING = ("fail.recorded", "fail.due")
+RUN = ("lease.taken", "fetch.before", "fetch.after", "page.before", "page.done", *ENDING, *FAILING)
 LEDGER = ("landing.before", "cursor.before", "fence.checked", "cursor.after", "ledger.after")
 SHADOW = ("shadow.page", "compare.before", "swap.before", "swap.page", "swap.after", "swap.page", "swap.after")
 POINTS: dict[Task, tuple[str, ...]] = {
@@ -96,5 +98,8 @@ def _step(chance: random.Random, at: int, is_mended: bool) -> Step:
     end: Literal["kill", "stop", "none"] = chance.choices(("kill", "stop", "none"), (7, 2, 2))[0]
     end = "kill" if end == "stop" and not OUTSIDE[task] else end
     point = chance.choice({"kill": POINTS[task], "stop": OUTSIDE[task], "none": ("",)}[end])
-    minutes, times = chance.choice((0, 3, 10, 30)), chance.choice((1, 1, 1) if task == "replay" else (1, 1, 2, 3, 4))
+    is_once = task == "replay" or point in (*ENDING, *FAILING)
+    minutes, times = chance.choice((0, 3, 10, 30)), 1 if is_once else chance.choice((1, 1, 2, 3, 4))
+    if point in FAILING:  # then it has to fail first
+        faults = ((chance.choice((1, 2)), chance.choice(("drop", "throttle"))),)
     return Step(minutes, faults, end, point, times, task, other, is_mended)

@@ -13,6 +13,10 @@ FIRST_PAUSE = 15.0
 """Seconds before a stream that failed is tried again; they double with every failure, up to its own interval."""
 
 
+class Halting(Exception):
+    """需要有人查看，数据流才能继续"""
+
+
 @dataclass(frozen=True, slots=True)
 class Due:
     """What a stream is due for now."""

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, update
 
 from gateway.store import leases
+from gateway.store.due import Interval, halt, set_due
 from gateway.store.leases import RunSuperseded, StreamBusy
 from gateway.store.points import reach
 from gateway.store.tables import Tables
@@ -190,8 +191,9 @@ def finish_run(
     moment: datetime,
     fetched: int | None = None,
     notes: Sequence[str] = (),
+    interval: Interval | None = None,
 ) -> None:
-    """The run came to its end, and the stream stands where `progress` says. Raises RunSuperseded.
+    """The run came to its end, the stream stands where `progress` says, and is due again as `interval` says. Raises RunSuperseded.
 
     `fetched` is what the worker got from the source; the database refuses the end of a run whose ledger does not account for
     all of it.
@@ -210,6 +212,9 @@ def finish_run(
     connection.execute(done.values(status="succeeded", finished_at=moment, **ended))
     leases.release(connection, tables, mine.source, mine.operation, mine.fence)
     reach(connection, "finish.recorded")
+    if interval is not None:
+        set_due(connection, tables, interval, has_failed=False, reconciled=mine.kind != "changes")
+        reach(connection, "finish.due")
 
 
 def ledger_sums(connection: Connection, tables: Tables, run_id: int) -> dict[str, int]:
@@ -231,17 +236,35 @@ def has_run(connection: Connection, tables: Tables, source: str, operations: Col
 
 
 def fail_run(
-    connection: Connection, tables: Tables, run_id: int, error: str, moment: datetime, notes: Sequence[str] = ()
+    connection: Connection,
+    tables: Tables,
+    run_id: int,
+    error: str,
+    moment: datetime,
+    notes: Sequence[str] = (),
+    interval: Interval | None = None,
+    halts: bool = False,
 ) -> None:
-    """The run ended with an error; the stream stands where its last page left it, and others may take it at once."""
+    """The run ended with an error; the stream stands where its last page left it, and is tried again after a pause that
+    `interval` bounds, or, if the error `halts` it, when a person has looked at it. One that is taken over changes nothing."""
     run = tables.run
     mine = (run.c.id == run_id, run.c.status == "running")
     told = {"status": "failed", "finished_at": moment, "error": error, "notes": list(notes) or None}
     sums = ledger_sums(connection, tables, run_id)
-    failed = update(run).where(*mine).values(**told, **sums).returning(run.c.source, run.c.operation, run.c.fence)
-    found = connection.execute(failed).one_or_none()
-    if found is not None:
-        leases.release(connection, tables, found.source, found.operation, found.fence)
+    failed = update(run).where(*mine).values(**told, **sums)
+    ended = failed.returning(run.c.source, run.c.operation, run.c.fence, run.c.kind)
+    found = connection.execute(ended).one_or_none()
+    if found is None:
+        return
+    leases.release(connection, tables, found.source, found.operation, found.fence)
+    reach(connection, "fail.recorded")
+    if interval is None:
+        return
+    if halts:
+        halt(connection, tables, interval.source, interval.operation, error)
+    else:
+        set_due(connection, tables, interval, has_failed=True, reconciled=found.kind != "changes")
+    reach(connection, "fail.due")
 
 
 def _move(connection: Connection, tables: Tables, progress: Progress, moment: datetime) -> Any:

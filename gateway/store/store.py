@@ -12,6 +12,7 @@ from gateway.store import entities, identity, runs
 from gateway.store.arriving import Landing, make_ready
 from gateway.store.current import refresh, renew
 from gateway.store.database import Database
+from gateway.store.due import Interval
 from gateway.store.entities import Stored
 from gateway.store.evolution import bring_up
 from gateway.store.faults import store_fault
@@ -224,19 +225,32 @@ class Store:
         fetched: int | None = None,
         notes: Sequence[str] = (),
         cursor_key: str | None = None,
+        interval: Interval | None = None,
     ) -> None:
-        """The run came to its end and the stream stands at `cursor`. Raises RunSuperseded; what the ledger does not account
-        for is refused by the database."""
+        """The run came to its end, the stream stands at `cursor` and is due again as `interval` says. Raises RunSuperseded;
+        what the ledger does not account for is refused by the database."""
         progress = Progress(run_id, 0, cursor, cursor_key)
         self.database.write(
-            lambda connection: runs.finish_run(connection, self.tables, progress, self.clock(), fetched, notes)
+            lambda connection: runs.finish_run(
+                connection, self.tables, progress, self.clock(), fetched, notes, interval
+            )
         )
         self._tell()
 
-    def fail_run(self, run_id: int, error: str, notes: Sequence[str] = ()) -> None:
-        """The run ended with an error, told without secrets; the stream stands where its last page left it."""
+    def fail_run(
+        self,
+        run_id: int,
+        error: str,
+        notes: Sequence[str] = (),
+        interval: Interval | None = None,
+        halts: bool = False,
+    ) -> None:
+        """The run ended with an error, told without secrets; the stream stands where its last page left it. It is tried again
+        as `interval` says, or waits for a person if the error `halts` it."""
         self.database.write(
-            lambda connection: runs.fail_run(connection, self.tables, run_id, error, self.clock(), notes)
+            lambda connection: runs.fail_run(
+                connection, self.tables, run_id, error, self.clock(), notes, interval, halts
+            )
         )
         self._tell()
 

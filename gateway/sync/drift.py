@@ -10,6 +10,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from adapters.mapping.model import EntityMapping, OperationMapping, SourceMapping
 from adapters.source import Record
+from gateway.store.due import Halting
 from gateway.store.tables import Tables
 
 Form = tuple[tuple[str, ...], tuple[type[Any], ...]]
@@ -18,7 +19,7 @@ LEAST = 5
 """Records that have to agree before a missing field, or one written differently, is more than a bad record."""
 
 
-class Drifted(Exception):
+class Drifted(Halting):
     """来源记录的字段变了，数据流停下，等人处理"""
 
 

@@ -8,6 +8,7 @@ from adapters.mapping.compiled import Compiled, Compiler
 from adapters.mapping.model import ChangesRole, OperationMapping, SourceMapping
 from adapters.mapping.record import gone_among
 from adapters.source import Page, Record
+from gateway.store.due import Halting
 from gateway.store.store import Landing
 from gateway.store.tellings import take_digests
 from gateway.sync.drift import Shape
@@ -19,7 +20,7 @@ LEAST_JUDGED = 10
 """Records that a page needs for its share of bad ones to say something."""
 
 
-class TooManyBad(Exception):
+class TooManyBad(Halting):
     """一页中坏记录过多，数据流停下，游标不动"""
 
 

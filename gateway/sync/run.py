@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from adapters.errors import SourceError
 from adapters.mapping.model import ChangesRole, OperationMapping, SourceMapping
 from adapters.source import Call, Page, Source
+from gateway.store.due import Halting, Interval
 from gateway.store.faults import store_fault
 from gateway.store.landing import Also, Fate
 from gateway.store.quarantine import note_codes
@@ -21,8 +22,9 @@ from gateway.store.runs import LEASE, Begun, RunSuperseded
 from gateway.store.store import Landed, Landing, Progress, Store
 from gateway.sync.codes import unknown_codes
 from gateway.sync.cursor import CannotAdvance, Reached, before, read_cursor, write_cursor
-from gateway.sync.drift import Drifted, read_shape
-from gateway.sync.pages import Pages, TooManyBad
+from gateway.sync.drift import read_shape
+from gateway.sync.pages import Pages
+from gateway.sync.schedule import interval
 from gateway.sync.walks import ByNumber, ByPlace, BySince, Disordered, Heard, Question, Walk
 from gateway.sync.ways import following, is_by_token, is_numbered, same_text
 from schema.identity import HashId
@@ -81,7 +83,8 @@ async def run_changes(
     report: Callable[[PageReport], None],
     manner: Manner = Manner(),
 ) -> RunResult:
-    """Read a stream from where it stands to its end. What fails is recorded and raised; the next run goes on from there.
+    """Read a stream from where it stands to its end, and note when it is due again. What fails is recorded and raised; the
+    next run goes on from there.
 
     Raises SourceError, CannotAdvance, StreamBusy, StreamHalted, RunSuperseded when the lease is lost, and what the store raises.
     """
@@ -103,10 +106,16 @@ async def run_changes(
             run = Run(source, mapping, what, what.changes, store, pages, report, begun)
             return await run.read()
     except Exception as error:
-        with suppress(SQLAlchemyError):  # the error that matters is the first
-            notes = run.notes if run else []
-            await asyncio.to_thread(store.fail_run, begun.run_id, told(error), notes)
+        await give_up(store, begun, error, interval(mapping.name, operation, what.changes), run.notes if run else ())
         raise
+
+
+async def give_up(store: Store, begun: Begun, error: Exception, when: Interval, notes: Sequence[str] = ()) -> None:
+    """Record with what a run ended, and when its stream is tried again: a lost lease is for others to make good at once."""
+    again = None if isinstance(error, RunSuperseded) else when
+    halts = isinstance(error, Halting)
+    with suppress(SQLAlchemyError):  # the error that matters is the first
+        await asyncio.to_thread(store.fail_run, begun.run_id, told(error), notes, again, halts)
 
 
 @asynccontextmanager
@@ -175,8 +184,15 @@ class Run:
         await self.read_all()
         cursor, key = self._stands(at_end=True)
         self._reach("finish.before")
+        again = interval(self.mapping.name, self.operation.name, self.role)
         await asyncio.to_thread(
-            self.store.finish_run, self.begun.run_id, cursor, self.fetched, self.notes, cursor_key=key
+            self.store.finish_run,
+            self.begun.run_id,
+            cursor,
+            self.fetched,
+            self.notes,
+            cursor_key=key,
+            interval=again,
         )
         self._reach("finish.after")
         return RunResult(
@@ -365,7 +381,7 @@ def told(error: Exception) -> str:
     """The error for the record: never a source's own words, which may carry hosts, SQL or names."""
     if isinstance(error, SourceError):
         return f"{error.code}：{error.public_message}"
-    if isinstance(error, (CannotAdvance, RunSuperseded, TooManyBad, Drifted)):
+    if isinstance(error, (CannotAdvance, RunSuperseded, Halting)):
         return str(error)
     if isinstance(error, SQLAlchemyError):
         return store_fault(error)

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from adapters.mapping.model import ChangesRole, SourceMapping
 from adapters.source import Source
 from gateway.store import runs, shadow
+from gateway.store.due import Halting, Interval
 from gateway.store.points import reach
 from gateway.store.runs import Begun, Landed, Progress
 from gateway.store.shadow import Differences
@@ -19,12 +20,13 @@ from gateway.store.store import Landing, Store
 from gateway.sync.absent import absence
 from gateway.sync.cursor import CannotAdvance
 from gateway.sync.pages import Pages
-from gateway.sync.run import Manner, PageReport, Run, alive, told
+from gateway.sync.run import Manner, PageReport, Run, alive, give_up
+from gateway.sync.schedule import interval
 from schema.formats import CHINA_TIME
 from schema.identity import HashId
 
 
-class TooManyGone(Exception):
+class TooManyGone(Halting):
     """来源没有而库里有的记录过多，没有删除，等人处理"""
 
 
@@ -66,6 +68,11 @@ class Shadowing:
         return role
 
     @property
+    def interval(self) -> Interval:
+        """How often its stream wants to be reconciled."""
+        return interval(self.mapping.name, self.operation, self.role)
+
+    @property
     def name(self) -> str:
         """The name under which it has a lease and runs of its own; the stream itself goes on meanwhile."""
         return f"{self.operation}#{self.kind}"
@@ -86,13 +93,14 @@ async def shadow_stream(what: Shadowing, report: Callable[[PageReport], None], m
             read = await _read(what, begun, report)
             mended = await asyncio.to_thread(store.database.write, lambda c: _mend(what, c, begun.run_id, read))
             fetched = read + mended.deleted if what.kind == "refresh" else None
-            await asyncio.to_thread(store.finish_run, begun.run_id, None, fetched, [str(mended)])
+            await asyncio.to_thread(
+                store.finish_run, begun.run_id, None, fetched, [str(mended)], interval=what.interval
+            )
             return mended
     except Exception as error:
         with suppress(SQLAlchemyError):
             await asyncio.to_thread(store.database.write, lambda c: shadow.forget(c, store.tables, begun.run_id))
-            text = str(error) if isinstance(error, TooManyGone) else told(error)
-            await asyncio.to_thread(store.fail_run, begun.run_id, text)
+        await give_up(store, begun, error, what.interval)
         raise
 
 

@@ -1,4 +1,4 @@
-"""Runs of streams by name, and what follows from how they end: when they are due again, or that a person has to look."""
+"""Runs of streams by name, by whoever wants them: a command, or the loop over what is due."""
 
 import asyncio
 import os
@@ -13,22 +13,18 @@ from adapters.errors import SourceError
 from adapters.mapping.model import SourceMapping
 from adapters.source import Source
 from gateway.log import logger
-from gateway.store.due import Due, halt, set_due
+from gateway.store.due import Due, Halting, set_due
 from gateway.store.faults import store_fault
 from gateway.store.leases import RunSuperseded, StreamBusy
 from gateway.store.runs import CursorLost, StreamHalted
 from gateway.store.store import Store
 from gateway.sync.cursor import CannotAdvance
-from gateway.sync.drift import Drifted
-from gateway.sync.pages import TooManyBad
 from gateway.sync.run import Manner, PageReport, RunResult, run_changes
 from gateway.sync.schedule import interval
-from gateway.sync.shadow import Mended, Shadowing, TooManyGone, shadow_stream
+from gateway.sync.shadow import Mended, Shadowing, shadow_stream
 from schema.identity import HashId
 
-HALTING = (TooManyBad, TooManyGone, Drifted)
-"""What a person has to look at before the stream goes on."""
-FAILURES = (SourceError, CannotAdvance, CursorLost, StreamHalted, *HALTING)
+FAILURES = (SourceError, CannotAdvance, CursorLost, StreamHalted, Halting)
 """What a run may end with; all of it is told."""
 
 
@@ -49,23 +45,19 @@ class Streams:
     report: Callable[[PageReport], None]
 
     async def changes(self, source: str, operation: str, lets_bad_in: bool = False) -> RunResult:
-        """Read a stream to its end, and note when it is due again. Raises what `run_changes` does."""
-        mapping = self.mappings[source]
+        """Read a stream to its end. Raises what `run_changes` does."""
         manner = Manner(self.manner.holder, self.manner.lease, lets_bad_in)
+        mapping = self.mappings[source]
         try:
-            result = await run_changes(
+            return await run_changes(
                 self.source(source), mapping, operation, self.store, self.hash_id, self.report, manner
             )
-        except HALTING as error:
-            await self._halt(source, operation, str(error))
+        except Halting as error:
+            self._tell_of_halt(source, operation, error)
             raise
-        except (RunSuperseded, StreamBusy, StreamHalted, asyncio.CancelledError):
+        except CursorLost:  # then no run began, and none has ended
+            await self._wait_after_failure(source, operation)
             raise
-        except Exception:
-            await self._set_due(source, operation, has_failed=True)
-            raise
-        await self._set_due(source, operation, has_failed=False)
-        return result
 
     async def shadow(
         self, source: str, operation: str, kind: Literal["refresh", "reconcile"], lets_delete: bool = False
@@ -74,17 +66,10 @@ class Streams:
         mapping = self.mappings[source]
         what = Shadowing(self.source(source), mapping, operation, self.store, self.hash_id, kind, lets_delete)
         try:
-            mended = await shadow_stream(what, self.report, self.manner)
-        except HALTING as error:
-            await self._halt(source, operation, str(error))
+            return await shadow_stream(what, self.report, self.manner)
+        except Halting as error:
+            self._tell_of_halt(source, operation, error)
             raise
-        except (RunSuperseded, StreamBusy, asyncio.CancelledError):
-            raise
-        except Exception:
-            await self._set_due(source, operation, has_failed=True, reconciled=True)
-            raise
-        await self._set_due(source, operation, has_failed=False, reconciled=True)
-        return mended
 
     async def run_due(self, due: Due) -> None:
         """Run what is due; how it ended is in the run's row and the log. Never raises, except when cancelled."""
@@ -107,18 +92,11 @@ class Streams:
         except Exception as error:
             logger().error("sync.broken", **told, error=type(error).__name__)
 
-    async def _set_due(self, source: str, operation: str, has_failed: bool, reconciled: bool = False) -> None:
+    async def _wait_after_failure(self, source: str, operation: str) -> None:
         role = self.mappings[source].operations[operation].changes
         assert role is not None
         when, tables = interval(source, operation, role), self.store.tables
-        try:
-            await asyncio.to_thread(
-                self.store.database.write, lambda c: set_due(c, tables, when, has_failed, reconciled)
-            )
-        except SQLAlchemyError as error:  # then it stays due
-            logger().warning("sync.due_not_kept", source=source, operation=operation, error=store_fault(error))
+        await asyncio.to_thread(self.store.database.write, lambda c: set_due(c, tables, when, has_failed=True))
 
-    async def _halt(self, source: str, operation: str, reason: str) -> None:
-        tables = self.store.tables
-        await asyncio.to_thread(self.store.database.write, lambda c: halt(c, tables, source, operation, reason))
-        logger().error("sync.halted", source=source, operation=operation, reason=reason)
+    def _tell_of_halt(self, source: str, operation: str, error: Halting) -> None:
+        logger().error("sync.halted", source=source, operation=operation, reason=str(error))
