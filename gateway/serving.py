@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from gateway.app import Application
 from gateway.garbage import Garbage
 from gateway.web.accepting import Listener
+from gateway.web.heads import Heads
 from gateway.web.protocol import GuardedProtocol, Patience
 from gateway.web.websocket_protocol import GuardedWebSocket
 
@@ -142,6 +143,7 @@ def configured(app: Application, served: ASGIApp) -> uvicorn.Config:
         GuardedProtocol,
         patience=Patience(settings.head_timeout, settings.body_timeout, settings.stall_timeout),
         admission=app.admission,
+        heads=Heads(),
     )
     return uvicorn.Config(
         served,

@@ -32,6 +32,7 @@ from gateway.web.delivery_access import DeliveryAccess
 from gateway.web.documents import Documents
 from gateway.web.events import EventStream
 from gateway.web.headers import HttpRequest
+from gateway.web.heads import Head
 from gateway.web.learning import overloaded
 from gateway.web.live import Live
 from gateway.web.negotiation import JSON_TYPE, media_type, takes_events, takes_events_only, wants_html
@@ -84,7 +85,7 @@ class Endpoint:
         """Answer one request. When the client leaves, the server cancels us, and everything that goes on for it."""
         told = None
         if self.takes_usual and _is_whole(receive):
-            told = usual(scope["method"], scope["headers"], self.settings.largest_body)
+            told = self._told(scope)
         traceparent = None if told is not None else HttpRequest(scope, receive).headers.get(tracing.HEADER)
         with tracing.request_span(traceparent) as (trace_id, span):
             TRACE.set(trace_id)
@@ -111,6 +112,13 @@ class Endpoint:
                 seen.end()
             response.raw_headers.append((TRACE_ID, trace_id.encode()))
             await response(scope, receive, send)
+
+    def _told(self, scope: Scope) -> Wanted | None:
+        """What it wants, where it says nothing unusual."""
+        headers, largest = scope["headers"], self.settings.largest_body
+        if headers.__class__ is Head and headers.length <= largest:
+            return headers.told
+        return usual(scope["method"], headers, largest)
 
     async def _usual(self, receive: Receive, told: Wanted, seen: Observed) -> Response:
         """What `_respond` does where none of its rules has anything to say."""

@@ -9,18 +9,17 @@ import contextlib
 import json
 import socket
 import struct
-import sys
 from dataclasses import dataclass
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from gateway import metrics
 from gateway.alarms import Alarm, alarms_of
 from gateway.limits import BadRequest
 from gateway.web import at_once
-from gateway.web.admission import REFUSAL, REFUSAL_HEAD, Admission, refuse
-from gateway.web.cycle import Cycle
+from gateway.web.admission import REFUSAL, REFUSAL_HEAD, refuse
+from gateway.web.beginning import TARGET, Beginning
 from gateway.web.response import LINGERING
 from gateway.web.turning_away import KEPT, is_one_request
 
@@ -32,7 +31,6 @@ LARGEST_READ = 16 * 1024
 """Bytes of a connection that are read in one turn: requests that are pipelined by the thousand take turns with others."""
 MOST_UNREAD = 64 * 1024
 """Bytes of refusals that may wait for somebody who goes on asking and reads none of them."""
-TARGET = b"/graphql"
 DELIVERIES = b"/deliver/"
 """Bodies under here may take as long as they need, as long as they come on."""
 GRACE = LINGERING + 0.5
@@ -48,21 +46,18 @@ class Patience:
     stall: float = 10.0
 
 
-class GuardedProtocol(HttpToolsProtocol):
+class GuardedProtocol(Beginning):
     """uvicorn's httptools protocol, with limits."""
 
-    def __init__(self, *given: Any, patience: Patience, admission: Admission, **named: Any) -> None:
+    def __init__(self, *given: Any, patience: Patience, **named: Any) -> None:
         super().__init__(*given, **named)
-        self.patience, self.admission = patience, admission
-        self.entered = 0
-        self.is_refusing = self.is_for_us = self.is_due = False
-        self.task: asyncio.Task[None] | None = None
+        self.patience = patience
+        self.is_refusing = False
         self.timers: dict[str, Alarm] = {}
         self.alarms = alarms_of(self.loop)
-        self.is_in_head, self.is_begun = True, False
         self.said = b""
         """What was read of the connection before it was ours."""
-        self.head_size = self.hosts = self.unread_head = self.messages = self.progress = 0
+        self.head_size = self.hosts = self.progress = 0
         self.refusal: BadRequest | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -89,7 +84,14 @@ class GuardedProtocol(HttpToolsProtocol):
         """Read; refuse a head that grows too large before it ends. What has not all come yet has its time from now on."""
         if self.transport.is_closing() or (self.admission.is_full and self._is_turned_away(data)):
             return
-        before = self.messages
+        before, cycle = self.messages, self.cycle
+        is_at_rest = self._is_at_rest
+        if is_at_rest and not self.admission.is_full and (found := self.heads.of(data)) is not None:
+            self._stop("head")
+            self._begin_known(*found)
+            if self._is_idle:
+                self._start("head", self.patience.head, self._head_is_late)
+            return
         super().data_received(data)
         if self.transport.get_protocol() is not self or self.transport.is_closing():
             return
@@ -100,8 +102,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self.unread_head = self.unread_head + len(data) if self.messages == before else 0
         if self.unread_head > LARGEST_HEAD:
             self._refuse(_too_large())
-        elif self.is_begun or self.cycle is None or self.cycle.response_complete:
+        elif self.is_begun or self._is_idle:
             self._start("head", self.patience.head, self._head_is_late)
+        if is_at_rest and self.messages == before + 1 and not self.is_begun and self.cycle is not cycle:
+            self._know(data)
 
     def on_message_begin(self) -> None:
         """A new head."""
@@ -140,7 +144,9 @@ class GuardedProtocol(HttpToolsProtocol):
             self._turn_away()
             return
         if self.url == TARGET:
-            self._begin()
+            version = self.parser.get_http_version()
+            keep_alive = version != "1.0" and self.parser.should_keep_alive()
+            self._begin(self.parser.get_method().decode("ascii"), version, keep_alive)
         else:
             super().on_headers_complete()
         if self.admission.is_draining:
@@ -169,8 +175,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 self.transport.close()
             return
         if self.is_for_us and not self.cycle.response_complete:
-            self.entered += 1
-            self.admission.enter()
+            self._enter()
         super().on_message_complete()
         self._start_due()
 
@@ -269,57 +274,6 @@ class GuardedProtocol(HttpToolsProtocol):
         end = b"connection: close\r\n\r\n" if is_last else b"\r\n"
         self.transport.write(b"".join((STATUS_LINE[503], REFUSAL_HEAD, end, REFUSAL)))
         self._end_if_unread()
-
-    def _begin(self) -> None:
-        """What uvicorn does once a head is over, for the one address that most ask for."""
-        version, before = self.parser.get_http_version(), self.cycle
-        scope = self.scope
-        scope["method"], scope["http_version"] = self.parser.get_method().decode("ascii"), version
-        scope["path"], scope["raw_path"], scope["query_string"] = TARGET.decode(), TARGET, b""
-        self.cycle = Cycle(
-            scope=scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
-            on_response=self.on_response_complete,
-        )
-        if before is None or before.response_complete:
-            self.is_due = True
-        else:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
-
-    def _start_due(self) -> None:
-        """Answer what was begun, now that its body is here, or will take a while; not behind an answer that was the last."""
-        if self.is_due:
-            self.is_due = False
-            if not self.transport.is_closing():
-                self._start_asgi_task(self.cycle, self.app, is_whole=self.is_in_head)
-
-    def _start_asgi_task(self, cycle: Any, app: Any, is_whole: bool = False) -> None:
-        """Answer one request; when the client leaves, everything that was going on for it ends. `is_whole`: all of it is here, and
-        where Python can do that its answer goes as far as it gets without waiting, at once."""
-
-        async def until_gone(scope: Any, receive: Any, send: Any) -> None:
-            try:
-                await app(scope, receive, send)
-            except asyncio.CancelledError:
-                if not cycle.disconnected:
-                    raise
-
-        if is_whole and sys.version_info >= (3, 12):
-            self.task = asyncio.Task(cycle.run_asgi(until_gone), loop=self.loop, eager_start=True)
-        else:
-            self.task = self.loop.create_task(cycle.run_asgi(until_gone))
-        if not self.task.done():
-            self.tasks.add(self.task)
-            self.task.add_done_callback(self.tasks.discard)
 
     def _watch_writing(self, left: int) -> None:
         def check() -> None:
