@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.alarms import MOST_CANCELLED, STEP, Alarms, alarms_of
+from gateway.alarms import STEP, Alarms, alarms_of
 
 pytestmark = pytest.mark.anyio
 
@@ -40,12 +40,32 @@ async def test_a_cancelled_alarm_is_silent_even_when_its_time_has_come():
     assert heard == ["first"]
 
 
-async def test_cancelled_alarms_do_not_pile_up_until_their_time():
-    alarms = Alarms(asyncio.get_running_loop())
-    for _ in range(3 * MOST_CANCELLED):
-        alarms.after(60, print).cancel()
-    kept = sum(map(len, alarms._waiting.values()))
-    assert kept <= MOST_CANCELLED + 2
+async def test_cancelled_alarms_are_gone_at_once_and_nobody_is_woken_for_them():
+    loop = asyncio.get_running_loop()
+    alarms, done = Alarms(loop), loop.create_future()
+    cancelled = [alarms.after(0.02 * number, print) for number in range(100)]
+    alarms.after(0.01, done.set_result, None)
+    kept = alarms.after(60, print)
+    for alarm in cancelled:
+        alarm.cancel()
+    assert [list(together) for together in alarms._waiting.values() if together][-1] == [kept]
+    assert sum(map(len, alarms._waiting.values())) == 2
+    async with asyncio.timeout(5):
+        await done
+    assert list(map(list, alarms._waiting.values())) == [[kept]]
+    kept.cancel()
+
+
+async def test_alarms_of_the_same_moment_go_off_as_they_were_set():
+    loop = asyncio.get_running_loop()
+    alarms, heard, done = Alarms(loop), [], loop.create_future()
+    when = loop.time() + 0.02
+    for number in range(20):
+        alarms.at(when, heard.append, number)
+    alarms.at(when, done.set_result, None)
+    async with asyncio.timeout(5):
+        await done
+    assert heard == list(range(20))
 
 
 async def test_an_alarm_may_set_another_and_a_failing_one_stops_nobody():

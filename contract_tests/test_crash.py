@@ -7,6 +7,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from contract_tests.crash.bugs import BUGS
 from contract_tests.crash.schedule import POINTS, make_schedule
 
@@ -15,19 +17,35 @@ SOON = 29
 """A seed soon after which there is a schedule for each of the bugs: of all schedules one in ten to twenty meets some of them."""
 
 
-def crash(*arguments: str) -> tuple[int, dict[str, int], str]:
+Played = dict[str, tuple[int, dict[str, int], str]]
+"""What was played -> the status, the last line and everything that the harness printed."""
+
+
+@pytest.fixture(scope="module")
+def played() -> Played:
+    """Schedules on both databases, and planted bugs: side by side, so that no processor waits for one that works."""
+    asked = {
+        "sqlite": (150, "sqlite", 1, ""),
+        "postgresql": (50, "postgresql", 1440, ""),
+        "bugs": (1, "sqlite", SOON, ",".join(BUGS)),
+    }
+    with ThreadPoolExecutor(len(asked)) as pool:
+        return dict(zip(asked, pool.map(lambda one: crash(*one), asked.values()), strict=True))
+
+
+def crash(schedules: int, databases: str, seed: int, bugs: str) -> tuple[int, dict[str, int], str]:
     """The status, the last line and everything that the harness printed."""
-    command = [sys.executable, "-m", "contract_tests.crash", *arguments]
+    words = {"schedules": schedules, "databases": databases, "seed": seed, "bugs": bugs}
+    asked = [f"--{name}={value}" for name, value in words.items()]
+    command = [sys.executable, "-m", "contract_tests.crash", *asked]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     return done.returncode, json.loads(done.stdout.splitlines()[-1]), done.stdout
 
 
-def test_two_hundred_schedules_lose_nothing_and_kill_workers_at_every_named_point() -> None:
-    parts = [("sqlite", 150, 1), ("postgresql", 50, 1001)]
-    with ThreadPoolExecutor(2) as pool:
-        ended = list(pool.map(_play, parts))
+def test_two_hundred_schedules_lose_nothing_and_kill_workers_at_every_named_point(played: Played) -> None:
     killed_at: set[str] = set()
-    for (_, number, _), (status, told, printed) in zip(parts, ended, strict=True):
+    for database, number in (("sqlite", 150), ("postgresql", 50)):
+        status, told, printed = played[database]
         assert (status, told) == (0, {"schedules": number, "lost": 0, "duplicated": 0, "planted_bugs_caught": 0}), (
             printed
         )
@@ -38,8 +56,8 @@ def test_two_hundred_schedules_lose_nothing_and_kill_workers_at_every_named_poin
     assert len(killed_at) >= 20
 
 
-def test_planted_bugs_are_caught() -> None:
-    status, told, printed = crash("--schedules", "1", "--databases", "sqlite", "--seed", str(SOON))
+def test_planted_bugs_are_caught(played: Played) -> None:
+    status, told, printed = played["bugs"]
     assert (status, told["planted_bugs_caught"]) == (0, len(BUGS)), printed
     assert len(BUGS) == 6
 
@@ -47,11 +65,6 @@ def test_planted_bugs_are_caught() -> None:
 def test_a_schedule_is_always_the_same_for_its_seed() -> None:
     assert str(make_schedule(7)) == str(make_schedule(7))
     assert make_schedule(7).world.events == make_schedule(7).world.events
-
-
-def _play(part: tuple[str, int, int]) -> tuple[int, dict[str, int], str]:
-    database, number, seed = part
-    return crash("--schedules", str(number), "--databases", database, "--seed", str(seed), "--bugs", "")
 
 
 def _named_in_the_code() -> set[str]:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import sys
 import weakref
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ import pytest
 
 from contract_tests.benchmarks.engine_parts.processes import resident_mb
 from gateway.garbage import MANY, SEVERAL, Garbage, give_holes_back
+from gateway.returning import settled
 
 
 class Node:
@@ -98,6 +100,22 @@ def test_the_collector_is_left_as_it_was(loop: asyncio.AbstractEventLoop) -> Non
     garbage.stop()
     assert (gc.get_threshold(), list(gc.callbacks)) == before
     assert gc.get_freeze_count() == 0
+
+
+def test_data_return_looks_rarely_and_leaves_collector_and_turns_as_they_were() -> None:
+    """A demo returns data first and serves then, in one process."""
+    before = gc.get_threshold(), gc.get_freeze_count(), sys.getswitchinterval()
+
+    def fail() -> None:
+        with settled():
+            assert gc.get_threshold()[0] > 10 * before[0][0]
+            assert gc.get_freeze_count() > 0
+            assert sys.getswitchinterval() < before[2]
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert (gc.get_threshold(), gc.get_freeze_count(), sys.getswitchinterval()) == before
 
 
 def test_holes_between_what_is_in_use_are_given_back_to_the_system() -> None:

@@ -1,6 +1,5 @@
 """Group N of the faults, as far as it is about the store: migrations and collisions. One row, one test; some point to theirs."""
 
-import importlib
 import os
 import sqlite3
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
+from contract_tests.elsewhere import is_a_test
 from contract_tests.stores import case, database, empty_database, names, opened, page, party, postgres, url
 from contract_tests.test_migrations import without
 from contract_tests.test_store_faults import on_each_connection
@@ -29,8 +29,7 @@ ELSEWHERE = {
 
 @pytest.mark.parametrize("row", ELSEWHERE)
 def test_rows_that_have_a_test_of_their_own_have_it(row):
-    module, name = ELSEWHERE[row].split(".")
-    assert callable(getattr(importlib.import_module(f"contract_tests.{module}"), name))
+    assert is_a_test(ELSEWHERE[row])
 
 
 def test_n1_processes_that_start_at_once_bring_an_older_store_up_once(url):

@@ -1,7 +1,6 @@
 """Group Y of the faults: what goes wrong with data return, and what it must do to us. One row, one test; some point to theirs."""
 
 import asyncio
-import importlib
 import os
 import signal
 import socket
@@ -16,11 +15,14 @@ from sqlalchemy import event, select, update
 from sqlalchemy.exc import DBAPIError
 
 from contract_tests.changing import TODAY, Changing
-from contract_tests.deliveries import ledger_sums
+from contract_tests.deliveries import content_of, counts, csv, delivered, good_rows, ledger_sums, receiver
 from contract_tests.delivering import LEDGER_PATH, NDJSON, agency, balance, records
+from contract_tests.elsewhere import is_a_test
+from contract_tests.files import file_mapping
 from contract_tests.stores import case as told_case
 from contract_tests.stores import database, empty_database, opened, page, postgres, store, url
 from contract_tests.stores import names as stored_names
+from contract_tests.test_receiving import Stopping, stopping_after
 from contract_tests.test_sync_run import MARKET, ORDERED, case, cases, cursor, names, sync, told
 from contract_tests.waiting import until
 from gateway.store.leases import RunSuperseded, StreamBusy
@@ -34,15 +36,13 @@ ELSEWHERE = {
     "Y3": "test_return_cursors.test_a_record_committed_late_is_found_by_the_overlap_however_long_the_run_took",
     "Y5": "test_return_mending.test_more_than_two_in_a_hundred_gone_stop_for_a_person_with_nothing_deleted",
     "Y6": "test_return_mending.test_a_page_with_too_many_bad_records_stops_the_stream_and_moves_no_cursor",
-    "Y10": "test_receiving.test_while_another_writes_the_receipt_is_pending_and_nothing_is_lost",
     "Y11": "test_return_schedule.test_a_stream_that_lost_its_cursor_waits_for_a_person_to_say_from_where",
 }
 
 
 @pytest.mark.parametrize("row", ELSEWHERE)
 def test_rows_that_have_a_test_of_their_own_have_it(row):
-    module, name = ELSEWHERE[row].split(".")
-    assert callable(getattr(importlib.import_module(f"contract_tests.{module}"), name))
+    assert is_a_test(ELSEWHERE[row])
 
 
 def test_y2_pages_twice_out_of_order_and_older_than_stored_change_nothing_and_are_counted(store):
@@ -164,6 +164,38 @@ def test_y9_whose_answer_was_lost_asks_by_its_key_and_sending_again_takes_nothin
             "duplicate": 0,
             "quarantined": 0,
         }
+
+
+def test_y10_a_batch_acknowledged_at_once_and_rejected_by_half_later_balances_at_every_step(store, tmp_path):
+    """Sent = accepted + rejected + pending: while somebody else has the stream, when it was cut short, and at the end."""
+    mapping, door = file_mapping(tmp_path), receiver(store)
+    rows = [
+        row for n in range(300) for row in (*good_rows(1, first=n), f",案{n},查封,1,2024/01/02")
+    ]  # no number, no record
+    content = content_of(mapping, csv(tmp_path, *rows))
+
+    def deliver() -> Any:
+        return door.receive(mapping, delivered(mapping), content, "k1", patience=0)
+
+    other = store.begin_run(mapping.name, "delivered", "deliver", "another")
+    acknowledged = deliver()
+    assert (acknowledged.status, counts(acknowledged)) == ("pending", (600, 0, 0, 0, 0, 600))
+    assert door.records(acknowledged.id, 0, 1000) == []
+    store.finish_run(other.run_id, None)
+    mend = stopping_after(store, 1)
+    with pytest.raises(Stopping):
+        deliver()
+    mend()
+    half = door.read(acknowledged.id)
+    assert (half.status, counts(half)) == ("pending", (600, 250, 0, 0, 250, 100))
+    assert len(door.records(half.id, 0, 1000)) == 500
+    for _ in range(2):
+        told = deliver()
+        assert (told.id, told.status, counts(told)) == (acknowledged.id, "done", (600, 300, 0, 0, 300, 0))
+    outcomes = [(one.number, one.outcome) for one in door.records(told.id, 0, 1000)]
+    assert outcomes == [(n, "applied" if n % 2 else "quarantined") for n in range(1, 601)]
+    sums = {"fetched": 600, "applied": 300, "unchanged": 0, "duplicate": 0, "quarantined": 300}
+    assert ledger_sums(store) == sums
 
 
 def _begin_when_free(store: Any) -> int:

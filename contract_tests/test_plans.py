@@ -33,6 +33,25 @@ def calls(text: str, **variables: object) -> list[tuple[int, str]]:
     return [(step.wave, f"{step.source}.{step.operation}") for step in steps if isinstance(step, Lookup)]
 
 
+@pytest.mark.parametrize(
+    ("listed", "shown", "read"),
+    [
+        ("enforcementCases", "caseCode caseName", "read whole"),
+        ("enforcementCases", "caseName events { seqNo }", "read whole, with enforcementCases.events"),
+        ("enforcementCases", "provenance { source }", "read step by step: origins are shown: enforcementCases"),
+        ("enforcementCases", "parties { partyName }", "read step by step: sources are asked: national_registry"),
+        (
+            "penaltyDecisions",
+            "caseCode",
+            "read step by step: references to what the gateway allots are shown: penaltyDecisions.caseCode",
+        ),
+    ],
+)
+def test_a_plan_says_whether_a_list_is_read_whole_or_why_not(listed: str, shown: str, read: str) -> None:
+    printed = explain(plan(f"{{ {listed}(first: 5) {{ edges {{ node {{ {shown} }} }} }} }}"), REGISTRY, MAPPINGS)
+    assert f"      for  {listed}\n      {read}\n" in printed
+
+
 def test_a_plan_prints_its_waves_steps_keys_and_elements() -> None:
     text = """{ enforcementCase(agencyCode: "11350100MB0A00018J", sourceCaseNo: "1") {
         caseCode caseName archivedAt officers { officerName } penaltyDecisions { fineAmount } } }"""

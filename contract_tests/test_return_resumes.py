@@ -109,38 +109,21 @@ def last_run(store: Store) -> str:
     )
 
 
-@contextmanager
-def read_only(server: Server) -> Iterator[None]:
-    server.do("ALTER ROLE tester SET default_transaction_read_only = on")
-    yield
-    server.do("ALTER ROLE tester RESET default_transaction_read_only")
+def spoiled(done: str, undone: str) -> Callable[[Server], AbstractContextManager[None]]:
+    """A fault that one statement makes and another mends. `{password}` is the gateway's own."""
 
-
-@contextmanager
-def wrong_password(server: Server) -> Iterator[None]:
-    server.do("ALTER ROLE tester PASSWORD 'another'")
-    yield
-    server.do(f"ALTER ROLE tester PASSWORD '{make_url(server.url).password}'")
-
-
-@contextmanager
-def lost_table(server: Server) -> Iterator[None]:
-    server.do("ALTER TABLE link RENAME TO elsewhere")
-    yield
-    server.do("ALTER TABLE elsewhere RENAME TO link")
-
-
-@contextmanager
-def lost_column(server: Server) -> Iterator[None]:
-    server.do("ALTER TABLE landing RENAME COLUMN raw TO elsewhere")
-    yield
-    server.do("ALTER TABLE landing RENAME COLUMN elsewhere TO raw")
-
-
-@contextmanager
-def full_disk(server: Server) -> Iterator[None]:
-    with filled(server.disk):
+    @contextmanager
+    def fault(server: Server) -> Iterator[None]:
+        password = make_url(server.url).password
+        server.do(done.format(password=password))
         yield
+        server.do(undone.format(password=password))
+
+    return fault
+
+
+def full_disk(server: Server) -> AbstractContextManager[None]:
+    return filled(server.disk)
 
 
 @contextmanager
@@ -150,17 +133,35 @@ def stopped(server: Server) -> Iterator[None]:
     server.postgres.start()
 
 
-@pytest.mark.parametrize(
-    ("fault", "said"),
-    [
-        (full_disk, FULL),
-        (read_only, READ_ONLY),
-        (wrong_password, WRONG_ACCOUNT),
-        (lost_table, "数据库里少了一张表：请从备份恢复"),
-        (lost_column, "数据库的表少了一列：请从备份恢复，或重新启动以补齐"),
-        (stopped, UNREACHABLE),
-    ],
-)
+FAULTS = {
+    "full disk": (full_disk, FULL),
+    "read-only": (
+        spoiled(
+            "ALTER ROLE tester SET default_transaction_read_only = on",
+            "ALTER ROLE tester RESET default_transaction_read_only",
+        ),
+        READ_ONLY,
+    ),
+    "wrong password": (
+        spoiled("ALTER ROLE tester PASSWORD 'another'", "ALTER ROLE tester PASSWORD '{password}'"),
+        WRONG_ACCOUNT,
+    ),
+    "lost table": (
+        spoiled("ALTER TABLE link RENAME TO elsewhere", "ALTER TABLE elsewhere RENAME TO link"),
+        "数据库里少了一张表：请从备份恢复",
+    ),
+    "lost column": (
+        spoiled(
+            "ALTER TABLE landing RENAME COLUMN raw TO elsewhere", "ALTER TABLE landing RENAME COLUMN elsewhere TO raw"
+        ),
+        "数据库的表少了一列：请从备份恢复，或重新启动以补齐",
+    ),
+    "stopped": (stopped, UNREACHABLE),
+}
+"""What happens to the database: how, and what is said of it."""
+
+
+@pytest.mark.parametrize(("fault", "said"), FAULTS.values(), ids=FAULTS)
 async def test_data_return_into_a_postgresql_that_fails_goes_on_by_itself_once_that_is_mended(server, fault, said):
     with opened(server.url) as store:
         for table in reversed(store.tables.metadata.sorted_tables):

@@ -14,32 +14,13 @@ from sqlalchemy.exc import DBAPIError
 from contract_tests.stores import REGISTRY, case, database, names, opened, page, postgres, store, url
 from contract_tests.test_drop import environment
 from gateway.cli import main
-from gateway.store.faults import FULL, READ_ONLY, WRONG_ACCOUNT, store_fault
+from gateway.store.faults import READ_ONLY, WRONG_ACCOUNT, store_fault
 from gateway.store.runs import Landed, Progress
 from gateway.store.store import Store
 from schema.problems import Problems
 
 __all__ = ["database", "environment", "postgres", "store", "url"]
 LEAKS = ("127.0.0.1", "tester", "gateway.db", "INSERT", "COPY", "store_", "password", "甲")
-FULL_DISK = (
-    "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS"
-    " $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$"
-)
-
-
-@contextmanager
-def disk_full(store: Store) -> Iterator[None]:
-    """SQLite may use no page more; PostgreSQL says what it says of a full disk, in the middle of a page."""
-    if store.database.engine.dialect.name == "postgresql":
-        trigger = (
-            "CREATE TRIGGER is_full BEFORE INSERT ON current_enforcement_case FOR EACH ROW EXECUTE FUNCTION full_disk()"
-        )
-        run(store, FULL_DISK, trigger)
-        yield
-        run(store, "DROP TRIGGER is_full ON current_enforcement_case", "DROP FUNCTION full_disk")
-        return
-    with on_each_connection(store, "PRAGMA max_page_count = 1"):
-        yield
 
 
 @contextmanager
@@ -76,9 +57,7 @@ def run(store: Store, *statements: str) -> None:
     store.database.write(lambda c: [c.execute(text(statement)) for statement in statements])
 
 
-@pytest.mark.parametrize(
-    ("fault", "said"), [(disk_full, FULL), (read_only, READ_ONLY), (table_gone, "数据库里少了一张表：请从备份恢复")]
-)
+@pytest.mark.parametrize(("fault", "said"), [(read_only, READ_ONLY), (table_gone, "数据库里少了一张表：请从备份恢复")])
 def test_a_page_that_could_not_be_written_is_told_of_and_goes_in_when_that_is_mended(store, fault, said):
     store.land(page(case("1")))
     begun = store.begin_run("market", "cases")

@@ -7,63 +7,52 @@ from typing import Any
 
 STEP = 0.01
 """Seconds that an alarm may be late."""
-MOST_CANCELLED = 5000
-"""Cancelled alarms that are kept until their time."""
 
 
 class Alarm:
     """Something to do at a time, unless it is cancelled before."""
 
-    __slots__ = ("among", "given", "then")
+    __slots__ = ("given", "then", "together")
 
-    def __init__(self, among: "Alarms", then: Callable[..., object], given: tuple[Any, ...]) -> None:
-        self.among = among
+    def __init__(self, together: "Together", then: Callable[..., object], given: tuple[Any, ...]) -> None:
+        self.together, self.given = together, given
         self.then: Callable[..., object] | None = then
-        self.given = given
+        together[self] = None
 
     def cancel(self) -> None:
-        """Let it be; may be called twice, and afterwards."""
+        """Let it be, and go, so that its memory is at hand for the next; may be called twice, and afterwards."""
         if self.then is not None:
             self.then, self.given = None, ()
-            self.among.cancelled += 1
+            self.together.pop(self, None)
+
+
+Together = dict[Alarm, None]
+"""Alarms that go off at about the same time, in the order they were set."""
 
 
 class Alarms:
-    """The alarms of one event loop, together where they go off at about the same time: setting one costs no more than a list's
-    append, and cancelling one less."""
+    """The alarms of one event loop: setting one and cancelling it costs no more than an entry of a mapping."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._waiting: dict[int, list[Alarm]] = {}
+        self._waiting: dict[int, Together] = {}
         self._order: list[int] = []
-        self.cancelled = 0
-        """How many have been cancelled since those were last let go of."""
         self._timer: asyncio.TimerHandle | None = None
 
     def at(self, when: float, then: Callable[..., object], *given: Any) -> Alarm:
         """Call `then` at this time of the loop's clock, or up to STEP later."""
-        if self.cancelled > MOST_CANCELLED:
-            self._let_go()
-        alarm, place = Alarm(self, then, given), int(when / STEP) + 1
+        place = int(when / STEP) + 1
         together = self._waiting.get(place)
-        if together is not None:
-            together.append(alarm)
-            return alarm
-        self._waiting[place] = [alarm]
-        heappush(self._order, place)
-        if self._order[0] == place:
-            self._wait_for(place)
-        return alarm
+        if together is None:
+            together = self._waiting[place] = {}
+            heappush(self._order, place)
+            if self._order[0] == place:
+                self._wait_for(place)
+        return Alarm(together, then, given)
 
     def after(self, seconds: float, then: Callable[..., object], *given: Any) -> Alarm:
         """Call `then` so many seconds from now."""
         return self.at(self.loop.time() + seconds, then, *given)
-
-    def _let_go(self) -> None:
-        """Forget the cancelled ones, whose time may be long to come."""
-        self.cancelled = 0
-        for together in self._waiting.values():
-            together[:] = [alarm for alarm in together if alarm.then is not None]
 
     def _wait_for(self, place: int) -> None:
         if self._timer is not None:
@@ -75,7 +64,11 @@ class Alarms:
         reached = int(self.loop.time() / STEP) + 1
         due: list[Alarm] = []
         while self._order and self._order[0] <= reached:
-            due += self._waiting.pop(heappop(self._order))
+            together = self._waiting.pop(heappop(self._order))
+            due += together
+            together.clear()
+        while self._order and not self._waiting[self._order[0]]:
+            del self._waiting[heappop(self._order)]
         if self._order:
             self._wait_for(self._order[0])
         for alarm in due:

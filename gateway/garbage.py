@@ -12,7 +12,8 @@ import asyncio
 import ctypes
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 LONG = 0.004
@@ -22,6 +23,8 @@ OLD_AFTER = 5
 SEVERAL, MANY = 100, 300
 """Portions set aside until everything is looked through: when nothing is going on, and whatever is going on."""
 EVERY = 10.0
+RARELY = 50_000
+"""Objects between two looks while pages come and go: they hold no circles, and a page is many objects."""
 _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc; others give back by themselves
 
 
@@ -55,8 +58,7 @@ class Garbage:
     def look_through_everything(self) -> None:
         """Collect what only circles keep, then set the rest aside."""
         gc.unfreeze()
-        gc.collect()
-        gc.freeze()
+        _set_aside()
         self.portions = 0
 
     def tidy(self) -> None:
@@ -80,6 +82,24 @@ class Garbage:
         elif time.perf_counter() - self._began > LONG:
             gc.freeze()
             self.portions += 1
+
+
+@contextmanager
+def looking_rarely() -> Iterator[None]:
+    """What this process has loaded stays, and is not looked through again and again; it looks for circles rarely, until the end."""
+    before = gc.get_threshold()
+    _set_aside()
+    gc.set_threshold(RARELY, 10, 10)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+def _set_aside() -> None:
+    gc.collect()
+    gc.freeze()
 
 
 def give_holes_back() -> None:

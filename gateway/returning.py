@@ -1,10 +1,10 @@
 """Data return 数据回流: streams run to their end by command, when they are due, or as one of many workers."""
 
 import asyncio
-import gc
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,6 +17,7 @@ from adapters.open import open_source
 from gateway.app import Definitions, open_calls
 from gateway.engine.calls import Calls
 from gateway.engine.calls.patient import PatientSource
+from gateway.garbage import looking_rarely
 from gateway.progress import Progress
 from gateway.settings import Settings
 from gateway.store.due import resume
@@ -33,8 +34,6 @@ from schema.problems import Problem, Problems, did_you_mean
 
 Report = Callable[[str], None]
 BEGINNING = "beginning"
-RARELY = 50_000
-"""Objects between two looks for those that only hold each other: pages hold none, and a page is many objects."""
 TURN = 0.0005
 """Seconds that the mapping of the next page may keep the interpreter from the landing of this one, whose database waits."""
 
@@ -82,13 +81,17 @@ def work(settings: Settings, definitions: Definitions, once: bool, report: Repor
     return 0
 
 
-def settle() -> None:
-    """What this process has loaded stays, and is not looked through for garbage again and again while pages come and go;
-    threads take short turns."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(RARELY, 10, 10)
+@contextmanager
+def settled() -> Iterator[None]:
+    """While pages come and go garbage is looked for rarely and threads take short turns; afterwards as before, since a demo goes
+    on to serve."""
+    before = sys.getswitchinterval()
     sys.setswitchinterval(TURN)
+    try:
+        with looking_rarely():
+            yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def source_named(definitions: Definitions, source: str, command: str) -> SourceMapping:
@@ -163,12 +166,12 @@ async def _return(
     succeeded = True
     try:
         opened.store.create()
-        settle()
         by_name = {mapping.name: mapping for mapping in mappings}
         running = opened.streams(by_name, report, progress)
-        for source, operation, _ in streams(by_name):
-            if wanted.operation in (None, operation):
-                succeeded &= await _one(running, opened.store, source, operation, wanted, report)
+        with settled():
+            for source, operation, _ in streams(by_name):
+                if wanted.operation in (None, operation):
+                    succeeded &= await _one(running, opened.store, source, operation, wanted, report)
     finally:
         await opened.aclose()
     return succeeded
@@ -203,7 +206,6 @@ async def _work(settings: Settings, definitions: Definitions, once: bool, report
     queue = None if settings.database_url.startswith("sqlite") else PgQueue(settings.database_url)
     try:
         await asyncio.to_thread(opened.store.create)
-        settle()
         running = opened.streams(definitions.mappings, report, None)
         loop = Loop(
             opened.store,
@@ -213,14 +215,15 @@ async def _work(settings: Settings, definitions: Definitions, once: bool, report
             settings.most_syncs,
             queue or Direct(),
         )
-        if once:
-            await loop.until_nothing_is_due()
-            return
-        task = asyncio.create_task(loop.forever())
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        report(f"工作进程 {holder()} 开始：{len(list(streams(definitions.mappings)))} 个数据流")
-        await asyncio.gather(task, return_exceptions=True)
+        with settled():
+            if once:
+                await loop.until_nothing_is_due()
+                return
+            task = asyncio.create_task(loop.forever())
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+            report(f"工作进程 {holder()} 开始：{len(list(streams(definitions.mappings)))} 个数据流")
+            await asyncio.gather(task, return_exceptions=True)
     finally:
         if queue is not None:
             await queue.aclose()

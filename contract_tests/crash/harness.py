@@ -69,7 +69,7 @@ def _worker(world: World, clock: Clock, place: Place, step: Step, bug: str, outc
     """How a worker ends; while it is stopped another one goes on, and then it is woken."""
     if step.end == "none":
         return _run(world, clock, place, step, bug)
-    pid = _fork(lambda: _work(world, clock, place, step, bug))
+    pid = _fork(place, lambda: _work(world, clock, place, step, bug))
     _, status = os.waitpid(pid, os.WUNTRACED)
     if os.WIFSTOPPED(status):
         _expire(place)
@@ -82,7 +82,7 @@ def _worker(world: World, clock: Clock, place: Place, step: Step, bug: str, outc
 def _run(world: World, clock: Clock, place: Place, step: Step, bug: str) -> int:
     """How a worker ends whom nobody kills or stops: it needs no process of its own, unless a bug is planted in it."""
     if bug:
-        return os.waitstatus_to_exitcode(os.waitpid(_fork(lambda: _work(world, clock, place, step, bug)), 0)[1])
+        return os.waitstatus_to_exitcode(os.waitpid(_fork(place, lambda: _work(world, clock, place, step, bug)), 0)[1])
     signal.signal(signal.SIGALRM, _too_long)
     try:
         return _work(world, clock, place, step, bug)
@@ -91,7 +91,7 @@ def _run(world: World, clock: Clock, place: Place, step: Step, bug: str) -> int:
         return 3
     finally:
         signal.alarm(0)
-        place.store.close()
+        place.pause()
 
 
 def _too_long(*_: object) -> None:
@@ -128,16 +128,17 @@ def warm_up(place: Place) -> None:
 
 def can_plant(bug: str, place: Place) -> bool:
     """Whether a worker takes a bug at all: one that ends for want of what the bug changes would pass for caught."""
-    return os.waitpid(_fork(lambda: BUGS[bug](place.store) or 0), 0)[1] == 0
+    return os.waitpid(_fork(place, lambda: BUGS[bug](place.store) or 0), 0)[1] == 0
 
 
-def _fork(work: Callable[[], int]) -> int:
+def _fork(place: Place, work: Callable[[], int]) -> int:
     sys.stdout.flush()
     pid = os.fork()
     if pid:
         return pid
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     try:
+        place.leave()
         os._exit(work())
     except BaseException:
         traceback.print_exc()

@@ -16,8 +16,8 @@ from gateway.store.store import Store
 
 @dataclass
 class Place:
-    """A store at a URL. This process may fork at any time: it keeps no connection to a file, and to a server one of its own,
-    which those that are forked leave alone."""
+    """A store at a URL. This process may fork at any time: it keeps no connection to a file, and those to a server are left
+    alone by whoever is forked."""
 
     url: str
     store: Store
@@ -35,6 +35,15 @@ class Place:
                 connection.commit()
             finally:
                 self.held = None
+
+    def pause(self) -> None:
+        """A worker of this very process has ended, and others may be forked: no file stays open."""
+        if self.template is not None:
+            self.store.close()
+
+    def leave(self) -> None:
+        """In a process that was forked: what its parent has open is not its own."""
+        self.store.database.engine.dispose(close=False)
 
     def reset(self) -> None:
         """Make it empty."""

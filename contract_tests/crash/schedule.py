@@ -98,8 +98,9 @@ def _step(chance: random.Random, at: int, is_mended: bool) -> Step:
     end: Literal["kill", "stop", "none"] = chance.choices(("kill", "stop", "none"), (7, 2, 2))[0]
     end = "kill" if end == "stop" and not OUTSIDE[task] else end
     point = chance.choice({"kill": POINTS[task], "stop": OUTSIDE[task], "none": ("",)}[end])
-    is_once = task == "replay" or point in (*ENDING, *FAILING)
-    minutes, times = chance.choice((0, 3, 10, 30)), 1 if is_once else chance.choice((1, 1, 2, 3, 4))
+    is_once = task == "replay" or point == "remap.page" or point.startswith(("finish.", "fail."))
+    minutes, times = chance.choice((0, 3, 10, 30)), chance.choice((1, 1, 2, 3, 4))
+    times = 1 if is_once else times
     if point in FAILING:  # then it has to fail first
         faults = ((chance.choice((1, 2)), chance.choice(("drop", "throttle"))),)
     return Step(minutes, faults, end, point, times, task, other, is_mended)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from adapters.mapping.model import OperationMapping, SourceMapping
+from gateway.engine.page_read import step_by_step_because
 from gateway.engine.plan import (
     Identify,
     Lookup,
@@ -53,7 +54,8 @@ def _step(step: Step, plan: Plan, registry: Registry, mappings: Mapping[str, Sou
             return [head, *_searched(mapping, mapping.operations[step.operation], step, _path(plan, step.root))]
         case StoreSearch():
             why = [f"           not live: {step.because}"] if step.because else []
-            return [f"{front}store page -> {step.entity}", f"      for  {_path(plan, step.root)}", *why]
+            read = f"      {_how_read(plan, registry)}"
+            return [f"{front}store page -> {step.entity}", f"      for  {_path(plan, step.root)}", *why, read]
         case StoreCount():
             return [f"{front}store groups -> {step.entity}", f"      for  {_path(plan, step.root)}"]
         case Identify():
@@ -67,6 +69,15 @@ def _step(step: Step, plan: Plan, registry: Registry, mappings: Mapping[str, Sou
                 plan.parts[part].path + (f".{camel(relation)}" if relation else "") for part, relation in step.parts
             )
             return [f"{front}store identity {step.entity} -> {allotted}", f"      for  {', '.join(places)}"]
+
+
+def _how_read(plan: Plan, registry: Registry) -> str:
+    """Whether what the following steps say is read with the page, or step by step, and why."""
+    if plan.page_read is None:
+        return f"read step by step: {step_by_step_because(plan, registry)}"
+    read = zip(plan.parts[1:], plan.page_read.shown.places, strict=True)
+    beside = ", ".join(part.path for part, place in read if place.is_read)
+    return f"read whole, with {beside}" if beside else "read whole"
 
 
 def _searched(mapping: SourceMapping, operation: OperationMapping, step: SourceSearch, path: str) -> list[str]:

@@ -4,9 +4,20 @@ Only where no source is asked, and the answer tells no origins. The steps of suc
 store find something to be done beyond reading, such as a number to be allotted, they are run as ever.
 """
 
-from gateway.engine.plan import Identify, PageRead, Plan, Step, StoreCount, StoreLookup, StoreSearch
+from gateway.engine.plan import (
+    Identify,
+    Lookup,
+    PageRead,
+    Plan,
+    SourceSearch,
+    Step,
+    StoreCount,
+    StoreLookup,
+    StoreSearch,
+)
 from gateway.engine.storage import MOST_RELATED
 from gateway.store.whole_page import Followed, Shown
+from schema.names import camel
 from schema.registry import Entity, Registry
 
 LOADS = ("complete", "expand")
@@ -14,14 +25,10 @@ LOADS = ("complete", "expand")
 
 
 def page_read_of(plan: Plan, registry: Registry) -> PageRead | None:
-    """How the list of a plan is read whole; None where there is none, or not one alone, or a source is asked as well."""
-    searches = [step for step in plan.steps if isinstance(step, StoreSearch)]
-    if len(searches) != 1 or searches[0].because or any(not _is_read(step) for step in plan.steps):
+    """How the list of a plan is read whole; None where it is read step by step, or there is none."""
+    if step_by_step_because(plan, registry) is not None:
         return None
-    if any(root.kind not in ("list", "groups") for root in plan.roots) or any(p.tells_origins for p in plan.parts):
-        return None
-    uses = [use for step in plan.steps if isinstance(step, StoreLookup) for use in step.uses]
-    loaded = {use.part for use in uses if use.purpose in LOADS}
+    loaded = _loaded(plan)
     places: list[Followed] = []
     for part in plan.parts[1:]:
         assert part.way is not None, "every part but the list's own is reached by a relation"
@@ -30,17 +37,43 @@ def page_read_of(plan: Plan, registry: Registry) -> PageRead | None:
     relations: dict[str, tuple[str, ...]] = {}
     allotted: set[str] = set()
     for part in plan.parts:
-        entity = part.entity
-        if entity.allotted in part.elements and part.way is not None and part.number not in loaded:
-            return None
-        wanted = {name for other in plan.parts if other.entity is entity for name in other.elements}
-        if any(registry.is_allotted_reference(entity.elements[name]) for name in wanted):
-            return None
+        entity, wanted = part.entity, _wanted(plan, part.entity)
         elements[entity.name] = tuple(sorted(wanted | _in_keys(entity)))
         allotted |= {entity.name} if entity.allotted in wanted else set()
         followed = {name for other in plan.parts if other.entity is entity for name in other.relations}
         relations[entity.name] = tuple(sorted(name for name in followed if entity.relations[name].is_told))
     return PageRead(Shown(tuple(places), elements, relations, frozenset(allotted), MOST_RELATED))
+
+
+def step_by_step_because(plan: Plan, registry: Registry) -> str | None:
+    """Why the list of a plan is not read whole; None where it is."""
+    searches = [step for step in plan.steps if isinstance(step, StoreSearch)]
+    if len(searches) != 1 or any(root.kind not in ("list", "groups") for root in plan.roots):
+        return "it is not the only thing asked for"
+    if searches[0].because:
+        return "a source should have answered it"
+    if asked := sorted({step.source for step in plan.steps if isinstance(step, Lookup | SourceSearch)}):
+        return f"sources are asked: {', '.join(asked)}"
+    if told := [part.path for part in plan.parts if part.tells_origins]:
+        return f"origins are shown: {', '.join(told)}"
+    loaded = _loaded(plan)
+    for part in plan.parts:
+        if part.entity.allotted in part.elements and part.way is not None and part.number not in loaded:
+            return f"what the gateway allots is shown without its entity: {part.path}"
+        elements = part.entity.elements
+        if given := sorted(n for n in _wanted(plan, part.entity) if registry.is_allotted_reference(elements[n])):
+            return f"references to what the gateway allots are shown: {part.path}.{', '.join(map(camel, given))}"
+    return None if all(_is_read(step) for step in plan.steps) else "who told of an entity has to be found out first"
+
+
+def _loaded(plan: Plan) -> set[int]:
+    """The parts whose entities are read."""
+    uses = [use for step in plan.steps if isinstance(step, StoreLookup) for use in step.uses]
+    return {use.part for use in uses if use.purpose in LOADS}
+
+
+def _wanted(plan: Plan, entity: Entity) -> set[str]:
+    return {name for part in plan.parts if part.entity is entity for name in part.elements}
 
 
 def _is_read(step: Step) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from adapters.mapping.load import load_mappings
 from adapters.open import open_source
 from contract_tests.benchmarks.return_parts.cpu import busy
-from gateway.returning import settle
+from gateway.returning import settled
 from gateway.store.identity import make_hash_id
 from gateway.store.store import Store
 from gateway.sync.run import run_changes
@@ -27,10 +27,10 @@ async def take_in(feed: str, target: str, source_address: str) -> dict[str, floa
     store.create()
     secrets = {"BENCH_EXCHANGE_URL": source_address, "BENCH_PAGED_URL": source_address}
     source = open_source(mapping, secrets)
-    settle()
-    started, before = time.perf_counter(), busy()
-    result = await run_changes(source, mapping, "cases_changed", store, make_hash_id("benchmark"), lambda _: None)
-    seconds, cpu = time.perf_counter() - started, busy() - before
+    with settled():
+        started, before = time.perf_counter(), busy()
+        result = await run_changes(source, mapping, "cases_changed", store, make_hash_id("benchmark"), lambda _: None)
+        seconds, cpu = time.perf_counter() - started, busy() - before
     assert (result.applied + result.unchanged, result.quarantined) == (result.fetched, 0), result
     assert not store.issues(limit=1), store.issues(limit=1)
     await source.aclose()
