@@ -214,6 +214,30 @@ def test_any_order_and_repetition_of_pages_ends_in_the_same_state(two_stores):
     check()
 
 
+@pytest.mark.parametrize("writes_rows", [True, False])
+def test_pages_made_ready_before_land_as_others_do_and_as_often_as_they_are_wanted(two_stores, writes_rows):
+    straight, prepared = two_stores
+
+    @settings(max_examples=30, deadline=None)
+    @given(pages_and_an_order())
+    def check(drawn: tuple[list[Landing], list[int]]) -> None:
+        pages, order = drawn
+        empty(straight)
+        empty(prepared)
+        ready = [prepared.make_ready(landing, writes_rows=writes_rows) for landing in pages]
+        for index in order:
+            assert prepared.land(ready[index]) == straight.land(pages[index])
+        assert state(prepared) == state(straight)
+
+    check()
+
+
+def test_a_page_made_ready_leaves_out_what_is_found_to_be_no_record_later(store):
+    ready = store.make_ready(page(case("1"), case("2"), records=[{"n": "1"}, {"n": "2"}]), writes_rows=True)
+    assert store.land(replace(ready, faults={0: "字段没有见过"})) == Landed(applied=1, quarantined=1)
+    assert names(store, "1", "2") == {"2": "甲"}
+
+
 def empty(store: Store) -> None:
     store.database.write(
         lambda c: [c.execute(table.delete()) for table in reversed(store.tables.metadata.sorted_tables)]

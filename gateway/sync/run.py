@@ -245,9 +245,14 @@ class Run:
     async def _read(self, question: Question) -> tuple[Page, Landing]:
         """The page that answers, mapped."""
         page = await self._call(question)
-        return page, await asyncio.to_thread(
-            self.pages.landing, page.records, page.raw, page.media_type, page.received_at
-        )
+        return page, await asyncio.to_thread(self._map, page)
+
+    def _map(self, page: Page) -> Landing:
+        landing = self.pages.landing(page.records, page.raw, page.media_type, page.received_at)
+        if self.sink is not None:
+            return landing
+        last = self.landed[-1] if self.landed else Landed(applied=int(self.begun.cursor is None))
+        return self.store.make_ready(landing, writes_rows=last.applied > last.unchanged + last.duplicate)
 
     def _take(self, heard: Heard, page: Page) -> None:
         """Note how far the page leads. Pages by number are only as fresh as the first of them: what came late to one already
