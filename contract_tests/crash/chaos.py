@@ -39,7 +39,7 @@ HEARTBEAT = 3.0
 STREAMS = 6
 PER_SECOND = 3
 SETTLING = 60.0
-"""Seconds that the streams have to come to their end once all is calm."""
+"""Seconds without anything new in the store once all is calm, after which a stream that is not at its end is stuck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ def _settle(workers: Workers) -> dict[str, int]:
         .select_from(ledger.join(run, run.c.id == ledger.c.run_id))
         .join(last, (last.c.source == run.c.source) & (last.c.operation == run.c.operation) & (last.c.id > run.c.id))
     )
-    until = time.monotonic() + SETTLING
+    until, least = time.monotonic() + SETTLING, len(wanted)
     while True:
         lost, surplus = len(wanted), 0
         with suppress(DBAPIError), engine.connect() as connection:
@@ -204,6 +204,8 @@ def _settle(workers: Workers) -> dict[str, int]:
             if lost == 0:
                 ended = sum(os.waitpid(pid, os.WNOHANG)[0] != 0 for pid in workers.stopped)
                 return {"records": len(told), "runs": runs, "lost": 0, "duplicated": surplus, "stuck": ended}
+        if lost < least:
+            until, least = time.monotonic() + SETTLING, lost
         if time.monotonic() > until:
             return {"lost": lost, "duplicated": surplus, "stuck": 1}
         time.sleep(0.5)
