@@ -5,7 +5,7 @@ So a page is made ready while the one before it lands, and a transaction that ha
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from adapters.mapping.record import Mapped
@@ -48,12 +48,13 @@ class Landing:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A record that is not taken: at which step, why, and by which rules."""
+    """A record that is not taken: at which step, why, and by which rules; and as it came."""
 
     position: int
     step: str
     reason: str
     rule: str
+    record: Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,14 @@ def make_ready(tables: Tables, registry: Registry, dialect: str, landing: Landin
     return Ready(arrival, pack(landing.raw), refused, told, columns)
 
 
+def lightened(landing: Landing) -> Landing:
+    """A page that was made ready, without what landing it does not need: a page and the next are much of what a run holds."""
+    if landing.ready is None:
+        return landing
+    refused = refusals(landing) if landing.faults else landing.ready.refused
+    return replace(landing, raw=b"", records=(), faults={}, ready=replace(landing.ready, refused=refused))
+
+
 def refusals(landing: Landing) -> list[Refused]:
     """The records of a page that are not taken, in order."""
     found = (_refusal(landing, position) for position in range(len(landing.mapped)))
@@ -100,12 +109,20 @@ def _refusal(landing: Landing, position: int) -> Refused | None:
     """Why a record is not taken; a tombstone only has to say of whom."""
     mapped = landing.mapped[position]
     if position in landing.faults:
-        return Refused(position, "read", storable(landing.faults[position]), "read")
+        return Refused(position, "read", storable(landing.faults[position]), "read", _record(landing, position))
     if not mapped.is_identified or UNSTORABLE.search(mapped.key):
-        return Refused(position, "identify", "记录没有能够识别的编号", f"{mapped.entity}.key")
+        reason, rule = "记录没有能够识别的编号", f"{mapped.entity}.key"
+        return Refused(position, "identify", reason, rule, _record(landing, position))
     if mapped.quarantined and position not in landing.gone:
         bad = [issue for issue in mapped.issues if issue.severity == "error"]
         reasons = dict.fromkeys(f"{issue.element}：{issue.reason}" for issue in bad)
         rules = dict.fromkeys(f"{issue.entity}.{issue.element}/{issue.check_type}" for issue in bad)
-        return Refused(position, "map", storable("；".join(reasons)), " ".join(rules))
+        return Refused(position, "map", storable("；".join(reasons)), " ".join(rules), _record(landing, position))
     return None
+
+
+def _record(landing: Landing, position: int) -> Record:
+    if landing.records:
+        return landing.records[position]
+    mapped = landing.mapped[position]
+    return {"key": mapped.key, "values": mapped.values, "refs": mapped.refs, "provenance": mapped.provenance}

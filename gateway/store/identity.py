@@ -157,10 +157,10 @@ def _find(
 def _told(connection: Connection, table: Table, entity: Entity, keys: Sequence[str]) -> dict[str, str]:
     """The values that come from the sources themselves, or stand in the key."""
     name = str(entity.allotted)
-    told: dict[str, str] = {}
-    if any(name in combination for combination in entity.identity):
-        own = {key: values_in_key(entity, key).get(name) for key in keys}
-        told = {key: str(value) for key, value in own.items() if value is not None}
+    fronts = tuple(front for front, combination in entity.other_keys if name in combination)
+    telling = keys if name in entity.usual_key else [key for key in keys if key.startswith(fronts)]
+    own = {key: values_in_key(entity, key).get(name) for key in telling}
+    told = {key: str(value) for key, value in own.items() if value is not None}
     rows, listed = rows_under(connection, table.name, f'"{name}" IS NOT NULL', keys)
     query = f'SELECT told.key, told."{name}" FROM {rows} ORDER BY told.source DESC'
     told.update(rows_of(connection, query, (listed,)))

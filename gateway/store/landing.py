@@ -13,7 +13,6 @@ from sqlalchemy import Connection, LargeBinary, insert, select, type_coerce, upd
 
 from adapters.mapping.record import Mapped, record_digest
 from adapters.mapping.truth import Truth
-from adapters.source import Record
 from gateway.store.arriving import Landing, Ready, Refused, make_ready, refusals
 from gateway.store.current import First, refresh
 from gateway.store.database import key_chunks, lock
@@ -189,8 +188,7 @@ def _quarantine(
     table = tables.quarantine
     rows = {}
     for refusal in refused:
-        mapped = landing.mapped[refusal.position]
-        payload = landing.records[refusal.position] if landing.records else _as_record(mapped)
+        mapped, payload = landing.mapped[refusal.position], refusal.record
         digest = record_digest(payload)
         rows[mapped.entity, digest] = {
             "source": landing.source,
@@ -218,10 +216,6 @@ def _quarantine(
             rows.pop((entity, digest), None)
     if rows:
         connection.execute(insert(table), list(rows.values()))
-
-
-def _as_record(mapped: Mapped) -> Record:
-    return {"key": mapped.key, "values": mapped.values, "refs": mapped.refs, "provenance": mapped.provenance}
 
 
 def _record_answers(connection: Connection, tables: Tables, landing: Landing) -> None:
