@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 from contract_tests.serving import head
 from gateway.web.admission import Admission
 from gateway.web.heads import MOST_HEADS, Heads
+from gateway.web.kept_out import KeptOut
 from gateway.web.protocol import GuardedProtocol, Patience
 from gateway.web.wanted import usual
 
@@ -133,9 +134,8 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def connected(heads: Heads, admission: Admission | None = None) -> tuple[GuardedProtocol, Wire]:
-    made = functools.partial(
-        GuardedProtocol, patience=Patience(), admission=admission or Admission(100, 1.0), heads=heads
-    )
+    door = admission or Admission(100, 1.0)
+    made = functools.partial(GuardedProtocol, patience=Patience(), admission=door, heads=heads, kept_out=KeptOut(door))
     config = uvicorn.Config(echo, http=made, ws="none", lifespan="off", log_level="critical")  # type: ignore[arg-type]
     config.load()
     protocol = made(config=config, server_state=ServerState(), app_state={})

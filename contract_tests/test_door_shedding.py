@@ -17,7 +17,7 @@ from contract_tests.hostile import CASE, gateway, nobody_is_called_and_life_goes
 from contract_tests.serving import PATIENCE, Reply, Served, head, read_reply, served
 from gateway.context import Deadline
 from gateway.limits import Overloaded
-from gateway.web.admission import LEAST, LOOKS, Admission
+from gateway.web.admission import LEAST, LOOKS, NARROWEST, Admission
 from gateway.web.learning import Learning
 
 __all__ = ["gateway", "nobody_is_called_and_life_goes_on", "sources"]
@@ -177,7 +177,7 @@ def test_the_limit_shrinks_while_late_and_grows_while_used() -> None:
     for _ in range(100):
         admission.in_flight = int(admission.limit)
         admission.adapt(0.02)
-    assert (admission.limit, admission.is_late) == (LEAST, True)
+    assert (admission.limit, admission.room, admission.is_late) == (NARROWEST, LEAST, True)
     admission.in_flight = 100
     admission.limit = 50.0
     admission.adapt(0.02)

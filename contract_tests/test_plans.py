@@ -40,11 +40,7 @@ def calls(text: str, **variables: object) -> list[tuple[int, str]]:
         ("enforcementCases", "caseName events { seqNo }", "read whole, with enforcementCases.events"),
         ("enforcementCases", "provenance { source }", "read step by step: origins are shown: enforcementCases"),
         ("enforcementCases", "parties { partyName }", "read step by step: sources are asked: national_registry"),
-        (
-            "penaltyDecisions",
-            "caseCode",
-            "read step by step: references to what the gateway allots are shown: penaltyDecisions.caseCode",
-        ),
+        ("penaltyDecisions", "caseCode", "read whole"),
     ],
 )
 def test_a_plan_says_whether_a_list_is_read_whole_or_why_not(listed: str, shown: str, read: str) -> None:

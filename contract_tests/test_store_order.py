@@ -30,6 +30,7 @@ from contract_tests.stores import (
     with_decisions,
     with_parties,
 )
+from gateway.store.arriving import lightened
 from gateway.store.store import Landed, Landing, Store
 
 __all__ = ["database", "postgres", "store", "url"]
@@ -212,6 +213,35 @@ def test_any_order_and_repetition_of_pages_ends_in_the_same_state(two_stores):
         assert state(shuffled) == state(straight)
 
     check()
+
+
+@pytest.mark.parametrize("writes_rows", [True, False])
+def test_pages_made_ready_before_land_as_others_do_and_as_often_as_they_are_wanted(two_stores, writes_rows):
+    straight, prepared = two_stores
+
+    @settings(max_examples=30, deadline=None)
+    @given(pages_and_an_order())
+    def check(drawn: tuple[list[Landing], list[int]]) -> None:
+        pages, order = drawn
+        empty(straight)
+        empty(prepared)
+        ready = [lightened(prepared.make_ready(landing, writes_rows=writes_rows)) for landing in pages]
+        for index in order:
+            assert prepared.land(ready[index]) == straight.land(pages[index])
+        assert state(prepared) == state(straight)
+
+    check()
+
+
+def test_a_page_made_ready_leaves_out_what_is_found_to_be_no_record_later(store):
+    ready = store.make_ready(page(case("1"), case("2"), records=[{"n": "1"}, {"n": "2"}]), writes_rows=True)
+    found = lightened(replace(ready, faults={0: "字段没有见过"}))
+    assert store.land(found) == Landed(applied=1, quarantined=1)
+    assert names(store, "1", "2") == {"2": "甲"}
+    table = store.tables.quarantine
+    kept = store.database.read(lambda c: c.execute(select(table.c.payload, table.c.reason)).all())
+    assert kept == [({"n": "1"}, "字段没有见过")]
+    assert store.database.read(lambda c: c.execute(select(store.tables.landing.c.raw)).scalar_one()) == ready.raw
 
 
 def empty(store: Store) -> None:

@@ -1,6 +1,8 @@
 """A list that the store answers whole is the list that the steps of its plan make: random lists over random stores, both ways."""
 
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -147,6 +149,33 @@ def forget_some_codes(rng: random.Random, gateway: Gateway) -> None:
                 connection.execute(cases.update().where(cases.c.key == key).values(case_code=None))
 
 
+@asynccontextmanager
+async def gateway_over(url: str, definitions: Definitions) -> AsyncIterator[Gateway]:
+    settings = replace(
+        read_settings({"GATEWAY_DATABASE_URL": url, "GATEWAY_PARTY_KEY_SECRET": "tests-only"}),
+        most_fields=5000,
+        most_aliases=5000,
+        most_cost=10**12,
+        most_tokens=50_000,
+    )
+    async with Gateway(definitions, settings).running() as gateway:
+        yield gateway
+
+
+async def both_ways(gateway: Gateway, text: str, variables: dict[str, bool]) -> tuple[Any, bool] | None:
+    """The answer, the same both ways, and whether the page was read whole; None where no plan reads it whole."""
+    gateway.storage.identities.clear()
+    asked = gateway.engine.ask(text, variables, None, RequestContext(Deadline.after(60)))
+    if not isinstance(asked, Asked) or asked.prepared.plan.page_read is None:
+        return None
+    plan = replace(asked.prepared.plan, page_read=None)
+    stepwise = asked._replace(prepared=asked.prepared._replace(plan=plan))
+    (found, is_whole), (expected, is_stepwise) = (await answered(gateway, asked), await answered(gateway, stepwise))
+    assert found == expected, text
+    assert not is_stepwise
+    return found[0], is_whole
+
+
 async def answered(gateway: Gateway, asked: Asked) -> tuple[Any, bool]:
     """The answer, its data issues in one order, and whether the page was read whole."""
     engine = gateway.engine
@@ -163,33 +192,39 @@ async def answered(gateway: Gateway, asked: Asked) -> tuple[Any, bool]:
 async def test_a_list_read_whole_is_the_list_read_step_by_step(url: str, seed: int) -> None:
     rng = random.Random(seed)
     definitions = random_definitions(rng)
-    settings = replace(
-        read_settings({"GATEWAY_DATABASE_URL": url, "GATEWAY_PARTY_KEY_SECRET": "tests-only"}),
-        most_fields=5000,
-        most_aliases=5000,
-        most_cost=10**12,
-        most_tokens=50_000,
-    )
     whole, by_steps, shown = 0, 0, 0
-    async with Gateway(definitions, settings).running() as gateway:
+    async with gateway_over(url, definitions) as gateway:
         fill(rng, gateway)
         forget_some_codes(rng, gateway)
         operations = Operations(rng, definitions.schema._schema, REGISTRY, {name: ["x"] for name in LISTED})
         for _ in range(LISTS):
             text, variables = random_list(rng, operations)
-            gateway.storage.identities.clear()
-            asked = gateway.engine.ask(text, variables, None, RequestContext(Deadline.after(60)))
-            if not isinstance(asked, Asked) or asked.prepared.plan.page_read is None:
-                continue
-            plan = replace(asked.prepared.plan, page_read=None)
-            stepwise = asked._replace(prepared=asked.prepared._replace(plan=plan))
-            (found, is_whole), (expected, is_stepwise) = (
-                await answered(gateway, asked),
-                await answered(gateway, stepwise),
-            )
-            assert found == expected, text
-            assert not is_stepwise
-            whole, by_steps = whole + is_whole, by_steps + (not is_whole)
-            shown += len(found[0]["listed"]["nodes"])
+            if (told := await both_ways(gateway, text, variables)) is not None:
+                found, is_whole = told
+                whole, by_steps = whole + is_whole, by_steps + (not is_whole)
+                shown += len(found["listed"]["nodes"])
     assert whole > by_steps > 0, (whole, by_steps)
     assert shown > whole
+
+
+async def test_what_is_allotted_to_others_is_read_with_the_page_once_it_is_allotted(url: str) -> None:
+    rng = random.Random(0)
+    async with gateway_over(url, random_definitions(rng)) as gateway:
+        entities = random_entities(rng, gateway.hash_id)
+        (told, known), *_ = entities["EnforcementCase"]
+        gateway.store.land(page(Mapped("EnforcementCase", told, known[OWNER], {}), source="alpha"))
+        leads = ((told,), (told,), ("nobody-tells",), ("~nobody-knows",), ())
+        for hour, ((key, values), cases) in enumerate(zip(entities["PenaltyDecision"], leads, strict=True), 101):
+            refs = {"case": cases} if cases else {}
+            decision = Mapped("PenaltyDecision", key, values[OWNER], values, refs=refs)
+            gateway.store.land(page(decision, received=hour, source="alpha"))
+        answers = [
+            await both_ways(gateway, "{ listed: penaltyDecisions(first: 9) { nodes { caseCode } } }", {})
+            for _ in range(2)
+        ]
+    assert answers[0] is not None
+    assert answers[1] == (answers[0][0], True)
+    assert answers[0][1] is False
+    codes = [node["caseCode"] for node in answers[0][0]["listed"]["nodes"]]
+    (code,) = {code for code in codes if code is not None and codes.count(code) == 2}
+    assert (codes.count(None), len({*codes} - {None, code})) == (2, 1)

@@ -17,6 +17,7 @@ from gateway.app import Application
 from gateway.garbage import Garbage
 from gateway.web.accepting import Listener
 from gateway.web.heads import Heads
+from gateway.web.kept_out import KeptOut
 from gateway.web.protocol import GuardedProtocol, Patience
 from gateway.web.websocket_protocol import GuardedWebSocket
 
@@ -144,6 +145,7 @@ def configured(app: Application, served: ASGIApp) -> uvicorn.Config:
         patience=Patience(settings.head_timeout, settings.body_timeout, settings.stall_timeout),
         admission=app.admission,
         heads=Heads(),
+        kept_out=KeptOut(app.admission),
     )
     return uvicorn.Config(
         served,

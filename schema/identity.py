@@ -94,4 +94,7 @@ def check_key(entity: Entity, key: str) -> None:
 def key_value(entity: Entity, key: str) -> Any:
     """The value of the one element that the key is, or None where a key is several elements, another number or `~`."""
     first = entity.identity[0]
-    return values_in_key(entity, key).get(first[0]) if len(first) == 1 else None
+    if len(first) > 1:
+        return None
+    is_usual = not key.startswith(entity.unusual_fronts)
+    return key if is_usual else values_in_key(entity, key).get(first[0])

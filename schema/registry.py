@@ -178,6 +178,11 @@ class Entity:
         return tuple(("+".join(combination) + "=", combination) for combination in self.identity[1:])
 
     @cached_property
+    def unusual_fronts(self) -> tuple[str, ...]:
+        """What keys start with that are not made of the first combination of `identity`, or of nothing that identifies."""
+        return "~", *(front for front, _ in self.other_keys)
+
+    @cached_property
     def told_by_key(self) -> tuple[tuple[str, str], ...]:
         """Derived elements with the one that is not sensitive which their value may be: a party's key is its `uscc`."""
         public = ((n, [s for s in sources if self.is_public_key_part(s)]) for n, sources in self.derived.items())

@@ -19,6 +19,8 @@ from schema.registry import Entity, Relation
 MOST_REMEMBERED = 4096
 """Conversions remembered of one field; when there are more it starts again."""
 LONGEST_REMEMBERED = 64
+PROBE = "a value"
+"""Stands for any value, to see what a key is made of."""
 FIRST_YEAR_WITHOUT_DST = "1992"
 ISO_DAY = "%Y-%m-%d"
 """Since then the clocks of Asia/Shanghai have always been eight hours ahead."""
@@ -101,12 +103,25 @@ def splitter(f: Field) -> Read:
 
 def keys_of(reference: Reference, owner: str, hash_id: HashId) -> Read:
     """What turns the thing at the reference's place into the keys it leads to, as a tuple. Raises Irregular."""
-    element, to = reference.field.element.name, reference.to
-    values = splitter(reference.field)
+    f, to = reference.field, reference.to
+    element = f.element.name
+    if not f.split and refer(to, element, PROBE, owner, hash_id) == PROBE:
+        return _key_of_text(reader(f))
+    values = splitter(f)
 
     def read(given: Any) -> tuple[str, ...]:
         keys = (refer(to, element, value, owner, hash_id) for value in values(given))
         return tuple(dict.fromkeys(key for key in keys if key is not None))
+
+    return read
+
+
+def _key_of_text(value_of: Read) -> Read:
+    """The same where a key is nothing but the value."""
+
+    def read(given: Any) -> tuple[str, ...]:
+        value = value_of(given)
+        return () if value is None else (str(value),)
 
     return read
 
@@ -159,7 +174,8 @@ def _quick(f: Field, read: Read) -> Read:
     Each is one function, since most times and amounts are new, and every call on the way to them counts.
     """
     form, element = f.form, f.element
-    if form is not None and form.as_ == element.check == "uscc" and form.codes is None and element.codes is None:
+    is_coded = element.codes is not None or (form is not None and form.codes is not None)
+    if element.check == "uscc" and not is_coded and (form is None or form.as_ in (None, "text", "uscc")):
         is_whole = element.format.kind == "text" and 18 in element.format.lengths and element.normal is None
         return _quick_uscc(read) if is_whole else read
     if form is None or not _is_free(f) or element.format.kind != form.as_:
@@ -200,7 +216,7 @@ def printing_reader(f: Field, name: str, printed: Callable[[Any], Any]) -> Read 
 
 
 def _quick_uscc(read: Read) -> Read:
-    """A code without a doubt, checked once where mapping and specification each ask for it."""
+    """A code without a doubt, checked once however often mapping and specification ask for it."""
 
     def quick(given: Any) -> Any:
         if type(given) is not str:

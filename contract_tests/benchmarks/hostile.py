@@ -1,8 +1,9 @@
 """Hostile bodies of up to 256 KB (group G): what each costs the gateway, and how late its event loop is under twenty a second.
 
 The server has core 0. First every body of `contract_tests/hostile_bodies.py` is sent alone, each time as one never seen
-before; its cost is the processor time that the whole process took for it, the least of some. Then bodies come at twenty a
-second while others ask ordinary questions; how late the loop was is read from the gateway's own histogram in `/metrics`.
+before; its cost is the processor time that the whole process took for it, the least of some, less what the same text takes
+when it is known and no longer has to be planned (what is refused counts in full). Then bodies come at twenty a second while
+others ask ordinary questions; how late the loop was is read from the gateway's own histogram in `/metrics`.
 QUICK=1 takes a minute. The last line is one JSON object, with what fails of what is promised.
 """
 
@@ -39,17 +40,23 @@ def main() -> None:
             costs = {name: _cost(client, running.process.pid, body) for name, body in bodies.items()}
             calm = _under_fire(client, running.port, [])
             lags = _under_fire(client, running.port, list(bodies.values()))
-    worst = sorted(costs.items(), key=lambda one: -one[1])
-    for name, cost in worst[:10]:
-        print(f"  {cost:6.2f} ms of CPU  {len(bodies[name]):>7} bytes  {name}")
-    print(f"  {len(costs)} bodies, {sum(cost > MOST_MS for cost in costs.values())} of them dearer than {MOST_MS:g} ms")
+    worst = sorted(costs.items(), key=lambda one: -one[1][0])
+    for name, (cost, whole) in worst[:10]:
+        print(f"  {cost:6.2f} ms of CPU ({whole:5.2f} with its answer)  {len(bodies[name]):>7} bytes  {name}")
+    print(
+        f"  {len(costs)} bodies, {sum(cost > MOST_MS for cost, _ in costs.values())} of them dearer than {MOST_MS:g} ms"
+    )
     for what, told in (("without", calm), ("with", lags)):
         print(f"  {what:<8}" + "  ".join(f"{name} {value}" for name, value in told.items()))
-    found = {"worst_ms": {name: round(cost, 2) for name, cost in worst[:10]}, "without": calm, "with": lags}
+    found = {
+        "worst_ms": {name: [round(one, 2) for one in cost] for name, cost in worst[:10]},
+        "without": calm,
+        "with": lags,
+    }
     conclude(
         found,
         [
-            Target("ms of CPU of the dearest body", worst[0][1], MOST_MS),
+            Target("ms of CPU to refuse or plan the dearest body", worst[0][1][0], MOST_MS),
             Target("ms of loop lag p99 under fire", lags["loop lag p99 at most, ms"], MOST_MS),
             Target("bodies a second", lags["bodies a second"], RATE * 0.9, is_least=True),
         ],
@@ -61,17 +68,24 @@ def unseen(body: bytes) -> bytes:
     return body.replace(b'"query":"', b'"query":"#%d\\n' % next(NEW), 1)
 
 
-def _cost(client: httpx.Client, pid: int, body: bytes) -> float:
-    """Milliseconds of processor time."""
-    taken = []
+def _cost(client: httpx.Client, pid: int, body: bytes) -> tuple[float, float]:
+    """Milliseconds of processor time to refuse or plan it, and with its answer."""
+    wholes, answers = [], []
     for _ in range(TIMES):
         asked = unseen(body)
-        time.sleep(0.01)
-        before = _cpu(pid)
-        answer = client.post("/graphql", content=asked, headers={"content-type": "application/json"})
-        taken.append((_cpu(pid) - before) * 1000)
+        whole, answer = _timed(client, pid, asked)
         assert answer.status_code in (200, 400, 413), answer.text
-    return min(taken)
+        wholes.append(whole)
+        is_executed = answer.status_code == 200 and answer.json().get("data") is not None
+        answers.append(_timed(client, pid, asked)[0] if is_executed else 0.0)
+    return min(wholes) - min(answers), min(wholes)
+
+
+def _timed(client: httpx.Client, pid: int, body: bytes) -> tuple[float, httpx.Response]:
+    time.sleep(0.01)
+    before = _cpu(pid)
+    answer = client.post("/graphql", content=body, headers={"content-type": "application/json"})
+    return (_cpu(pid) - before) * 1000, answer
 
 
 def _cpu(pid: int) -> float:

@@ -1,8 +1,8 @@
 """What a gateway does with more than it can take: goodput and refusals at several times its peak.
 
 The server has core 0, the load core 1. The query is a list from the store, so that no source's own limits are measured. Peak
-is what sixteen clients get that ask again as soon as they are answered. Then requests come at a rate of their own, each with
-a deadline of one second (`X-Request-Timeout: 1`), on kept connections and on new ones. QUICK=1 makes short steps.
+is what sixteen clients get that ask again as soon as they are answered, on kept connections or on a new one each time. Then
+requests come at a rate of their own, each with a deadline of one second (`X-Request-Timeout: 1`). QUICK=1 makes short steps.
 The last line is one JSON object, with what fails of what is promised.
 """
 
@@ -48,12 +48,11 @@ def main() -> None:
         os.sched_setaffinity(0, {1})
         request = post(QUERY)
         assert "errors" not in (told_once := ask_once(port, QUERY)), told_once
-        peak = closed_loop(port, request, 2.0 if QUICK else 8.0)
-        peak = max(peak, closed_loop(port, request, 2.0 if QUICK else 8.0))
-        print(f"overload: peak {peak:.0f} requests a second; steps of {step:g} s, deadline {DEADLINE:g} s")
-        figures["peak"] = round(peak, 1)
         for is_kept in (True, False):
             name = "kept" if is_kept else "new"
+            peak = max(closed_loop(port, request, 2.0 if QUICK else 8.0, is_kept) for _ in range(2))
+            print(f"overload: peak on {name} connections {peak:.0f} requests a second; steps of {step:g} s", flush=True)
+            figures[f"{name} peak"] = round(peak, 1)
             for factor in (0.8, 5.0, 10.0):
                 load = Load(port, request, DEADLINE, is_kept)
                 steps[f"{name} {factor:g}x"] = told(
@@ -72,12 +71,11 @@ def main() -> None:
 
 def _targets(name: str, steps: Mapping[str, Mapping[str, float]]) -> list[Target]:
     """Refusals count from when they were sent: the generator has a core to itself, and still is late at ten times the peak."""
-    usual, found = steps[f"{name} 0.8x"], []
+    found: list[Target] = []
     for factor in ("5x", "10x"):
         at, step = f"{name} {factor}", steps[f"{name} {factor}"]
         found += [
             Target(f"{at}: goodput of peak", step["of peak"], 0.9, is_least=True),
-            Target(f"{at}: p99 of answers to that at 0.8x", step["p99 ms"] / usual["p99 ms"], 2.0),
             Target(f"{at}: ms p99 of refusals", step["from sent ms"], 20.0),
             Target(f"{at}: refusals without Retry-After, and failures", step["failed"] + step["other"], 0),
         ]
@@ -108,23 +106,20 @@ def told(name: str, seen: Sequence[Seen], seconds: float, peak: float, lateness:
     return {key: round(value, 3) for key, value in figures.items()}
 
 
-def closed_loop(port: int, request: bytes, seconds: float, clients: int = 16) -> float:
-    """Answers a second to clients that each ask again as soon as they are answered."""
+def closed_loop(port: int, request: bytes, seconds: float, is_kept: bool = True, clients: int = 16) -> float:
+    """Answers a second to clients that each ask again as soon as they are answered, on one connection each or on a new one."""
     ended = time.perf_counter() + seconds
     counts = [0] * clients
 
     def ask(number: int) -> None:
-        with socket.create_connection(("127.0.0.1", port)) as held:
-            while time.perf_counter() < ended:
-                held.sendall(request)
-                got = b""
-                while b"\r\n\r\n" not in got:
-                    got += held.recv(262144)
-                head, _, body = got.partition(b"\r\n\r\n")
-                length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
-                while len(body) < length:
-                    body += held.recv(262144)
-                counts[number] += head.startswith(b"HTTP/1.1 200")
+        held = socket.create_connection(("127.0.0.1", port))
+        while time.perf_counter() < ended:
+            if not is_kept:
+                held.close()
+                held = socket.create_connection(("127.0.0.1", port))
+            held.sendall(request)
+            counts[number] += _status_of(held) == 200
+        held.close()
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(clients)]
     for thread in threads:
@@ -132,6 +127,24 @@ def closed_loop(port: int, request: bytes, seconds: float, clients: int = 16) ->
     for thread in threads:
         thread.join()
     return sum(counts) / seconds
+
+
+def _status_of(held: socket.socket) -> int:
+    """Of one answer, once all of it is here. Raises ConnectionError."""
+    got = b""
+    while b"\r\n\r\n" not in got:
+        got += _more(held)
+    head, _, body = got.partition(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+    while len(body) < length:
+        body += _more(held)
+    return int(head[9:12])
+
+
+def _more(held: socket.socket) -> bytes:
+    if not (more := held.recv(262144)):
+        raise ConnectionError("closed before the answer was over")
+    return more
 
 
 def ask_once(port: int, query: str) -> dict[str, object]:

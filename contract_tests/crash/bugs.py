@@ -9,8 +9,9 @@ from sqlalchemy import Connection, select, update
 
 from adapters.source import Page
 from gateway.store import leases, runs
+from gateway.store.arriving import Landing
 from gateway.store.due import Interval, set_due
-from gateway.store.landing import Also, Landing
+from gateway.store.landing import Also
 from gateway.store.runs import Landed, Progress
 from gateway.store.store import Store
 from gateway.sync import pages, run
@@ -87,7 +88,8 @@ def swallowed_reject(store: Store) -> None:
         kept = [i for i in range(len(landing.mapped)) if i in kept or i in landing.gone]
         gone = frozenset(place for place, i in enumerate(kept) if i in landing.gone)
         mapped: Sequence[Any] = [landing.mapped[i] for i in kept]
-        return replace(landing, mapped=mapped, records=[landing.records[i] for i in kept], gone=gone), heard
+        records = [landing.records[i] for i in kept]
+        return replace(landing, mapped=mapped, records=records, gone=gone, ready=None), heard
 
     pages.Pages.judge = wrong  # type: ignore[method-assign]
 

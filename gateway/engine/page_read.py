@@ -4,6 +4,8 @@ Only where no source is asked, and the answer tells no origins. The steps of suc
 store find something to be done beyond reading, such as a number to be allotted, they are run as ever.
 """
 
+from collections.abc import Collection
+
 from gateway.engine.plan import (
     Identify,
     Lookup,
@@ -17,7 +19,6 @@ from gateway.engine.plan import (
 )
 from gateway.engine.storage import MOST_RELATED
 from gateway.store.whole_page import Followed, Shown
-from schema.names import camel
 from schema.registry import Entity, Registry
 
 LOADS = ("complete", "expand")
@@ -36,13 +37,18 @@ def page_read_of(plan: Plan, registry: Registry) -> PageRead | None:
     elements: dict[str, tuple[str, ...]] = {}
     relations: dict[str, tuple[str, ...]] = {}
     allotted: set[str] = set()
+    references: dict[str, tuple[tuple[str, str], ...]] = {}
     for part in plan.parts:
         entity, wanted = part.entity, _wanted(plan, part.entity)
+        if leads := _references(registry, entity, wanted):
+            references[entity.name] = leads
+        wanted -= {element for _, element in leads}
         elements[entity.name] = tuple(sorted(wanted | _in_keys(entity)))
         allotted |= {entity.name} if entity.allotted in wanted else set()
         followed = {name for other in plan.parts if other.entity is entity for name in other.relations}
+        followed |= {relation for relation, _ in leads}
         relations[entity.name] = tuple(sorted(name for name in followed if entity.relations[name].is_told))
-    return PageRead(Shown(tuple(places), elements, relations, frozenset(allotted), MOST_RELATED))
+    return PageRead(Shown(tuple(places), elements, relations, frozenset(allotted), MOST_RELATED, references))
 
 
 def step_by_step_because(plan: Plan, registry: Registry) -> str | None:
@@ -57,12 +63,10 @@ def step_by_step_because(plan: Plan, registry: Registry) -> str | None:
     if told := [part.path for part in plan.parts if part.tells_origins]:
         return f"origins are shown: {', '.join(told)}"
     loaded = _loaded(plan)
-    for part in plan.parts:
-        if part.entity.allotted in part.elements and part.way is not None and part.number not in loaded:
+    for part in plan.parts[1:]:
+        allotted = {str(part.entity.allotted), *(name for _, name in _references(registry, part.entity, part.elements))}
+        if part.number not in loaded and allotted & set(part.elements):
             return f"what the gateway allots is shown without its entity: {part.path}"
-        elements = part.entity.elements
-        if given := sorted(n for n in _wanted(plan, part.entity) if registry.is_allotted_reference(elements[n])):
-            return f"references to what the gateway allots are shown: {part.path}.{', '.join(map(camel, given))}"
     return None if all(_is_read(step) for step in plan.steps) else "who told of an entity has to be found out first"
 
 
@@ -76,6 +80,13 @@ def _wanted(plan: Plan, entity: Entity) -> set[str]:
     return {name for part in plan.parts if part.entity is entity for name in part.elements}
 
 
+def _references(registry: Registry, entity: Entity, elements: Collection[str]) -> tuple[tuple[str, str], ...]:
+    """Relation and element of what is shown of an entity and was allotted to the one that the relation leads to."""
+    told = [relation for relation in entity.relations.values() if relation.by in elements]
+    found = ((relation.name, str(relation.by)) for relation in told)
+    return tuple(sorted((r, e) for r, e in found if registry.is_allotted_reference(entity.elements[e])))
+
+
 def _is_read(step: Step) -> bool:
     """Whether the step only reads the store."""
     match step:
@@ -84,7 +95,7 @@ def _is_read(step: Step) -> bool:
         case StoreLookup():
             return all(use.purpose != "route" for use in step.uses)
         case Identify():
-            return step.root is None and all(relation is None for _, relation in step.parts)
+            return step.root is None
     return False
 
 

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
 def take_whole_page(execution: "Execution", step: StoreSearch, read: PageRead, whole: WholePage) -> bool:
     """Put what was read into the index; False, and nothing is, where that is left to the steps: an allotted value is not
-    known yet, or a record tells other values than its key, so that it has to be weighed who named the entity."""
+    known yet, or several tell where it leads, or a record tells other values than its key, so that it has to be weighed who
+    named the entity."""
     index, shown = execution.index, read.shown
     several = {(stored.mapped.entity, stored.mapped.key): stored.mapped.values for stored in whole.several}
     if not all(
         _agrees(dict(values), values_in_key(index.registry.entities[of], key)) for (of, key), values in several.items()
     ):
+        return False
+    if any(name in shown.references for name, _ in several):
         return False
     taken: dict[tuple[str, str], Row] = {}
     for name, copies in whole.copies.items():
@@ -50,6 +53,12 @@ def take_whole_page(execution: "Execution", step: StoreSearch, read: PageRead, w
                 if given is None and not key.startswith("~"):
                     return False
                 values[allotted] = given
+            for relation, element in shown.references.get(name, ()):
+                told = whole.given[entity.relations[relation].to]
+                targets = values.get(relation) or ()
+                if any(target not in told and not target.startswith("~") for target in targets):
+                    return False
+                values[element] = next(filter(None, map(told.get, targets)), None)
             taken[name, key] = Row(entity, key, index, values)
     index.rows.update(taken)
     for stored in whole.several:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import closing, contextmanager
 from datetime import date, datetime
 from functools import lru_cache
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any
 
 import msgspec
@@ -37,7 +37,12 @@ from gateway.store.columns import Instant, Listed, Packed, in_china, pack, write
 from schema.formats import CHINA_TIME, UNSTORABLE
 
 Cells = Sequence[Any]
-Convert = Callable[[Iterable[Any]], list[Any]]
+Row = bytes | tuple[Any, ...]
+"""A row as COPY reads it, or as SQLite's driver takes it."""
+Convert = Callable[[Sequence[Any]], Sequence[Any]]
+JSON_LINES = msgspec.json.Encoder()
+WALL_CLOCK = len("2024-06-01 08:00:00.000000")
+"""Characters of a moment without its zone."""
 NULL = f"\x02{secrets.token_hex(4)}"
 """How an absent value is written for COPY; nobody outside can know it, so no text can be taken for it."""
 ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -45,6 +50,8 @@ ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 AT_ONCE = 500
 """Rows that are written for COPY at once."""
+MOST_PARAMETERS = 10_000
+"""Of one statement on SQLite."""
 
 
 class Constant:
@@ -70,7 +77,44 @@ def insert_columns(connection: Connection, table: Table, columns: Mapping[str, C
                     end = min(start + AT_ONCE, count)
                     copy.write(_block(_converted(table, columns, start, end, is_postgresql), end - start))
         else:
-            cursor.executemany(text, zip(*_converted(table, columns, 0, count, is_postgresql), strict=True))
+            _insert_many(cursor, text, len(names), list(zip(*_converted(table, columns, 0, count, False), strict=True)))
+
+
+def written_rows(table: Table, columns: Mapping[str, Cells | Constant], count: int, dialect: str) -> list[Row]:
+    """The rows, each as `insert_rows` takes it."""
+    rows: list[Row] = []
+    for start in range(0, count, AT_ONCE):
+        end, is_postgresql = min(start + AT_ONCE, count), dialect == "postgresql"
+        converted = _converted(table, columns, start, end, is_postgresql)
+        if is_postgresql:
+            rows += _block(converted, end - start).encode().split(b"\n")[:-1]
+        else:
+            rows += zip(*converted, strict=True)
+    return rows
+
+
+def insert_rows(connection: Connection, table: Table, names: tuple[str, ...], rows: Sequence[Row]) -> None:
+    """Insert rows that are written already; columns that are not named get their defaults."""
+    text = _insert_text(table, names, connection.dialect.name)
+    with driver(connection) as raw, closing(raw.cursor()) as cursor:
+        if connection.dialect.name == "postgresql":
+            with cursor.copy(text) as copy:
+                for start in range(0, len(rows), AT_ONCE):
+                    copy.write(b"\n".join([*rows[start : start + AT_ONCE], b""]))  # type: ignore[list-item]
+        else:
+            _insert_many(cursor, text, len(names), rows)
+
+
+def _insert_many(cursor: Any, text: str, width: int, rows: Sequence[Any]) -> None:
+    """Many rows by each statement: while one runs, other threads do."""
+    front, _, one = text.partition(" VALUES ")
+    count = MOST_PARAMETERS // width
+    whole = len(rows) - len(rows) % count
+    if whole:
+        several = f"{front} VALUES {', '.join([one] * count)}"
+        for start in range(0, whole, count):
+            cursor.execute(several, list(chain.from_iterable(rows[start : start + count])))
+    cursor.executemany(text, rows[whole:])
 
 
 def update_columns(
@@ -156,8 +200,9 @@ def run(connection: Connection, statement: str, values: Sequence[Any]) -> None:
 
 
 def storable(texts: Collection[str]) -> list[str]:
-    """Each text once, in order, without those that no database can keep: no row can have them."""
-    kept = sorted(set(texts))
+    """Each text once, in order, without those that no database can keep: no row can have them. Sources mostly tell them in
+    order, which makes sorting easy."""
+    kept = sorted(dict.fromkeys(texts))
     if UNSTORABLE.search("\n".join(kept)):
         kept = [text for text in kept if not UNSTORABLE.search(text)]
     return kept
@@ -230,7 +275,7 @@ def _converted(
 
 
 def _converted_constant(of: Column[Any], cells: Constant, is_postgresql: bool) -> list[Any]:
-    return _converter(of, is_postgresql)((cells.value,))
+    return list(_converter(of, is_postgresql)((cells.value,)))
 
 
 def _converter(of: Column[Any], is_postgresql: bool) -> Convert:
@@ -258,6 +303,20 @@ _KINDS: tuple[tuple[Any, str], ...] = (
 )
 
 
+def _json_texts(values: Sequence[Any]) -> list[str]:
+    """Each value as JSON, None as it is."""
+    if None in values:
+        return [None if value is None else write_json_fast(value) for value in values]  # type: ignore[misc]
+    try:
+        return JSON_LINES.encode_lines(values).decode().split("\n")[:-1]
+    except (TypeError, UnicodeEncodeError):
+        return list(map(write_json_fast, values))
+
+
+def _or_null(texts: Sequence[Any]) -> Sequence[Any]:
+    return [NULL if text is None else text for text in texts] if None in texts else texts
+
+
 def _listed(value: Iterable[Any]) -> str:
     return write_json_fast([item.isoformat() if isinstance(item, date) else item for item in value])
 
@@ -269,12 +328,12 @@ def _aware(value: datetime) -> datetime:
 
 
 _FOR_COPY: dict[str, Convert] = {
-    "text": lambda cells: [NULL if cell is None else cell for cell in cells],
+    "text": _or_null,
     "number": lambda cells: [NULL if cell is None else str(cell) for cell in cells],
     "date": lambda cells: [NULL if cell is None else cell.isoformat() for cell in cells],
-    "instant": lambda cells: [NULL if cell is None else _local(cell) + "+08" for cell in cells],
+    "instant": lambda cells: [NULL if cell is None else _there(cell).isoformat(" ") for cell in cells],
     "boolean": lambda cells: [NULL if cell is None else "t" if cell else "f" for cell in cells],
-    "json": lambda cells: [NULL if cell is None else write_json_fast(cell) for cell in cells],
+    "json": lambda cells: _or_null(_json_texts(cells)),
     "listed": lambda cells: [NULL if cell is None else _listed(cell) for cell in cells],
     "packed": lambda cells: [NULL if cell is None else "\\x" + pack(cell).hex() for cell in cells],
 }
@@ -282,15 +341,16 @@ _FOR_SQLITE: dict[str, Convert] = {
     "text": list,
     "number": list,
     "date": lambda cells: [None if cell is None else cell.isoformat() for cell in cells],
-    "instant": lambda cells: [None if cell is None else _local(cell, "microseconds") for cell in cells],
+    "instant": lambda cells: [
+        None if cell is None else _there(cell).isoformat(" ", "microseconds")[:WALL_CLOCK] for cell in cells
+    ],
     "boolean": lambda cells: [None if cell is None else int(cell) for cell in cells],
-    "json": lambda cells: [None if cell is None else write_json_fast(cell) for cell in cells],
+    "json": _json_texts,
     "listed": lambda cells: [None if cell is None else _listed(cell) for cell in cells],
     "packed": lambda cells: [None if cell is None else pack(cell) for cell in cells],
 }
 
 
-def _local(moment: datetime, how: str = "auto") -> str:
-    """The wall clock of China."""
-    there = moment if moment.tzinfo is CHINA_TIME else in_china(_aware(moment))
-    return there.replace(tzinfo=None).isoformat(" ", how)
+def _there(moment: datetime) -> datetime:
+    """The moment in China time."""
+    return moment if moment.tzinfo is CHINA_TIME else in_china(_aware(moment))

@@ -6,6 +6,7 @@ another source's word was taken over are issues.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -33,6 +34,21 @@ MOST_AT_ONCE = 10_000
 """Keys of one step, so that making everything anew takes no more memory than a page does."""
 
 
+ALONE = (1, 1)
+"""That one source tells of something."""
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """What a source told for the first time, in this very transaction: where nobody else did, no row is there yet."""
+
+    source: str
+    keys: Collection[str]
+
+
+NOBODY = First("", ())
+
+
 def refresh(
     connection: Connection,
     tables: Tables,
@@ -41,15 +57,12 @@ def refresh(
     entity: str,
     keys: Iterable[str],
     moment: datetime,
-    new: Collection[str] = (),
+    first: First = NOBODY,
 ) -> None:
-    """Make these rows and their links say what all sources together tell now; within the transaction that changed it.
-
-    `new` are keys that the source whose page it is told for the first time: where nobody else did, no row is there yet.
-    """
+    """Make these rows and their links say what all sources together tell now; within the transaction that changed it."""
     lock(connection, "current", entity)
-    for some in chunks(storable(set(keys)), MOST_AT_ONCE):
-        _refresh(connection, tables, registry, truth, entity, some, frozenset(new), moment)
+    for some in chunks(storable(list(keys)), MOST_AT_ONCE):
+        _refresh(connection, tables, registry, truth, entity, some, first, moment)
 
 
 def _refresh(
@@ -59,27 +72,38 @@ def _refresh(
     truth: Truth,
     entity: str,
     keys: Sequence[str],
-    new: Collection[str],
+    first: First,
     moment: datetime,
 ) -> None:
-    table, link, told = tables.current[entity], tables.link, tables.entities[entity]
-    rows, listed = rows_under(connection, told.name, "1 = 1", keys)
-    count = "SELECT told.key, COUNT(*), SUM(CASE WHEN told.deleted_at IS NULL THEN 1 ELSE 0 END) FROM"
-    found: dict[str, tuple[int, int]] = {
-        key: (told_by, holding)
-        for key, told_by, holding in rows_of(connection, f"{count} {rows} GROUP BY told.key", (listed,))
-    }
-    if before := [key for key in keys if not (key in new and found.get(key, (0, 0))[0] == 1)]:
+    table, link = tables.current[entity], tables.link
+    found = _told_by(connection, tables, entity, keys, first)
+    untouched = {key for key in first.keys if found.get(key) == ALONE}
+    if before := [key for key in keys if key not in untouched]:
         connection.execute(delete(table).where(among(connection, table.c.key, before)))
     alone = [key for key, (_, holding) in found.items() if holding == 1]
     _copy(connection, tables, registry, entity, alone)
-    hold_alone(connection, link, registry, entity, [key for key in alone if not (key in new and found[key][0] == 1)])
+    hold_alone(connection, link, registry, entity, [key for key in alone if key not in untouched])
     several = [key for key, (_, holding) in found.items() if holding > 1]
     disputed = _merge(connection, tables, registry, truth, entity, several)
     record_conflicts(
         connection, tables, entity, [key for key, (told_by, _) in found.items() if told_by > 1], disputed, moment
     )
     _fill_allotted(connection, tables, registry, entity, several)
+
+
+def _told_by(
+    connection: Connection, tables: Tables, entity: str, keys: Sequence[str], first: First
+) -> dict[str, tuple[int, int]]:
+    """Key -> how many sources told of it, and how many of these do not say that it is gone. Of what is told for the first
+    time only the others have to be asked for."""
+    found = {key: ALONE for key in keys if key in first.keys}
+    count = "SELECT told.key, COUNT(*), SUM(CASE WHEN told.deleted_at IS NULL THEN 1 ELSE 0 END) FROM"
+    for some, source, mine in ((list(found), first.source, 1), ([key for key in keys if key not in found], "", 0)):
+        if some:
+            rows, listed = rows_under(connection, tables.entities[entity].name, "source <> %s", some)
+            counted = rows_of(connection, f"{count} {rows} GROUP BY told.key", (listed, source))
+            found.update((key, (told_by + mine, holding + mine)) for key, told_by, holding in counted)
+    return found
 
 
 def renew(

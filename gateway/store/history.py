@@ -144,7 +144,8 @@ def _insert(
     tellings: Sequence[Telling],
     arrival: Arrival,
 ) -> None:
-    columns = row_columns(registry, entity, tellings, arrival)
+    said = set[str]().union(*(telling.mapped.values for telling in tellings))
+    columns = row_columns(registry, entity, tellings, arrival, said)
     lists = [cells.value if isinstance(cells, Constant) else cells for cells in columns.values()]
     rows = [
         {

@@ -3,7 +3,7 @@
 import base64
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.hmac import HMAC
 from sqlalchemy import Connection, Table, insert, select, update
 
-from gateway.store.bulk import Constant, among, insert_columns, listed_in, rows_of, storable
+from gateway.store.bulk import Constant, insert_columns, listed_in, rows_of, rows_under, storable
 from gateway.store.database import lock
 from gateway.store.tables import Tables
 from schema.formats import CHINA_TIME
@@ -108,14 +108,13 @@ def allot(
     lock(connection, "identity")
     found = find_values(connection, tables, entity.name, wanted)
     missing = [key for key in wanted if key not in found]
-    in_keys = {key: values_in_key(entity, key) for key in missing}
-    told = _told(connection, tables.entities[entity.name], entity, in_keys)
+    told = _told(connection, tables.entities[entity.name], entity, missing)
     taken = find_keys(connection, tables, entity.name, told.values())
     year = moment.astimezone(CHINA_TIME).year
     wanting: dict[str, int] = {}
     agencies: dict[str, str] = {}
     for key in missing:
-        if key not in told and (agency := in_keys[key].get("agency_code")) is not None:
+        if key not in told and (agency := values_in_key(entity, key).get("agency_code")) is not None:
             agencies[key] = agency
             wanting[agency] = wanting.get(agency, 0) + 1
     given = {agency: _codes(connection, tables, registry, agency, year, n) for agency, n in wanting.items()}
@@ -155,18 +154,17 @@ def _find(
     return dict(rows_of(connection, query, (entity, listed)))
 
 
-def _told(
-    connection: Connection, table: Table, entity: Entity, in_keys: Mapping[str, Mapping[str, Any]]
-) -> dict[str, str]:
+def _told(connection: Connection, table: Table, entity: Entity, keys: Sequence[str]) -> dict[str, str]:
     """The values that come from the sources themselves, or stand in the key."""
     name = str(entity.allotted)
-    told: dict[str, str] = {}
-    query = select(table.c.key, table.c[name]).where(
-        among(connection, table.c.key, in_keys), table.c[name].is_not(None)
-    )
-    told.update((row[0], row[1]) for row in connection.execute(query.order_by(table.c.source.desc())))
-    own = {key: values.get(name) for key, values in in_keys.items()}
-    return {**{key: str(value) for key, value in own.items() if value is not None}, **told}
+    fronts = tuple(front for front, combination in entity.other_keys if name in combination)
+    telling = keys if name in entity.usual_key else [key for key in keys if key.startswith(fronts)]
+    own = {key: values_in_key(entity, key).get(name) for key in telling}
+    told = {key: str(value) for key, value in own.items() if value is not None}
+    rows, listed = rows_under(connection, table.name, f'"{name}" IS NOT NULL', keys)
+    query = f'SELECT told.key, told."{name}" FROM {rows} ORDER BY told.source DESC'
+    told.update(rows_of(connection, query, (listed,)))
+    return told
 
 
 def _codes(

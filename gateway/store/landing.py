@@ -4,56 +4,27 @@ Of several tellings of one entity by one source the latest holds: by the source'
 it was received. So the order in which pages arrive does not matter, and a page that comes twice changes nothing.
 """
 
-import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, LargeBinary, insert, select, type_coerce, update
 
 from adapters.mapping.record import Mapped, record_digest
 from adapters.mapping.truth import Truth
-from adapters.source import Record
-from gateway.store.current import refresh
+from gateway.store.arriving import Landing, Ready, Refused, make_ready, refusals
+from gateway.store.current import First, refresh
 from gateway.store.database import key_chunks, lock
 from gateway.store.feed import changes_of, record_changes
 from gateway.store.identity import CodesExhausted, allot
-from gateway.store.issues import record_issues, storable
+from gateway.store.issues import record_issues
 from gateway.store.points import reach
 from gateway.store.runs import Landed, Progress, record_progress
 from gateway.store.tables import Tables
-from gateway.store.tellings import GONE, Arrival, Known, Page, Place, Telling, judge, read_known, tell
+from gateway.store.tellings import GONE, Arrival, Known, Page, Place, Telling, judge, read_known
 from gateway.store.writing import write
-from schema.formats import UNSTORABLE
 from schema.registry import Registry
-
-
-@dataclass(frozen=True, slots=True)
-class Landing:
-    """One page from a source, mapped, on its way in.
-
-    `mapped` are the top-level entities in the order they were told; what is embedded in them is stored as well. `deleted`
-    are (entity, key) that arrived as tombstones without a word on when: they hold against what the store has now. `gone`
-    are positions in `mapped` of tombstones that came as whole records, with their time or number of change. `answered`, for
-    lookups: the key texts asked -> the keys of the entities they were answered with. `records` are those behind `mapped`,
-    position by position, for the quarantine; without them it keeps the mapped form. `faults`: position -> why what stood
-    there could not be read as a record at all.
-    """
-
-    source: str
-    operation: str
-    raw: bytes
-    media_type: str
-    received_at: datetime
-    mapped: Sequence[Mapped]
-    mapping_version: str
-    deleted: Sequence[tuple[str, str]] = ()
-    answered: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    gone: Collection[int] = ()
-    records: Sequence[Record] = ()
-    faults: Mapping[int, str] = field(default_factory=dict)
 
 
 class Fate(NamedTuple):
@@ -65,14 +36,6 @@ class Fate(NamedTuple):
 
 Also = Callable[[Connection, Landed, Sequence[Fate]], None]
 """What else is written in the transaction of a page: it is given what became of the page, and of each record of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    position: int
-    step: str
-    reason: str
-    rule: str
 
 
 def land(
@@ -88,29 +51,30 @@ def land(
     """Take one page in, within a write transaction: payload, entities, links, issues, quarantine, answers, run and ledger."""
     lock(connection, "source", landing.source)
     run_id = progress.run_id if progress else None
-    raw_digest = _keep_raw(connection, tables, landing, run_id)
+    ready = landing.ready or make_ready(tables, registry, connection.dialect.name, landing, writes_rows=False)
+    arrival = ready.arrival
+    _keep_raw(connection, tables, landing, ready, run_id)
     reach(connection, "landing.after")
-    refused = [refusal for position in range(len(landing.mapped)) if (refusal := _refusal(landing, position))]
-    tops, page = _page(connection, tables, landing, {refusal.position for refusal in refused})
+    refused = refusals(landing) if landing.faults else ready.refused
+    tops, page = _page(connection, tables, landing, ready, {refusal.position for refusal in refused})
     latest = judge(page, landing.received_at)
-    arrival = Arrival(landing.source, landing.received_at, raw_digest, registry.version, landing.mapping_version)
     reach(connection, "upsert.before")
-    changed = write(connection, tables, registry, page, latest, arrival)
+    changed = write(connection, tables, registry, page, latest, arrival, ready.columns)
     reach(connection, "upsert.after")
     _record_issues(connection, tables, landing, tops, refused)
     reach(connection, "issues.after")
-    _quarantine(connection, tables, landing, refused, run_id, raw_digest, registry.version)
+    _quarantine(connection, tables, landing, refused, run_id, arrival)
     reach(connection, "quarantine.after")
     _record_answers(connection, tables, landing)
     landed = _count(landing, tops, latest, len(refused))
     if progress:
         record_progress(connection, tables, progress, len(landing.mapped) + len(landing.deleted), landed, moment)
-    new = {t.place for t in latest if t.verdict == "applied" and _is_new(page.known.get(t.place))}
+    new = {t.place for t in latest if t.verdict == "applied" and not t.is_gone and _is_new(page.known.get(t.place))}
     _allot(connection, tables, registry, latest, new, moment)
-    fresh = [t for t in latest if t.verdict == "applied" and t.place not in page.known]
+    first = {place for place in new if place not in page.known}
     for entity in sorted({entity for entity, _ in changed}):
         keys = [key for of, key in changed if of == entity]
-        untold = {t.mapped.key for t in fresh if t.mapped.entity == entity}
+        untold = First(landing.source, {key for of, key in first if of == entity})
         refresh(connection, tables, registry, truth, entity, keys, landing.received_at, untold)
     reach(connection, "current.after")
     record_changes(connection, tables, landing.source, changes_of(page, latest, changed), moment)
@@ -119,21 +83,20 @@ def land(
     return landed
 
 
-def _keep_raw(connection: Connection, tables: Tables, landing: Landing, run_id: int | None) -> str:
-    digest, table = hashlib.sha256(landing.raw).hexdigest(), tables.landing
+def _keep_raw(connection: Connection, tables: Tables, landing: Landing, ready: Ready, run_id: int | None) -> None:
+    digest, table = ready.arrival.raw_digest, tables.landing
     if connection.execute(select(table.c.digest).where(table.c.digest == digest)).first() is None:
         row = insert(table).values(
             digest=digest,
             source=landing.source,
             operation=landing.operation,
             media_type=landing.media_type,
-            raw=landing.raw,
+            raw=type_coerce(ready.packed, LargeBinary),
             received_at=landing.received_at,
             run_id=run_id,
         )
         connection.execute(row)
     _note_arrival(connection, tables, landing, digest, run_id)
-    return digest
 
 
 def _note_arrival(connection: Connection, tables: Tables, landing: Landing, digest: str, run_id: int | None) -> None:
@@ -154,32 +117,12 @@ def _note_arrival(connection: Connection, tables: Tables, landing: Landing, dige
         connection.execute(row)
 
 
-def _refusal(landing: Landing, position: int) -> _Refused | None:
-    """Why a record is not taken; a tombstone only has to say of whom."""
-    mapped = landing.mapped[position]
-    if position in landing.faults:
-        return _Refused(position, "read", storable(landing.faults[position]), "read")
-    if not mapped.is_identified or UNSTORABLE.search(mapped.key):
-        return _Refused(position, "identify", "记录没有能够识别的编号", f"{mapped.entity}.key")
-    if mapped.quarantined and position not in landing.gone:
-        bad = [issue for issue in mapped.issues if issue.severity == "error"]
-        reasons = dict.fromkeys(f"{issue.element}：{issue.reason}" for issue in bad)
-        rules = dict.fromkeys(f"{issue.entity}.{issue.element}/{issue.check_type}" for issue in bad)
-        return _Refused(position, "map", storable("；".join(reasons)), " ".join(rules))
-    return None
-
-
 def _page(
-    connection: Connection, tables: Tables, landing: Landing, refused: Collection[int]
+    connection: Connection, tables: Tables, landing: Landing, ready: Ready, refused: Collection[int]
 ) -> tuple[list[Telling], Page]:
     """The top-level tellings that are taken into account, and the page with everything inside them."""
-    tops: list[Telling] = []
-    tellings: list[Telling] = []
-    for position, mapped in enumerate(landing.mapped):
-        if position not in refused:
-            told = list(tell(mapped, position, position in landing.gone))
-            tops.append(told[0])
-            tellings += told
+    taken = [told for position, told in ready.told.items() if position not in refused]
+    tops, tellings = [told[0] for told in taken], [telling for told in taken for telling in told]
     places = [telling.place for telling in tellings] + list(landing.deleted)
     known = read_known(connection, tables, landing.source, places)
     for position, (entity, key) in enumerate(landing.deleted, len(landing.mapped)):
@@ -205,7 +148,7 @@ def _count(landing: Landing, tops: Sequence[Telling], latest: Sequence[Telling],
 
 
 def _fates(
-    landing: Landing, tops: Sequence[Telling], latest: Sequence[Telling], refused: Sequence[_Refused]
+    landing: Landing, tops: Sequence[Telling], latest: Sequence[Telling], refused: Sequence[Refused]
 ) -> list[Fate]:
     """The fate of each of `mapped`, counted as `_count` does."""
     winners = set(map(id, latest))
@@ -223,7 +166,7 @@ def _record_issues(
     tables: Tables,
     landing: Landing,
     tops: Sequence[Telling],
-    refused: Sequence[_Refused],
+    refused: Sequence[Refused],
 ) -> None:
     """Issues of the records that hold now and of those refused; a record told to be gone has none any more."""
     current = [top for top in tops if top.is_current]
@@ -238,16 +181,14 @@ def _quarantine(
     connection: Connection,
     tables: Tables,
     landing: Landing,
-    refused: Sequence[_Refused],
+    refused: Sequence[Refused],
     run_id: int | None,
-    raw_digest: str,
-    spec_version: str,
+    arrival: Arrival,
 ) -> None:
     table = tables.quarantine
     rows = {}
     for refusal in refused:
-        mapped = landing.mapped[refusal.position]
-        payload = landing.records[refusal.position] if landing.records else _as_record(mapped)
+        mapped, payload = landing.mapped[refusal.position], refusal.record
         digest = record_digest(payload)
         rows[mapped.entity, digest] = {
             "source": landing.source,
@@ -260,8 +201,8 @@ def _quarantine(
             "reason": refusal.reason,
             "step": refusal.step,
             "rule": refusal.rule,
-            "spec_version": spec_version,
-            "raw_digest": raw_digest,
+            "spec_version": arrival.spec_version,
+            "raw_digest": arrival.raw_digest,
             "at": landing.received_at,
         }
     for some in key_chunks(digest for _, digest in rows):
@@ -275,10 +216,6 @@ def _quarantine(
             rows.pop((entity, digest), None)
     if rows:
         connection.execute(insert(table), list(rows.values()))
-
-
-def _as_record(mapped: Mapped) -> Record:
-    return {"key": mapped.key, "values": mapped.values, "refs": mapped.refs, "provenance": mapped.provenance}
 
 
 def _record_answers(connection: Connection, tables: Tables, landing: Landing) -> None:
@@ -318,6 +255,6 @@ def _allot(
     """Give new entities their codes. When there is none left the page still goes in; whoever asks for the code is told."""
     for entity in registry.entities.values():
         if entity.allotted:
-            keys = [t.mapped.key for t in latest if t.mapped.entity == entity.name and t.place in new and not t.is_gone]
+            keys = [t.mapped.key for t in latest if t.mapped.entity == entity.name and t.place in new]
             with suppress(CodesExhausted):
                 allot(connection, tables, registry, entity, keys, moment)

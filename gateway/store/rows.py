@@ -1,8 +1,11 @@
 """The rows of tellings, column by column, as they are written in bulk."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from gateway.store.bulk import Cells, Constant
+from sqlalchemy import Table
+
+from gateway.store.bulk import Cells, Constant, written_rows
+from gateway.store.database import chunks
 from gateway.store.tables import element_column
 from gateway.store.tellings import EARLIEST, LOWEST, Arrival, Telling, embedded_keys
 from schema.registry import OWNER, Registry
@@ -10,10 +13,24 @@ from schema.registry import OWNER, Registry
 Columns = dict[str, Cells | Constant]
 
 
-def row_columns(registry: Registry, entity: str, tellings: Sequence[Telling], arrival: Arrival) -> Columns:
-    """The rows of these tellings, column by column; elements that none of them has are left out."""
+def write_rows(
+    table: Table, registry: Registry, dialect: str, entity: str, tellings: Sequence[Telling], arrival: Arrival
+) -> tuple[str, ...]:
+    """Give each telling its row, as it is inserted; returns the columns of these rows."""
+    said, names = set[str]().union(*(telling.mapped.values for telling in tellings)), tuple[str, ...]()
+    for some in chunks(tellings):
+        columns = row_columns(registry, entity, some, arrival, said)
+        names = tuple(columns)
+        for telling, row in zip(some, written_rows(table, columns, len(some), dialect), strict=True):
+            telling.row = row
+    return names
+
+
+def row_columns(
+    registry: Registry, entity: str, tellings: Sequence[Telling], arrival: Arrival, said: Collection[str]
+) -> Columns:
+    """The rows of these tellings, column by column, with the elements that are `said` in any of them."""
     values = [telling.mapped.values for telling in tellings]
-    said: set[str] = set().union(*values)
     elements = [name for name in registry.entities[entity].elements if name in said]
     has_inside = any(telling.mapped.embedded for telling in tellings)
     return {

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from adapters.mapping.record import Mapped
+from gateway.store.arriving import Landing
 from gateway.store.database import chunks, key_chunks
-from gateway.store.landing import Landing
 from gateway.store.leases import database_now
 from gateway.store.tables import Tables, element_column
 from gateway.store.tellings import EARLIEST, LOWEST, Version, tell
@@ -59,7 +59,7 @@ def keep_page(
         is_gone = position in landing.gone
         if mapped.entity != entity or not mapped.is_identified or (mapped.quarantined and not is_gone):
             continue
-        told = next(iter(tell(mapped, position, is_gone)))
+        told = tell(mapped, position, is_gone)[0]
         rival = latest.get(mapped.key)
         if rival is None or told.version >= _version(rival):
             latest[mapped.key] = _key_row(run_id, number, landing, told, by)

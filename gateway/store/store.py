@@ -1,6 +1,7 @@
 """The native store: everything that was ever fetched, on SQLite or PostgreSQL. Synchronous; callers use a thread."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection, select
@@ -8,6 +9,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from adapters.mapping.truth import NOTHING_SAID, Truth
 from gateway.store import entities, identity, runs
+from gateway.store.arriving import Landing, make_ready
 from gateway.store.current import refresh, renew
 from gateway.store.database import Database
 from gateway.store.due import Interval
@@ -18,7 +20,7 @@ from gateway.store.feed import Position, Reading, end_of_changes, read_changes
 from gateway.store.groups import Grouped, Groups, count_groups
 from gateway.store.history import Told, history
 from gateway.store.issues import OpenIssue, open_issues
-from gateway.store.landing import Also, Landing, land
+from gateway.store.landing import Also, land
 from gateway.store.points import reach
 from gateway.store.return_reading import runs_of
 from gateway.store.run_states import RunState, run_states
@@ -82,6 +84,11 @@ class Store:
     def close(self) -> None:
         """Let go of all connections; may be called twice."""
         self.database.close()
+
+    def make_ready(self, landing: Landing, writes_rows: bool) -> Landing:
+        """The page with all that can be made of it before it lands; with its rows where most of it is expected to be new."""
+        dialect = self.database.engine.dialect.name
+        return replace(landing, ready=make_ready(self.tables, self.registry, dialect, landing, writes_rows))
 
     def land(self, landing: Landing, progress: Progress | None = None, also: Also | None = None) -> Landed:
         """Take one page in, by one transaction; with `progress` the run's cursor and ledger are in it too, and what `also` writes."""

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from adapters.mapping.record import Mapped, record_digest
-from gateway.store.bulk import instant_of, rows_of, rows_under
+from gateway.store.bulk import Row, instant_of, rows_of, rows_under
 from gateway.store.tables import Tables
 
 EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
@@ -41,7 +41,8 @@ UNSAID = Version()
 
 @dataclass(slots=True, eq=False)
 class Telling:
-    """One entity of one record of a page. `parent` is the one it stood in; `verdict` is set by `judge`."""
+    """One entity of one record of a page. `parent` is the one it stood in; `verdict` is set by `judge`; `row` is its row, once
+    that is written."""
 
     mapped: Mapped
     version: Version
@@ -50,6 +51,7 @@ class Telling:
     parent: "Telling | None" = None
     digest: str = ""
     verdict: Verdict = "superseded"
+    row: Row | None = None
 
     @property
     def place(self) -> Place:
@@ -96,20 +98,17 @@ class Page:
     known: dict[Place, Known] = field(default_factory=dict)
 
 
-def tell(mapped: Mapped, position: int, is_gone: bool = False) -> Iterator[Telling]:
-    """The telling in a mapped record and those inside it. What is embedded is as recent as the record, unless it says otherwise."""
-    top = Telling(mapped, version_of(mapped), position, is_gone)
-    top.digest = GONE if is_gone else _digest(mapped)
-    yield top
-    if not is_gone:
-        yield from _inside(top)
+def tell(mapped: Mapped, position: int, is_gone: bool = False) -> list[Telling]:
+    """The telling in a mapped record, and those inside it. What is embedded is as recent as the record, unless it says otherwise."""
+    top = Telling(mapped, version_of(mapped), position, is_gone, digest=GONE if is_gone else _digest(mapped))
+    return [top, *_inside(top)] if mapped.embedded and not is_gone else [top]
 
 
 def read_known(connection: Connection, tables: Tables, source: str, places: Iterable[Place]) -> dict[Place, Known]:
     """What the store says of these entities by the word of this source."""
-    keys: dict[str, set[str]] = {}
+    keys: dict[str, list[str]] = {}
     for entity, key in places:
-        keys.setdefault(entity, set()).add(key)
+        keys.setdefault(entity, []).append(key)
     known: dict[Place, Known] = {}
     for entity, wanted in keys.items():
         told, listed = rows_under(connection, tables.entities[entity].name, "source = %s", wanted)
@@ -130,6 +129,8 @@ def judge(page: Page, received_at: datetime) -> list[Telling]:
     An entity without an identity lives and falls with the record it stood in: it is taken only when that record is.
     """
     latest: dict[Place, Telling] = {}
+    for telling in page.tellings:  # of a transaction that is repeated they have verdicts already
+        telling.verdict = "superseded"
     for identified in (True, False):
         of_kind = [telling for telling in page.tellings if telling.mapped.is_identified is identified]
         for telling in of_kind:

@@ -16,6 +16,7 @@ from adapters.mapping.truth import Truth
 from gateway.store.bulk import rows_of, rows_under
 from gateway.store.current import first_refs
 from gateway.store.entities import Stored, by_keys, related
+from gateway.store.identity import find_values
 from gateway.store.prepared import Read, with_values
 from gateway.store.search import Beside, Found, Search, find_with
 from gateway.store.tables import Tables, element_column
@@ -40,14 +41,16 @@ class Followed:
 @dataclass(frozen=True, slots=True)
 class Shown:
     """What an answer shows: the places below the list, those above first; the elements of each entity, and the relations that
-    records tell and that are followed; the entities of which it shows what the gateway allots; and how many entities of one
-    relation the other way it may show."""
+    records tell and that are followed; the entities of which it shows what the gateway allots; how many entities of one
+    relation the other way it may show; and relation and element of what is allotted to another entity, which a relation
+    leads to."""
 
     places: tuple[Followed, ...]
     elements: Mapping[str, tuple[str, ...]]
     relations: Mapping[str, tuple[str, ...]]
     allotted: frozenset[str]
     most_related: int
+    references: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
 
 Copy = tuple[Any, ...]
@@ -61,13 +64,15 @@ class WholePage:
 
     `copies` has, by entity and key, all that were read, None for those that nobody tells of and those that several do; the
     latter's are in `several`, in the order of key and source. `related` is entity, key and relation -> the keys of what refers
-    to it, at most one more than may be shown.
+    to it, at most one more than may be shown. `given` is entity -> key -> what the gateway allotted, of those that the
+    references of a copy lead to and that have it.
     """
 
     page: Found
     copies: dict[str, dict[str, Copy | None]] = field(default_factory=dict)
     several: list[Stored] = field(default_factory=list)
     related: dict[tuple[str, str, str], list[str]] = field(default_factory=dict)
+    given: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def read_whole_page(
@@ -87,6 +92,7 @@ def read_whole_page(
         members.append(list(dict.fromkeys(reading.led_to(above, members[place.above], place.relation))))
         if place.is_read:
             reading.read(relation.to, members[-1])
+    reading.read_given()
     return reading.whole
 
 
@@ -143,6 +149,18 @@ class _Reading:
             copy = copies[key]
             targets += self._as_several_tell(entity, key, relation) if copy is None else copy[place] or ()
         return targets
+
+    def read_given(self) -> None:
+        """What was allotted to the entities that the references of copies lead to."""
+        named: dict[str, dict[str, None]] = {}
+        for entity, references in self.shown.references.items():
+            for relation, _ in references:
+                place = FRONT + self.shown.relations[entity].index(relation)
+                keys = named.setdefault(self.registry.entities[entity].relations[relation].to, {})
+                for copy in filter(None, self.whole.copies[entity].values()):
+                    keys.update(dict.fromkeys(copy[place] or ()))
+        for to, asked in named.items():
+            self.whole.given[to] = find_values(self.connection, self.tables, to, asked)
 
     def _as_several_tell(self, entity: str, key: str, relation: str) -> Sequence[str]:
         told_by = {source: stored.mapped.refs for source, stored in self.tellings.get((entity, key), {}).items()}

@@ -4,20 +4,27 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, delete, select
 
-from gateway.store.bulk import Cells, Constant, among, insert_columns, update_columns
+from gateway.store.bulk import Cells, Constant, among, insert_rows, update_columns
 from gateway.store.history import keep_replaced, keep_superseded
 from gateway.store.links import insert_links
 from gateway.store.points import reach
-from gateway.store.rows import Columns, row_columns, told_when
+from gateway.store.rows import Columns, told_when, write_rows
 from gateway.store.tables import ANONYMOUS, Tables
 from gateway.store.tellings import GONE, Arrival, Page, Place, Telling, embedded_keys
 from schema.registry import Registry
 
 
 def write(
-    connection: Connection, tables: Tables, registry: Registry, page: Page, latest: Sequence[Telling], arrival: Arrival
-) -> set[Place]:
-    """Bring rows and links to what the latest tellings say; returns what it changed."""
+    connection: Connection,
+    tables: Tables,
+    registry: Registry,
+    page: Page,
+    latest: Sequence[Telling],
+    arrival: Arrival,
+    written: Mapping[str, tuple[str, ...]],
+) -> list[Place]:
+    """Bring rows and links to what the latest tellings say; returns what it changed, each once. `written`: entity -> the columns
+    of the rows that its tellings have already."""
     applied = [telling for telling in latest if telling.verdict == "applied"]
     for entity, mine in _by_entity(applied).items():
         known = [telling for telling in mine if telling.place in page.known]
@@ -31,6 +38,7 @@ def write(
             [t for t in mine if not t.is_gone or t.place not in page.known],
             known,
             arrival,
+            written.get(entity),
         )
         reach(connection, "links.before")
         _link(connection, tables, registry, entity, mine, known, arrival.source)
@@ -40,7 +48,7 @@ def write(
     reach(connection, "links.after")
     keep_superseded(connection, tables, registry, page, latest, arrival)
     forgotten = _forget_anonymous(connection, tables, registry, page, applied, arrival.source)
-    return {telling.place for telling in applied} | forgotten
+    return list(dict.fromkeys([*(telling.place for telling in applied), *forgotten]))
 
 
 def _by_entity(tellings: Iterable[Telling]) -> dict[str, list[Telling]]:
@@ -58,11 +66,14 @@ def _replace(
     tellings: Sequence[Telling],
     known: Sequence[Telling],
     arrival: Arrival,
+    columns: tuple[str, ...] | None,
 ) -> None:
     table = tables.entities[entity]
     if there := [telling.mapped.key for telling in known if not telling.is_gone]:
         connection.execute(delete(table).where(table.c.source == arrival.source, among(connection, table.c.key, there)))
-    insert_columns(connection, table, row_columns(registry, entity, tellings, arrival), len(tellings))
+    if tellings:
+        columns = columns or write_rows(table, registry, connection.dialect.name, entity, tellings, arrival)
+        insert_rows(connection, table, columns, [telling.row for telling in tellings if telling.row is not None])
 
 
 def _bury(connection: Connection, tables: Tables, entity: str, tellings: Sequence[Telling], arrival: Arrival) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from adapters.mapping.model import SourceMapping
-from gateway.store.landing import Landing
+from gateway.store.arriving import Landing
 
 ABSENT = "application/vnd.gateway.absent+json"
 """The media type of such a payload."""

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from adapters.errors import SourceError
 from adapters.mapping.model import ChangesRole, OperationMapping, SourceMapping
 from adapters.source import Call, Page, Source
+from gateway.store.arriving import lightened
 from gateway.store.due import Halting, Interval
 from gateway.store.faults import store_fault
 from gateway.store.landing import Also, Fate
@@ -217,37 +218,47 @@ class Run:
 
     async def _pass(self, question: Question) -> None:
         """From a question to where the way ends, or leads back; the next page is asked for and mapped while one is landing."""
-        page, mapped = await self._read(question)
-        while True:
-            landing, heard = await asyncio.to_thread(self.pages.judge, page, mapped)
-            if question.goes_back:
-                self.reached.go_back()
-            self.expected = page.total
-            try:
-                is_new = self.walk.hear(heard)
-            except Disordered:
-                self.walk = ByNumber(self._since(), self._size, self._first())
-                self.walk.notes.append(str(Disordered.__doc__) + "：改为从头逐页读")
-                is_new = True
-            self._note()
-            following = self.walk.question
-            if not is_new:
-                return
-            self.fetched += len(page.records)
-            self._take(heard, page)
-            cursor, key = self._stands()
-            landed = self._land(landing, Progress(self.begun.run_id, len(self.landed) + 1, cursor, key))
+        read = await self._read(question)
+        while (landing := await self._hear(question, *read)) is not None:
+            del read  # while a page lands its records are in memory no more
+            following, landed = self.walk.question, self._land(*landing)
+            del landing
             if following is None:
                 await landed
                 return
-            question, (_, (page, mapped)) = following, await _together(landed, self._read(following))
+            question, (_, read) = following, await _together(landed, self._read(following))
+
+    async def _hear(self, question: Question, page: Page, mapped: Landing) -> tuple[Landing, Progress] | None:
+        """What is to land of an answer, and where the stream stands then; None when the answer is the end."""
+        landing, heard = await asyncio.to_thread(self.pages.judge, page, mapped)
+        if question.goes_back:
+            self.reached.go_back()
+        self.expected = page.total
+        try:
+            is_new = self.walk.hear(heard)
+        except Disordered:
+            self.walk = ByNumber(self._since(), self._size, self._first())
+            self.walk.notes.append(str(Disordered.__doc__) + "：改为从头逐页读")
+            is_new = True
+        self._note()
+        if not is_new:
+            return None
+        self.fetched += len(page.records)
+        self._take(heard, page)
+        cursor, key = self._stands()
+        return lightened(landing), Progress(self.begun.run_id, len(self.landed) + 1, cursor, key)
 
     async def _read(self, question: Question) -> tuple[Page, Landing]:
         """The page that answers, mapped."""
         page = await self._call(question)
-        return page, await asyncio.to_thread(
-            self.pages.landing, page.records, page.raw, page.media_type, page.received_at
-        )
+        return page, await asyncio.to_thread(self._map, page)
+
+    def _map(self, page: Page) -> Landing:
+        landing = self.pages.landing(page.records, page.raw, page.media_type, page.received_at)
+        if self.sink is not None:
+            return landing
+        last = self.landed[-1] if self.landed else Landed(applied=int(self.begun.cursor is None))
+        return self.store.make_ready(landing, writes_rows=last.applied > last.unchanged + last.duplicate)
 
     def _take(self, heard: Heard, page: Page) -> None:
         """Note how far the page leads. Pages by number are only as fresh as the first of them: what came late to one already

@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from operator import le
 from typing import Any, Protocol
 
 from adapters.mapping.record import records_digest
@@ -53,7 +53,7 @@ class Heard:
     def is_ascending_from(self, since: Any) -> bool:
         """Whether the records came in the order of the cursor, none before the place asked for."""
         told = self.told if since is None else [since, *self.told]
-        return all(one <= other for one, other in pairwise(told))
+        return all(map(le, told, told[1:]))
 
 
 class Walk(Protocol):

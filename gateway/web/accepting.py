@@ -11,14 +11,10 @@ from typing import Any
 from gateway import metrics
 from gateway.web import at_once
 from gateway.web.admission import Admission
-from gateway.web.turning_away import LAST, is_one_request
+from gateway.web.turning_away import AGAIN, AT_ONCE, LAST, is_one_request
 
-AT_ONCE = 64
-"""Connections taken in one turn of the loop; those that are in have to get their turn as well."""
-AGAIN = 0.004
-"""Seconds from one turn to the next while nobody more is let in: to wake up for each connection would cost more than to
-refuse it. What has not said anything yet is looked at again then as well."""
 LOOKS = 2
+"""Times that a connection is looked at until it is made, though it has not said anything yet."""
 PAUSE = 0.5
 """Seconds to wait when the system has no more files for us."""
 
@@ -100,7 +96,7 @@ class Listener:
                 if is_full and is_request:
                     metrics.BUSY.inc()
                     with contextlib.suppress(OSError):
-                        at_once.send(taken, LAST)
+                        at_once.send(taken, LAST, is_last=True)
                     at_once.close(taken)
                     return
         self.coming += is_request

@@ -1,8 +1,10 @@
 """How much is let in: as many requests at once as the process can answer in time, and no more before any work is done.
 
-The limit follows what this process itself is late with, never what sources are late with: a gateway that waits for slow
-sources has room, one that cannot keep up with its own work has none. Late are callbacks of the event loop and work handed
-to threads; as long as both come soon the limit grows while it is used, when they come late it shrinks.
+The limit is how many are answered at once. It follows what this process itself is late with, never what sources are late
+with: a gateway that waits for slow sources has room, one that cannot keep up with its own work has none. Late are callbacks
+of the event loop and work handed to threads; as long as both come soon the limit grows while it is used, when they come
+late it shrinks. A few more than the limit may be in and wait until others are over: many at once, each with a little done,
+cost more than a few after each other, and hold up whoever is to be refused.
 """
 
 import asyncio
@@ -23,12 +25,16 @@ THREADS_EVERY = 8
 """Looks between two at the threads, while these come soon: each takes the interpreter away from whoever has it."""
 LEAST = 32.0
 """So many may always be in: what a handful of clients does at once is no overload, however long each turn takes."""
+NARROWEST = 4.0
+"""So many of them are answered at once even when all is late."""
 FIRST = 64.0
 GROWTH = 1.05
 SHRINKING = 0.85
 RETRY_AFTER = 1
 RESERVE = 1.25
 """What is marked as critical may go this much over the limit of the rest."""
+WAITED = "gateway.waited"
+"""In the scope of a request that had to wait: seconds."""
 HEAVY_SHARE = 0.25
 """The share of the limit that heavy operations may take together."""
 
@@ -49,6 +55,8 @@ class Admission:
         """The header, as `name: value`, of requests that go before the rest."""
         self.limit = min(FIRST, self.most)
         self.in_flight = self.heavy = 0
+        self.waiting: dict[object, Callable[[], object]] = {}
+        """Who is in and has not begun, with how to begin; those who came first come first."""
         self.lag = self.thread_lag = 0.0
         self.latenesses: deque[float] = deque(maxlen=LOOKS)
         self.is_draining = False
@@ -60,18 +68,23 @@ class Admission:
         self._sent: float | None = None
 
     @property
+    def room(self) -> float:
+        """How many may be in."""
+        return max(self.limit, min(LEAST, self.most))
+
+    @property
     def is_full(self) -> bool:
         """Whether the next ordinary request is one too many."""
-        return self.in_flight >= self.limit
+        return self.in_flight >= self.room
 
     def has_no_room_for(self, more: int) -> bool:
         """Whether the next is one too many when so many others are about to come in."""
-        return self.in_flight + more >= self.limit
+        return self.in_flight + more >= self.room
 
     @property
     def is_crowded(self) -> bool:
         """Whether even what is critical, or came in while its body was on the way, is too much."""
-        return self.in_flight >= self.limit * RESERVE + 1
+        return self.in_flight >= self.room * RESERVE + 1
 
     @property
     def is_late(self) -> bool:
@@ -86,6 +99,28 @@ class Admission:
     def leave(self, count: int = 1) -> None:
         """They are over."""
         self.in_flight -= count
+        if self.waiting:
+            self._let_begin()
+
+    @property
+    def running(self) -> int:
+        """How many of those who are in have begun."""
+        return self.in_flight - len(self.waiting)
+
+    def has_to_wait(self, who: object, begin: Callable[[], object]) -> bool:
+        """Whether somebody who is in has to wait; `begin` is called when their turn has come, soon and not here."""
+        if not self.waiting and self.running <= self.limit:
+            return False
+        self.waiting[who] = begin
+        return True
+
+    def give_up(self, who: object) -> None:
+        """They do not wait any more."""
+        self.waiting.pop(who, None)
+
+    def _let_begin(self) -> None:
+        while self.waiting and self.running < self.limit:
+            asyncio.get_running_loop().call_soon(self.waiting.pop(next(iter(self.waiting))))
 
     @contextmanager
     def heavily(self) -> Iterator[bool]:
@@ -133,10 +168,11 @@ class Admission:
         """Move the limit by how late we are. Shrinks only while the limit is what holds, so that its effect is awaited."""
         self.latenesses.append(lateness)
         if self.is_late:
-            if self.in_flight <= self.limit * RESERVE:
-                self.limit = min(self.most, max(LEAST, min(self.limit, float(self.in_flight)) * SHRINKING))
-        elif self.in_flight >= self.limit * 0.8 and min(self.latenesses) < self.latest / 2:
+            if self.running <= self.limit * RESERVE:
+                self.limit = min(self.most, max(NARROWEST, min(self.limit, float(self.running)) * SHRINKING))
+        elif self.running >= self.limit * 0.8 and min(self.latenesses) < self.latest / 2:
             self.limit = min(self.most, self.limit * GROWTH + 1)
+            self._let_begin()
 
 
 async def refuse(scope: object, receive: object, send: object) -> None:  # noqa: ARG001 - an ASGI application

@@ -15,6 +15,7 @@ import sys
 SIZE = 16 * 1024
 _FLAGS = getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEXEC", 0)
 _SENDING = getattr(socket, "MSG_DONTWAIT", 0) | getattr(socket, "MSG_NOSIGNAL", 0)
+_MORE = getattr(socket, "MSG_MORE", 0)
 _READING = getattr(socket, "MSG_DONTWAIT", 0)
 _LIBC = ctypes.PyDLL(None, use_errno=True) if sys.platform == "linux" else None
 is_known = _LIBC is not None and hasattr(_LIBC, "accept4")
@@ -46,9 +47,9 @@ def receive(descriptor: int) -> bytes:
     return _VIEW[:size].tobytes()
 
 
-def send(descriptor: int, data: bytes) -> int:
-    """How much of it the system took. Raises OSError."""
-    size: int = _send(descriptor, data, len(data), _SENDING)
+def send(descriptor: int, data: bytes, is_last: bool = False) -> int:
+    """How much of it the system took. Raises OSError. `is_last`: it is closed next, and what was said leaves together with that."""
+    size: int = _send(descriptor, data, len(data), _SENDING | _MORE if is_last else _SENDING)
     if size < 0:
         raise _error()
     return size

@@ -6,7 +6,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gateway.web.admission import Admission
+from gateway.web.admission import WAITED, Admission
 from gateway.web.cycle import Cycle
 from gateway.web.heads import Head, Heads
 from gateway.web.wanted import usual
@@ -21,8 +21,8 @@ class Beginning(HttpToolsProtocol):
     def __init__(self, *given: Any, admission: Admission, heads: Heads, **named: Any) -> None:
         super().__init__(*given, **named)
         self.admission, self.heads = admission, heads
-        self.entered = 0
-        self.is_for_us = self.is_due = False
+        self.entered, self.waits_since = 0, 0.0
+        self.is_for_us = self.is_due = self.is_critical = False
         self.task: asyncio.Task[None] | None = None
         self.is_in_head, self.is_begun = True, False
         self.unread_head = self.messages = 0
@@ -53,7 +53,7 @@ class Beginning(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         HttpToolsProtocol.on_message_begin(self)
         self.scope["headers"] = self.headers = head
-        self.url, self.is_for_us, self.unread_head = TARGET, True, 0
+        self.url, self.is_for_us, self.is_critical, self.unread_head = TARGET, True, False, 0
         self._begin("POST", "1.1", keep_alive=True)
         self.cycle.body += body
         self.cycle.more_body = False
@@ -88,10 +88,19 @@ class Beginning(HttpToolsProtocol):
 
     def _start_due(self) -> None:
         """Answer what was begun, now that its body is here, or will take a while; not behind an answer that was the last."""
-        if self.is_due:
-            self.is_due = False
-            if not self.transport.is_closing():
-                self._start_asgi_task(self.cycle, self.app, is_whole=self.is_in_head)
+        if not self.is_due:
+            return
+        self.is_due = False
+        if self.is_in_head and not self.is_critical and self.admission.has_to_wait(self, self._start_late):
+            self.waits_since = self.loop.time()
+        elif not self.transport.is_closing():
+            self._start_asgi_task(self.cycle, self.app, is_whole=self.is_in_head)
+
+    def _start_late(self) -> None:
+        """The same for who had to wait, of whose time that was a part."""
+        self.cycle.scope[WAITED] = self.loop.time() - self.waits_since  # type: ignore[literal-required]
+        if not self.transport.is_closing():
+            self._start_asgi_task(self.cycle, self.app, is_whole=True)
 
     def _start_asgi_task(self, cycle: Any, app: Any, is_whole: bool = False) -> None:
         """Answer one request; when the client leaves, everything that was going on for it ends. `is_whole`: all of it is here, and

@@ -26,7 +26,7 @@ from gateway.limits import (
 )
 from gateway.log import TRACE, logger
 from gateway.settings import Settings
-from gateway.web.admission import RETRY_AFTER, Admission
+from gateway.web.admission import RETRY_AFTER, WAITED, Admission
 from gateway.web.answering import OTHER, Answering
 from gateway.web.delivery_access import DeliveryAccess
 from gateway.web.documents import Documents
@@ -52,13 +52,15 @@ class Observed:
     """What is told of one request to those who watch: which operation, how it ended, how long it took."""
 
     span: Span
+    waited: float
+    """Seconds before the gateway came to it."""
     started: float = field(default_factory=time.perf_counter)
     operation: str = OTHER
     outcome: str = "ok"
 
     def end(self) -> None:
         """Tell it."""
-        metrics.request(self.operation, self.outcome).observe(time.perf_counter() - self.started)
+        metrics.request(self.operation, self.outcome).observe(time.perf_counter() - self.started + self.waited)
         if self.span.is_recording():
             self.span.set_attribute("graphql.operation", self.operation)
             self.span.set_attribute("graphql.outcome", self.outcome)
@@ -89,7 +91,7 @@ class Endpoint:
         traceparent = None if told is not None else HttpRequest(scope, receive).headers.get(tracing.HEADER)
         with tracing.request_span(traceparent) as (trace_id, span):
             TRACE.set(trace_id)
-            seen = Observed(span)
+            seen = Observed(span, scope.get(WAITED, 0.0))
             try:
                 if told is not None:
                     response = await self._usual(receive, told, seen)
@@ -126,7 +128,7 @@ class Endpoint:
         if message["type"] != "http.request" or message.get("more_body"):
             raise ClientDisconnect
         body = message["body"]
-        deadline = Deadline.after(self.settings.request_timeout)
+        deadline = Deadline.after(self.settings.request_timeout - seen.waited)
         return await self._answer(told, parse_request(body), deadline, seen)
 
     async def _respond(self, request: Request, seen: Observed) -> Response:
@@ -144,7 +146,7 @@ class Endpoint:
         check_origin(request, self.settings.allowed_origins)
         asked_for = request.headers.get(TIMEOUT_HEADER)
         seconds = parse_timeout(asked_for, self.settings.request_timeout, self.settings.longest_timeout)
-        deadline = Deadline.after(seconds)
+        deadline = Deadline.after(seconds - seen.waited)
         is_for_events = request.method != "HEAD" and takes_events(request.headers.get("accept"))
         if media_type(request.headers.get("accept")) is None and not is_for_events:
             raise BadRequest("NOT_ACCEPTABLE", "只能以 application/graphql-response+json 或 application/json 答复")

@@ -20,6 +20,7 @@ from gateway.limits import BadRequest
 from gateway.web import at_once
 from gateway.web.admission import REFUSAL, REFUSAL_HEAD, refuse
 from gateway.web.beginning import TARGET, Beginning
+from gateway.web.kept_out import KeptOut
 from gateway.web.response import LINGERING
 from gateway.web.turning_away import KEPT, is_one_request
 
@@ -49,9 +50,10 @@ class Patience:
 class GuardedProtocol(Beginning):
     """uvicorn's httptools protocol, with limits."""
 
-    def __init__(self, *given: Any, patience: Patience, **named: Any) -> None:
+    def __init__(self, *given: Any, patience: Patience, kept_out: KeptOut, **named: Any) -> None:
         super().__init__(*given, **named)
-        self.patience = patience
+        self.patience, self.kept_out = patience, kept_out
+        self.descriptor, self.said_no_at = -1, 0.0
         self.is_refusing = False
         self.timers: dict[str, Alarm] = {}
         self.alarms = alarms_of(self.loop)
@@ -64,6 +66,7 @@ class GuardedProtocol(Beginning):
         """Give the first head its time. Any byte that waits to be written counts as a stall, not only many."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)
+        self.descriptor = transport.get_extra_info("socket").fileno()
         setattr(transport, "max_size", LARGEST_READ)  # noqa: B010 - asyncio has it and its type does not
         self._start("head", self.patience.head, self._head_is_late)
         if self.said:
@@ -74,6 +77,8 @@ class GuardedProtocol(Beginning):
         for timer in self.timers.values():
             timer.cancel()
         self.timers.clear()
+        self.admission.give_up(self)
+        self.kept_out.remove(self)
         self.admission.leave(self.entered)
         self.entered = 0
         super().connection_lost(exc)
@@ -229,12 +234,9 @@ class GuardedProtocol(Beginning):
         return is_first and is_get and super()._should_upgrade()
 
     def _is_one_too_many(self) -> bool:
-        if not self.admission.is_full:
-            return False
         critical = self.admission.critical
-        if critical and critical in (name + b": " + value for name, value in self.headers):
-            return self.admission.is_crowded
-        return True
+        self.is_critical = bool(critical) and critical in (name + b": " + value for name, value in self.headers)
+        return self.admission.is_crowded if self.is_critical else self.admission.is_full
 
     def _is_turned_away(self, data: bytes) -> bool:
         """Turn a request away before anything is parsed, when nothing is going on here and this is the whole of it."""
@@ -242,18 +244,26 @@ class GuardedProtocol(Beginning):
             return False
         if self.admission.is_draining or not is_one_request(data, self.admission.critical):
             return False
-        metrics.BUSY.inc()
         self._unset_keepalive_if_required()
-        self._stop("head")
-        self._start("head", self.patience.head, self._head_is_late)
+        self.said_no_at = 0.0
+        self.say_no()
+        self.kept_out.add(self)
+        return True
+
+    def say_no(self) -> None:
+        """Refuse one request of which nothing was parsed. Who keeps asking is not idle, which is noted once a second."""
+        metrics.BUSY.inc()
+        if (now := self.loop.time()) > self.said_no_at + 1:
+            self.said_no_at = now
+            self._stop("head")
+            self._start("head", self.patience.head, self._head_is_late)
         sent = 0
         if at_once.is_known and not self.transport.get_write_buffer_size():
             with contextlib.suppress(OSError):  # the transport will find out by itself
-                sent = at_once.send(self.transport.get_extra_info("socket").fileno(), KEPT)
+                sent = at_once.send(self.descriptor, KEPT)
         if sent < len(KEPT):
             self.transport.write(KEPT[sent:])
             self._end_if_unread()
-        return True
 
     def _end_if_unread(self) -> None:
         if self.transport.get_write_buffer_size() > MOST_UNREAD:

@@ -1,0 +1,195 @@
+"""Who is in and has to wait for a turn, and who was turned away and asks again on the same connection."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from contract_tests.federation import Federation
+from contract_tests.hostile import gateway, nobody_is_called_and_life_goes_on, sources
+from contract_tests.serving import PATIENCE, Served, head, listening_with, proven, read_reply
+from gateway.app import Application, create_app
+from gateway.web import at_once
+from gateway.web.admission import LEAST, NARROWEST, Admission
+
+__all__ = ["gateway", "nobody_is_called_and_life_goes_on", "sources"]
+
+
+class Narrow:
+    """A gateway that answers one after the other, and one source of it that only listens."""
+
+    def __init__(self, app: Application, gateway: Served, source: socket.socket, connections: ExitStack) -> None:
+        self.app, self.gateway, self.source, self.connections = app, gateway, source, connections
+
+    def ask(self, number: int, **headers: str) -> socket.socket:
+        """Send a request about a case of that source."""
+        query = f'{{ enforcementCase(agencyCode: "11350100MB0A00018J", sourceCaseNo: "W{number}") {{ caseName }} }}'
+        asking = self.connections.enter_context(self.gateway.connect())
+        asking.sendall(request(query, **headers))
+        return asking
+
+    def call(self) -> socket.socket:
+        """The next call of the source, which is never answered."""
+        called, _ = self.source.accept()
+        called.settimeout(PATIENCE)
+        assert called.recv(65536)
+        return called
+
+    def becomes(self, in_flight: int, waiting: int) -> None:
+        """Until so many are in, and so many of them wait."""
+        admission, until = self.app.admission, time.monotonic() + PATIENCE
+        while (admission.in_flight, len(admission.waiting)) != (in_flight, waiting):
+            assert time.monotonic() < until
+            time.sleep(0.005)
+
+    def is_silent(self) -> bool:
+        """Whether nobody calls the source."""
+        self.source.settimeout(0.2)
+        try:
+            self.source.accept()
+        except TimeoutError:
+            return True
+        finally:
+            self.source.settimeout(PATIENCE)
+        return False
+
+
+@contextmanager
+def narrow(sources: Federation, limit: float = 1.0, most: str = "1000") -> Iterator[Narrow]:
+    with socket.create_server(("127.0.0.1", 0)) as source:
+        source.settimeout(PATIENCE)
+        address = f"http://127.0.0.1:{source.getsockname()[1]}"
+        settings = {"BINHAI_MARKET_URL": address, "GATEWAY_MOST_IN_FLIGHT": most}
+        app = create_app(*proven({**sources.settings.secrets, **settings}))
+        app.admission.limit = limit
+        setattr(app.admission, "adapt", lambda _lateness: None)  # noqa: B010 - so that the limit stays
+        with listening_with(app) as gateway, ExitStack() as connections:
+            yield Narrow(app, gateway, source, connections)
+
+
+def request(query: str = "{ __typename }", **headers: str) -> bytes:
+    body = json.dumps({"query": query}).encode()
+    named = {"content-type": "application/json", "content-length": str(len(body))}
+    return head("POST", "/graphql", named | {name.replace("_", "-"): value for name, value in headers.items()}) + body
+
+
+def test_who_is_in_waits_until_others_are_over(sources: Federation) -> None:
+    with narrow(sources) as one:
+        first = one.ask(1)
+        called = one.call()
+        second = one.ask(2)
+        one.becomes(2, 1)
+        third = one.connections.enter_context(one.gateway.connect())
+        third.sendall(request())
+        one.becomes(3, 2)
+        assert one.is_silent()
+        called.close()
+        assert read_reply(first).status == 200
+        called = one.call()
+        one.becomes(2, 1)
+        called.close()
+        assert read_reply(second).status == 200
+        assert read_reply(third).json == {"data": {"__typename": "Query"}}
+        one.becomes(0, 0)
+
+
+def test_who_leaves_while_waiting_is_never_begun(sources: Federation) -> None:
+    with narrow(sources) as one:
+        first = one.ask(1)
+        called = one.call()
+        left = one.ask(2)
+        one.becomes(2, 1)
+        left.close()
+        one.becomes(1, 0)
+        called.close()
+        assert read_reply(first).status == 200
+        assert one.is_silent()
+        one.becomes(0, 0)
+
+
+def test_the_time_of_waiting_is_the_clients_time(sources: Federation) -> None:
+    with narrow(sources) as one:
+        first = one.ask(1)
+        called = one.call()
+        began = time.monotonic()
+        second = one.ask(2, x_request_timeout="0.6")
+        one.becomes(2, 1)
+        time.sleep(0.5)
+        called.close()
+        reply = read_reply(second)
+        assert time.monotonic() - began < 1.5  # and not 0.6 from when its turn came, with all of its call
+        assert (reply.status, reply.codes) in ((200, ["DEADLINE_EXCEEDED"]), (200, ["SOURCE_TIMEOUT"]))
+        assert read_reply(first).status == 200
+
+
+def test_turned_away_and_asking_again_in_every_way(sources: Federation) -> None:
+    with narrow(sources, most="1") as one, one.gateway.connect() as kept, one.gateway.connect() as leaving:
+        first = one.ask(1)
+        called = one.call()
+        for asking in (kept, leaving):
+            for _ in range(5):
+                asking.sendall(request())
+                assert read_reply(asking).status == 503
+        kept.sendall(request()[:40])  # a part of one
+        time.sleep(0.05)
+        kept.sendall(request()[40:])
+        assert read_reply(kept).status == 503
+        kept.sendall(request() + request())  # two together
+        assert [read_one(kept), read_one(kept)] == [503, 503]
+        kept.sendall(head("GET", "/healthz", {}))  # something else
+        assert read_reply(kept).status == 200
+        kept.sendall(request())
+        assert read_reply(kept).status == 503
+        leaving.close()
+        called.close()
+        assert read_reply(first).status == 200
+        kept.sendall(request())
+        assert read_reply(kept).json == {"data": {"__typename": "Query"}}
+        kept.sendall(b"\0\r\n\r\n")
+        assert read_reply(kept).status == 400
+
+
+def test_turned_away_and_idle_is_closed_in_the_time_of_a_head(sources: Federation) -> None:
+    changed = {"GATEWAY_MOST_IN_FLIGHT": "1", "GATEWAY_HEAD_TIMEOUT": "1"}
+    app = create_app(*proven({**sources.settings.secrets, **changed}))
+    app.admission.enter()
+    with listening_with(app) as gateway, gateway.connect() as kept:
+        kept.sendall(request())
+        kept.sendall(b"")
+        assert read_reply(kept).status == 503
+        assert kept.recv(100) == b""
+    app.admission.leave()
+
+
+def test_without_the_systems_calls_it_is_the_same(sources: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(at_once, "is_known", False)
+    test_turned_away_and_asking_again_in_every_way(sources)
+
+
+def read_one(connection: socket.socket) -> int:
+    """The status of one reply of several, byte by byte."""
+    got = b""
+    while not got.endswith(b"\r\n\r\n"):
+        got += connection.recv(1)
+    left = int(got.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+    while left:
+        left -= len(connection.recv(left))
+    return int(got[9:12])
+
+
+def test_few_are_answered_at_once_while_late_and_some_more_may_be_in() -> None:
+    admission = Admission(most=1000, latest=0.01)
+    for _ in range(100):
+        admission.in_flight = int(admission.limit)
+        admission.adapt(0.02)
+    assert (admission.limit, admission.room) == (NARROWEST, LEAST)
+    admission.in_flight = 0
+    for number in range(int(LEAST)):
+        assert not admission.is_full
+        admission.enter()
+        if number:
+            admission.has_to_wait(number, lambda: None)
+    assert (admission.is_full, admission.running) == (True, int(NARROWEST))

@@ -1,0 +1,128 @@
+"""A page on its way in, and what can be made of it before its transaction begins: nothing of that depends on what the store knows.
+
+So a page is made ready while the one before it lands, and a transaction that has to be repeated finds it done.
+"""
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from adapters.mapping.record import Mapped
+from adapters.source import Record
+from gateway.store.columns import pack
+from gateway.store.issues import storable
+from gateway.store.rows import write_rows
+from gateway.store.tables import Tables
+from gateway.store.tellings import Arrival, Telling, tell
+from schema.formats import UNSTORABLE
+from schema.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """One page from a source, mapped, on its way in.
+
+    `mapped` are the top-level entities in the order they were told; what is embedded in them is stored as well. `deleted`
+    are (entity, key) that arrived as tombstones without a word on when: they hold against what the store has now. `gone`
+    are positions in `mapped` of tombstones that came as whole records, with their time or number of change. `answered`, for
+    lookups: the key texts asked -> the keys of the entities they were answered with. `records` are those behind `mapped`,
+    position by position, for the quarantine; without them it keeps the mapped form. `faults`: position -> why what stood
+    there could not be read as a record at all. `ready`: what was made of it already.
+    """
+
+    source: str
+    operation: str
+    raw: bytes
+    media_type: str
+    received_at: datetime
+    mapped: Sequence[Mapped]
+    mapping_version: str
+    deleted: Sequence[tuple[str, str]] = ()
+    answered: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    gone: Collection[int] = ()
+    records: Sequence[Record] = ()
+    faults: Mapping[int, str] = field(default_factory=dict)
+    ready: "Ready | None" = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A record that is not taken: at which step, why, and by which rules; and as it came."""
+
+    position: int
+    step: str
+    reason: str
+    rule: str
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A page made ready: its payload as it is kept, the records that are not taken, and what the others tell, by position.
+    `columns`: entity -> the columns of the rows that its tellings have, where these are written already."""
+
+    arrival: Arrival
+    packed: bytes
+    refused: list[Refused]
+    told: dict[int, list[Telling]]
+    columns: dict[str, tuple[str, ...]]
+
+
+def make_ready(tables: Tables, registry: Registry, dialect: str, landing: Landing, writes_rows: bool) -> Ready:
+    """Make a page ready; with rows where most of it is expected to be new."""
+    digest = hashlib.sha256(landing.raw).hexdigest()
+    arrival = Arrival(landing.source, landing.received_at, digest, registry.version, landing.mapping_version)
+    refused = refusals(landing)
+    positions = {refusal.position for refusal in refused}
+    told = {
+        position: tell(mapped, position, position in landing.gone)
+        for position, mapped in enumerate(landing.mapped)
+        if position not in positions
+    }
+    columns: dict[str, tuple[str, ...]] = {}
+    if writes_rows:
+        by_entity: dict[str, list[Telling]] = {}
+        for tellings in told.values():
+            for telling in tellings:
+                by_entity.setdefault(telling.mapped.entity, []).append(telling)
+        for entity, mine in by_entity.items():
+            columns[entity] = write_rows(tables.entities[entity], registry, dialect, entity, mine, arrival)
+    return Ready(arrival, pack(landing.raw), refused, told, columns)
+
+
+def lightened(landing: Landing) -> Landing:
+    """A page that was made ready, without what landing it does not need: a page and the next are much of what a run holds."""
+    if landing.ready is None:
+        return landing
+    refused = refusals(landing) if landing.faults else landing.ready.refused
+    return replace(landing, raw=b"", records=(), faults={}, ready=replace(landing.ready, refused=refused))
+
+
+def refusals(landing: Landing) -> list[Refused]:
+    """The records of a page that are not taken, in order."""
+    found = (_refusal(landing, position) for position in range(len(landing.mapped)))
+    return [refusal for refusal in found if refusal is not None]
+
+
+def _refusal(landing: Landing, position: int) -> Refused | None:
+    """Why a record is not taken; a tombstone only has to say of whom."""
+    mapped = landing.mapped[position]
+    if position in landing.faults:
+        return Refused(position, "read", storable(landing.faults[position]), "read", _record(landing, position))
+    if not mapped.is_identified or UNSTORABLE.search(mapped.key):
+        reason, rule = "记录没有能够识别的编号", f"{mapped.entity}.key"
+        return Refused(position, "identify", reason, rule, _record(landing, position))
+    if mapped.quarantined and position not in landing.gone:
+        bad = [issue for issue in mapped.issues if issue.severity == "error"]
+        reasons = dict.fromkeys(f"{issue.element}：{issue.reason}" for issue in bad)
+        rules = dict.fromkeys(f"{issue.entity}.{issue.element}/{issue.check_type}" for issue in bad)
+        return Refused(position, "map", storable("；".join(reasons)), " ".join(rules), _record(landing, position))
+    return None
+
+
+def _record(landing: Landing, position: int) -> Record:
+    if landing.records:
+        return landing.records[position]
+    mapped = landing.mapped[position]
+    return {"key": mapped.key, "values": mapped.values, "refs": mapped.refs, "provenance": mapped.provenance}
