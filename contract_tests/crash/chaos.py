@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import NullPool, create_engine, func, select
+from sqlalchemy import Connection, NullPool, create_engine, func, select
 from sqlalchemy.exc import DBAPIError
 
 from adapters.mapping.model import SourceMapping
@@ -29,6 +29,7 @@ from contract_tests.changing import MAPPINGS, Changing, with_changes, with_page_
 from contract_tests.servers import PostgresServer, RedisServer, own_postgres, redis_server
 from contract_tests.stores import REGISTRY
 from gateway.store.store import Store
+from gateway.store.tables import Tables
 from gateway.sync.queue import PgQueue
 from gateway.sync.run import Manner
 from gateway.sync.schedule import LEASE_PER_HEARTBEAT, Loop
@@ -187,28 +188,48 @@ def _settle(workers: Workers) -> dict[str, int]:
     }
     last = run.alias()
     wrote = (
-        select(func.count())
+        select(ledger.c.run_id, ledger.c.page, ledger.c.at, last.c.id, last.c.started_at)
         .select_from(ledger.join(run, run.c.id == ledger.c.run_id))
         .join(last, (last.c.source == run.c.source) & (last.c.operation == run.c.operation) & (last.c.id > run.c.id))
     )
     until, least = time.monotonic() + SETTLING, len(wanted)
     while True:
-        lost, surplus = len(wanted), 0
+        lost, surplus = [f"{name} {key}" for name, key in wanted], list[str]()
         with suppress(DBAPIError), engine.connect() as connection:
             rows = connection.execute(select(table.c.source, table.c.key, table.c.case_name)).all()
             told = {(row.source, row.key): row.case_name for row in rows}
-            lost = sum(told.get(place) != name for place, name in wanted.items())
-            surplus = len(told.keys() - wanted.keys())
-            surplus += connection.execute(wrote.where(ledger.c.at > last.c.started_at)).scalar_one()
+            lost = [
+                f"{place}: {told.get(place)}, not {name}" for place, name in wanted.items() if told.get(place) != name
+            ]
+            surplus = [f"{place} is there and should not" for place in told.keys() - wanted.keys()]
+            late = connection.execute(wrote.where(ledger.c.at > last.c.started_at)).all()
+            surplus += [f"run {row[0]} wrote page {row[1]} at {row[2]}, run {row[3]} began at {row[4]}" for row in late]
+            is_over = not lost or (len(lost) >= least and time.monotonic() > until)
+            if is_over and (lost or surplus):
+                _tell(connection, tables, [*lost[:5], *surplus[:20]])
             runs = connection.execute(select(func.count()).select_from(run)).scalar_one()
-            if lost == 0:
+            if not lost:
                 ended = sum(os.waitpid(pid, os.WNOHANG)[0] != 0 for pid in workers.stopped)
-                return {"records": len(told), "runs": runs, "lost": 0, "duplicated": surplus, "stuck": ended}
-        if lost < least:
-            until, least = time.monotonic() + SETTLING, lost
+                return {"records": len(told), "runs": runs, "lost": 0, "duplicated": len(surplus), "stuck": ended}
+        if len(lost) < least:
+            until, least = time.monotonic() + SETTLING, len(lost)
         if time.monotonic() > until:
-            return {"lost": lost, "duplicated": surplus, "stuck": 1}
+            return {"lost": len(lost), "duplicated": len(surplus), "stuck": 1}
         time.sleep(0.5)
+
+
+def _tell(connection: Connection, tables: Tables, wrong: Sequence[str]) -> None:
+    """Say what is wrong, and how every stream stands then: what was not said here nobody finds out later."""
+    print("\n".join(wrong))
+    stream, lease, run = tables.stream, tables.lease, tables.run
+    for row in connection.execute(select(stream).order_by(stream.c.source)):
+        mine = (lease.c.source == row.source, lease.c.operation == row.operation)
+        held = connection.execute(select(lease.c.holder, lease.c.fence, lease.c.expires_at).where(*mine)).all()
+        of_stream = (run.c.source == row.source, run.c.operation == row.operation)
+        last = select(run.c.id, run.c.status, run.c.started_at, run.c.finished_at, run.c.error).where(*of_stream)
+        runs = connection.execute(last.order_by(run.c.id.desc()).limit(3)).all()
+        stands = [(row.cursor, row.due_at, row.failures, row.halt_reason), *held, *runs]
+        print(f"{row.source}: stream, lease, last runs", *(" ".join(map(str, one)) for one in stands), sep=" | ")
 
 
 async def _work(world: World) -> None:
