@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 LONG = 0.004
-"""Seconds of a look after which what is still in use is set aside."""
+"""Seconds of CPU for a look after which what is still in use is set aside."""
 YOUNG_AFTER = 5_000
 """Objects made and not let go until the youngest are looked at. With Python's own 2,000 a few requests at once were looked through
 again and again, all of them still in use: five times as often for each of them as for one after the other."""
@@ -80,8 +80,8 @@ class Garbage:
         if info["generation"] != 2:
             return
         if phase == "start":
-            self._began = time.perf_counter()
-        elif time.perf_counter() - self._began > LONG:
+            self._began = time.thread_time()
+        elif time.thread_time() - self._began > LONG:
             gc.freeze()
             self.portions += 1
 
