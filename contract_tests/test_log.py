@@ -20,11 +20,11 @@ FORGED = 'a%d"\n{"event": "forged"}\u2028'
 
 @pytest.fixture
 def stream(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    written = io.StringIO()
+    written, before = io.StringIO(), structlog.get_config()
     monkeypatch.setattr(log._out, "stream", None)
     configure_logging(written)
     yield written
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 def test_both_ways_write_the_same_line_and_nothing_can_forge_one(stream: io.StringIO) -> None:

@@ -80,6 +80,19 @@ async def test_records_that_move_between_pages_while_they_are_read_are_not_passe
     assert DRIFTED in notes(store)
 
 
+async def test_records_that_move_behind_those_that_leave_without_a_word_are_not_passed_over(store):
+    class Leaving(Changing):
+        async def call(self, call: Any) -> Any:
+            if len(self.calls) in (2, 3):  # it was read already, and takes up no place any more
+                self.records = [r for r in self.records if r["AJBH"] != f"{len(self.calls):03d}"]
+            return await super().call(call)
+
+    source = Leaving("GXSJ", cases(21))
+    await sync(source, store, with_page_size(MARKET, "cases_changed", 5))
+    assert names(store).items() >= told(source).items()
+    assert DRIFTED in notes(store)
+
+
 @pytest.mark.parametrize("mapping", [MARKET, ORDERED])
 async def test_shuffled_pages_lose_nothing_and_are_told_of(store, mapping):
     source = Changing("GXSJ", cases(23), order=lambda records: sorted(records, key=lambda r: hash_of(r["AJBH"])))

@@ -231,7 +231,8 @@ class ByNumber:
     """Pages one, two, three from one place, for sources that promise no order: only the end is a place to go on from.
 
     Where a record came twice, records may have moved between pages meanwhile: then everything from the page on where it
-    first stood is read again, until nothing new comes or nothing moves.
+    first stood is read again, until nothing new comes or nothing moves. Where the source came to have fewer than it said, what
+    stood behind those that left may have moved to a page that was read before: then all is read again.
     """
 
     since: Any
@@ -249,6 +250,9 @@ class ByNumber:
     starts: list[Any] = field(default_factory=list)
     last: Any = None
     is_ascending: bool = True
+    total: int = 0
+    """The most that the source said it has, in this pass."""
+    has_shrunk: bool = False
 
     def __post_init__(self) -> None:
         self.question = Question(self.since, self.size, self.first)
@@ -265,6 +269,8 @@ class ByNumber:
             return False
         self.seen.add(digest)
         self._remember(heard)
+        if page.total is not None:
+            self.has_shrunk, self.total = self.has_shrunk or page.total < self.total, max(self.total, page.total)
         count, pages, fetched = len(page.records), asked.page - self.first + 1, len(self.hashes)
         if count < self.size if page.total is None else pages * self.size >= page.total:
             self.question, self.is_whole = None, page.total is None or fetched >= page.total
@@ -275,10 +281,13 @@ class ByNumber:
         return True
 
     def end_pass(self, applied: int) -> None:
-        """Read again from where the first record stood that came twice, unless nothing in this pass was new."""
-        page = _first_repeated(self.hashes, self.ends) if len(self.ends) > 1 else None
-        if page is None or (self.passes > 1 and applied == 0):
-            return
+        """Read again: all of it, or from where the first record stood that came twice, unless nothing in this pass was new."""
+        is_read_before = len(self.ends) > 1
+        page = 0 if self.has_shrunk and is_read_before else None
+        if page is None:
+            page = _first_repeated(self.hashes, self.ends) if is_read_before else None
+            if page is None or (self.passes > 1 and applied == 0):
+                return
         if self.passes == MOST_PASSES:
             self.notes.append(UNSETTLED)
             self.is_whole = False
@@ -288,7 +297,7 @@ class ByNumber:
         since = earlier if self.is_ascending and earlier is not None else self.since
         self.question, self.passes = Question(since, self.size, self.first, goes_back=True), self.passes + 1
         self.seen, self.hashes, self.ends, self.starts = set(), array("q"), [], []
-        self.last, self.is_whole = None, False
+        self.last, self.is_whole, self.total, self.has_shrunk = None, False, 0, False
 
     def _remember(self, heard: Heard) -> None:
         self.hashes.extend(hash(key) for key in heard.keys)
