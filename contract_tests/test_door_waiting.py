@@ -1,10 +1,12 @@
 """Who is in and has to wait for a turn, and who was turned away and asks again on the same connection."""
 
+import asyncio
 import json
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 
 import pytest
 
@@ -161,7 +163,6 @@ def test_turned_away_and_idle_is_closed_in_the_time_of_a_head(sources: Federatio
         kept.sendall(b"")
         assert read_reply(kept).status == 503
         assert kept.recv(100) == b""
-    app.admission.leave()
 
 
 def test_without_the_systems_calls_it_is_the_same(sources: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,3 +194,34 @@ def test_few_are_answered_at_once_while_late_and_some_more_may_be_in() -> None:
         if number:
             admission.has_to_wait(number, lambda: None)
     assert (admission.is_full, admission.running) == (True, int(NARROWEST))
+
+
+@pytest.mark.anyio
+async def test_who_is_turned_away_is_looked_at_between_two_answers_and_not_in_the_name_of_either() -> None:
+    admission, looked = Admission(most=10, latest=1.0), list[str]()
+    asking = ContextVar("asking", default="nobody")
+
+    def look() -> None:
+        looked.append(asking.get())
+
+    def answer() -> None:
+        admission.enter()
+        admission.leave()
+
+    asking.set("somebody")
+    admission.look_later(0.005, look)
+    answer()
+    assert looked == []
+    time.sleep(0.01)  # noqa: ASYNC251 - the event loop gets no turn
+    answer()
+    answer()
+    await asyncio.sleep(0.02)
+    assert looked == ["nobody"]
+    admission.look_later(0.0, look)
+    await asyncio.sleep(0.02)
+    assert len(looked) == 2  # nobody answers anything
+    admission.look_later(0.0, look)
+    admission.look_no_more(look)
+    answer()
+    await asyncio.sleep(0.02)
+    assert len(looked) == 2

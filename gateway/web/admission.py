@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from contextvars import Context
 
 from gateway import metrics
 from gateway.limits import Overloaded
@@ -62,6 +63,7 @@ class Admission:
         self.is_draining = False
         self.threads: Callable[[], Executor | None] = lambda: None
         """Those whose lateness counts as ours."""
+        self._later: dict[Callable[[], None], tuple[float, asyncio.TimerHandle]] = {}
         self._watching: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._looks = 0
@@ -101,6 +103,8 @@ class Admission:
         self.in_flight -= count
         if self.waiting:
             self._let_begin()
+        if self._later:
+            self._look_between()
 
     @property
     def running(self) -> int:
@@ -117,6 +121,29 @@ class Admission:
     def give_up(self, who: object) -> None:
         """They do not wait any more."""
         self.waiting.pop(who, None)
+
+    def look_later(self, seconds: float, look: Callable[[], None]) -> None:
+        """Look so many seconds from now at those who are turned away; between two answers, for where several are written in one
+        turn of the event loop that turn takes longer than anybody should wait to be refused."""
+        self.look_no_more(look)
+        loop = asyncio.get_running_loop()
+        self._later[look] = (loop.time() + seconds, loop.call_later(seconds, self._look_now, look))
+
+    def look_no_more(self, look: Callable[[], None]) -> None:
+        """There is nobody left to look at."""
+        if look in self._later:
+            self._later.pop(look)[1].cancel()
+
+    def _look_now(self, look: Callable[[], None]) -> None:
+        self._later.pop(look, None)
+        look()
+
+    def _look_between(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for look, (due, timer) in list(self._later.items()):
+            if now >= due:
+                timer.cancel()
+                Context().run(self._look_now, look)  # whoever gets in here has nothing to do with whose answer is over
 
     def _let_begin(self) -> None:
         while self.waiting and self.running < self.limit:

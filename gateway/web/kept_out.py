@@ -24,8 +24,8 @@ class KeptOut:
         self.admission = admission
         self.connections: dict[int, GuardedProtocol] = {}
         self.poll: select.epoll | None = None
-        self.next: asyncio.TimerHandle | None = None
-        """The next look, while there is no room; otherwise the event loop tells when somebody asks."""
+        self.is_due = False
+        """Whether the next look is a moment later, as while there is no room; otherwise the event loop tells when somebody asks."""
 
     def add(self, connection: "GuardedProtocol") -> None:
         """Take a connection over from the event loop, where the system can do that."""
@@ -34,7 +34,8 @@ class KeptOut:
         connection.transport.pause_reading()
         if self.poll is None:
             self.poll = select.epoll()
-            self.next = asyncio.get_running_loop().call_later(AGAIN, self._look)
+            self.is_due = True
+            self.admission.look_later(AGAIN, self._look)
         self.poll.register(connection.descriptor, select.EPOLLIN)
         self.connections[connection.descriptor] = connection
 
@@ -48,12 +49,11 @@ class KeptOut:
             asyncio.get_running_loop().remove_reader(self.poll.fileno())
             self.poll.close()
             self.poll = None
-            if self.next is not None:
-                self.next.cancel()
+            self.admission.look_no_more(self._look)
 
     def _look(self) -> None:
         """Answer those who ask again."""
-        was_due, self.next = self.next is not None, None
+        was_due, self.is_due = self.is_due, False
         for descriptor, _ in self.poll.poll(0, AT_ONCE) if self.poll else ():
             if (connection := self.connections.get(descriptor)) is not None:
                 self._answer(connection)
@@ -61,7 +61,8 @@ class KeptOut:
             return
         loop = asyncio.get_running_loop()
         if self.admission.is_full:
-            self.next = loop.call_later(AGAIN, self._look)
+            self.is_due = True
+            self.admission.look_later(AGAIN, self._look)
             if not was_due:
                 loop.remove_reader(self.poll.fileno())
         elif was_due:
