@@ -121,7 +121,12 @@ def test_metrics_name_operations_by_what_is_registered_or_by_their_root(watched:
     named = set(re.findall(r'gateway_request_seconds_count\{operation="([^"]+)"', watched.metrics))
     assert {"Registered", "enforcementCase", "officers", "introspection", "other"} <= named
     assert named <= {"Registered", "enforcementCase", "officers", "party", "introspection", "other"}
-    for name in ("gateway_step_seconds_count", "gateway_loop_lag_seconds_count", "gateway_requests_in_flight 0.0"):
+    for name in (
+        "gateway_step_seconds_count",
+        "gateway_loop_lag_seconds_count",
+        "gateway_requests_in_flight 0.0",
+        "gateway_requests_waiting 0.0",
+    ):
         assert name in watched.metrics
 
 

@@ -69,8 +69,9 @@ LEARNING = Gauge("gateway_learning_waiting", "Operations never seen before that 
 LOOP_LAG = Histogram(
     "gateway_loop_lag_seconds", "How late the event loop calls back", buckets=(0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
 )  # fmt: skip
-IN_FLIGHT = Gauge("gateway_requests_in_flight", "GraphQL requests that are being answered")
-LIMIT = Gauge("gateway_requests_limit", "How many of them are let in at once, as this process can keep up")
+IN_FLIGHT = Gauge("gateway_requests_in_flight", "GraphQL requests that were let in and are not over")
+WAITING = Gauge("gateway_requests_waiting", "Those among them that wait for their turn")
+LIMIT = Gauge("gateway_requests_limit", "How many of them are answered at once, as this process can keep up")
 REUSED = Gauge(
     "gateway_reused_answers", "Answers given again because every source said the same bytes, since the start"
 )

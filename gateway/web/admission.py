@@ -33,11 +33,11 @@ GROWTH = 1.05
 SHRINKING = 0.85
 RETRY_AFTER = 1
 RESERVE = 1.25
-"""What is marked as critical may go this much over the limit of the rest."""
+"""So many times as many may be in when they are marked as critical."""
 WAITED = "gateway.waited"
 """In the scope of a request that had to wait: seconds."""
 HEAVY_SHARE = 0.25
-"""The share of the limit that heavy operations may take together."""
+"""The share of all who may be in that heavy operations may take together."""
 
 
 REFUSAL = json.dumps(Overloaded().body(), ensure_ascii=False).encode()
@@ -152,7 +152,7 @@ class Admission:
     @contextmanager
     def heavily(self) -> Iterator[bool]:
         """A place among the heavy ones, for as long as this is open; whether there is one."""
-        is_free = self.heavy < max(1.0, self.limit * HEAVY_SHARE)
+        is_free = self.heavy < max(1.0, self.room * HEAVY_SHARE)
         self.heavy += is_free
         try:
             yield is_free

@@ -51,6 +51,7 @@ class Operations:
 
     async def _metrics(self, _request: Request) -> Response:
         metrics.IN_FLIGHT.set(self.admission.in_flight)
+        metrics.WAITING.set(len(self.admission.waiting))
         metrics.LIMIT.set(self.admission.limit)
         metrics.THREAD_LAG.set(self.admission.thread_lag)
         metrics.DRAINING.set(self.admission.is_draining)

@@ -165,7 +165,7 @@ class _Handler(BaseGraphQLTransportWSHandler[None, None]):
         admission = self.live.admission
         admission.enter()
         try:
-            if admission.in_flight > admission.limit:
+            if admission.in_flight > admission.room:
                 raise overloaded("busy")
             opened = await self.live.open(query, asked, Deadline.after(self.live.settings.request_timeout))
         except BadRequest as bad:
