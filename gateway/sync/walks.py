@@ -282,12 +282,11 @@ class ByNumber:
 
     def end_pass(self, applied: int) -> None:
         """Read again: all of it, or from where the first record stood that came twice, unless nothing in this pass was new."""
-        is_read_before = len(self.ends) > 1
-        page = 0 if self.has_shrunk and is_read_before else None
-        if page is None:
-            page = _first_repeated(self.hashes, self.ends) if is_read_before else None
-            if page is None or (self.passes > 1 and applied == 0):
-                return
+        if len(self.ends) < 2:
+            return
+        page = 0 if self.has_shrunk else _first_repeated(self.hashes, self.ends)
+        if page is None or (not self.has_shrunk and self.passes > 1 and applied == 0):
+            return
         if self.passes == MOST_PASSES:
             self.notes.append(UNSETTLED)
             self.is_whole = False
