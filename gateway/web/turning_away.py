@@ -5,7 +5,6 @@ may only be too strict: whoever stands in front of us has to read the same ends 
 """
 
 import re
-from functools import lru_cache
 
 from gateway.web.admission import REFUSAL, REFUSAL_HEAD
 
@@ -15,8 +14,6 @@ AGAIN = 0.004
 """Seconds from one turn to the next while nobody more is let in: to wake up for each of them would cost more than to refuse it."""
 LARGEST = 64 * 1024
 """Bytes of a request that is looked at here."""
-REMEMBERED = 64
-"""Requests of which it is known whether they are one: who is turned away says the same again."""
 TARGETS = (b"POST /graphql ", b"POST /graphql?", b"GET /graphql ", b"GET /graphql?")
 LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]{1,6})\r\n")
 NEVER = re.compile(rb"\r\n(?:transfer-encoding|upgrade|expect|connection)[ \t]*:|\n[ \t]|[^\r]\n|\0")
@@ -28,7 +25,6 @@ KEPT = STATUS + REFUSAL_HEAD + b"\r\n" + REFUSAL
 LAST = STATUS + REFUSAL_HEAD + b"connection: close\r\n\r\n" + REFUSAL
 
 
-@lru_cache(REMEMBERED)
 def is_one_request(said: bytes, critical: bytes = b"", is_last: bool = False) -> bool:
     """Whether this is exactly one request for the endpoint, with nothing more to come, and not marked as critical.
 
