@@ -60,11 +60,11 @@ class Narrow:
 
 
 @contextmanager
-def narrow(sources: Federation, limit: float = 1.0, most: str = "1000") -> Iterator[Narrow]:
+def narrow(sources: Federation, limit: float = 1.0, most: str = "1000", **changed: str) -> Iterator[Narrow]:
     with socket.create_server(("127.0.0.1", 0)) as source:
         source.settimeout(PATIENCE)
         address = f"http://127.0.0.1:{source.getsockname()[1]}"
-        settings = {"BINHAI_MARKET_URL": address, "GATEWAY_MOST_IN_FLIGHT": most}
+        settings = {"BINHAI_MARKET_URL": address, "GATEWAY_MOST_IN_FLIGHT": most, **changed}
         app = create_app(*proven({**sources.settings.secrets, **settings}))
         app.admission.limit = limit
         setattr(app.admission, "adapt", lambda _lateness: None)  # noqa: B010 - so that the limit stays
@@ -96,6 +96,22 @@ def test_who_is_in_waits_until_others_are_over(sources: Federation) -> None:
         assert read_reply(second).status == 200
         assert read_reply(third).json == {"data": {"__typename": "Query"}}
         one.becomes(0, 0)
+
+
+def test_what_is_critical_does_not_wait(sources: Federation) -> None:
+    with narrow(sources, GATEWAY_CRITICAL_HEADER="x-criticality: oversight") as one:
+        first = one.ask(1)
+        called = one.call()
+        waiting = one.ask(2)
+        one.becomes(2, 1)
+        before_the_rest = one.ask(3, x_criticality="oversight")
+        one.call().close()
+        assert read_reply(before_the_rest).status == 200
+        one.becomes(2, 1)
+        called.close()
+        assert read_reply(first).status == 200
+        one.call().close()
+        assert read_reply(waiting).status == 200
 
 
 def test_who_leaves_while_waiting_is_never_begun(sources: Federation) -> None:
@@ -191,8 +207,8 @@ def test_few_are_answered_at_once_while_late_and_some_more_may_be_in() -> None:
     for number in range(int(LEAST)):
         assert not admission.is_full
         admission.enter()
-        if number:
-            admission.has_to_wait(number, lambda: None)
+        if admission.is_busy:
+            admission.wait(number, lambda: None)
     assert (admission.is_full, admission.running) == (True, int(NARROWEST))
 
 
@@ -209,7 +225,7 @@ async def test_who_is_turned_away_is_looked_at_between_two_answers_and_not_in_th
         admission.leave()
 
     asking.set("somebody")
-    admission.look_later(0.005, look)
+    admission.looks.later(0.005, look)
     answer()
     assert looked == []
     time.sleep(0.01)  # noqa: ASYNC251 - the event loop gets no turn
@@ -217,11 +233,11 @@ async def test_who_is_turned_away_is_looked_at_between_two_answers_and_not_in_th
     answer()
     await asyncio.sleep(0.02)
     assert looked == ["nobody"]
-    admission.look_later(0.0, look)
+    admission.looks.later(0.0, look)
     await asyncio.sleep(0.02)
     assert len(looked) == 2  # nobody answers anything
-    admission.look_later(0.0, look)
-    admission.look_no_more(look)
+    admission.looks.later(0.0, look)
+    admission.looks.no_more(look)
     answer()
     await asyncio.sleep(0.02)
     assert len(looked) == 2

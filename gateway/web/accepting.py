@@ -57,7 +57,7 @@ class Listener:
             self._receive(taken, 0)
         if pause or self.silent or self.admission.is_full:
             self.loop.remove_reader(self.listening)
-            self.admission.look_later(pause or AGAIN, self._take_again)
+            self.admission.looks.later(pause or AGAIN, self._take_again)
 
     def _take_again(self) -> None:
         waiting, self.silent = self.silent, deque()

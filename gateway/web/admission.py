@@ -14,10 +14,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from contextvars import Context
 
 from gateway import metrics
 from gateway.limits import Overloaded
+from gateway.web.looks import Looks
 
 LOOKS = 4
 EVERY = 0.025
@@ -61,9 +61,10 @@ class Admission:
         self.lag = self.thread_lag = 0.0
         self.latenesses: deque[float] = deque(maxlen=LOOKS)
         self.is_draining = False
+        self.looks = Looks()
+        """At those who are turned away."""
         self.threads: Callable[[], Executor | None] = lambda: None
         """Those whose lateness counts as ours."""
-        self._later: dict[Callable[[], None], tuple[float, asyncio.TimerHandle]] = {}
         self._watching: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._looks = 0
@@ -103,47 +104,25 @@ class Admission:
         self.in_flight -= count
         if self.waiting:
             self._let_begin()
-        if self._later:
-            self._look_between()
+        self.looks.between()
 
     @property
     def running(self) -> int:
         """How many of those who are in have begun."""
         return self.in_flight - len(self.waiting)
 
-    def has_to_wait(self, who: object, begin: Callable[[], object]) -> bool:
-        """Whether somebody who is in has to wait; `begin` is called when their turn has come, soon and not here."""
-        if not self.waiting and self.running <= self.limit:
-            return False
+    @property
+    def is_busy(self) -> bool:
+        """Whether whoever came in last has to wait."""
+        return bool(self.waiting) or self.in_flight > self.limit
+
+    def wait(self, who: object, begin: Callable[[], object]) -> None:
+        """Let somebody who is in wait; `begin` is called when their turn has come, soon and not here."""
         self.waiting[who] = begin
-        return True
 
     def give_up(self, who: object) -> None:
         """They do not wait any more."""
         self.waiting.pop(who, None)
-
-    def look_later(self, seconds: float, look: Callable[[], None]) -> None:
-        """Look so many seconds from now at those who are turned away; between two answers, for where several are written in one
-        turn of the event loop that turn takes longer than anybody should wait to be refused."""
-        self.look_no_more(look)
-        loop = asyncio.get_running_loop()
-        self._later[look] = (loop.time() + seconds, loop.call_later(seconds, self._look_now, look))
-
-    def look_no_more(self, look: Callable[[], None]) -> None:
-        """There is nobody left to look at."""
-        if look in self._later:
-            self._later.pop(look)[1].cancel()
-
-    def _look_now(self, look: Callable[[], None]) -> None:
-        self._later.pop(look, None)
-        look()
-
-    def _look_between(self) -> None:
-        now = asyncio.get_running_loop().time()
-        for look, (due, timer) in list(self._later.items()):
-            if now >= due:
-                timer.cancel()
-                Context().run(self._look_now, look)  # whoever gets in here has nothing to do with whose answer is over
 
     def _let_begin(self) -> None:
         while self.waiting and self.running < self.limit:

@@ -22,7 +22,7 @@ class Beginning(HttpToolsProtocol):
         super().__init__(*given, **named)
         self.admission, self.heads = admission, heads
         self.entered, self.waits_since = 0, 0.0
-        self.is_for_us = self.is_due = self.is_critical = False
+        self.is_for_us = self.is_due = False
         self.task: asyncio.Task[None] | None = None
         self.is_in_head, self.is_begun = True, False
         self.unread_head = self.messages = 0
@@ -36,6 +36,11 @@ class Beginning(HttpToolsProtocol):
     def _is_idle(self) -> bool:
         """Whether nothing is being answered."""
         return self.cycle is None or self.cycle.response_complete
+
+    def _is_critical(self) -> bool:
+        """Whether the request says that it goes before the rest."""
+        critical = self.admission.critical
+        return bool(critical) and critical in (name + b": " + value for name, value in self.headers)
 
     def _enter(self) -> None:
         self.entered += 1
@@ -53,7 +58,7 @@ class Beginning(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         HttpToolsProtocol.on_message_begin(self)
         self.scope["headers"] = self.headers = head
-        self.url, self.is_for_us, self.is_critical, self.unread_head = TARGET, True, False, 0
+        self.url, self.is_for_us, self.unread_head = TARGET, True, 0
         self._begin("POST", "1.1", keep_alive=True)
         self.cycle.body += body
         self.cycle.more_body = False
@@ -91,8 +96,9 @@ class Beginning(HttpToolsProtocol):
         if not self.is_due:
             return
         self.is_due = False
-        if self.is_in_head and not self.is_critical and self.admission.has_to_wait(self, self._start_late):
+        if self.is_in_head and self.admission.is_busy and not self._is_critical():
             self.waits_since = self.loop.time()
+            self.admission.wait(self, self._start_late)
         elif not self.transport.is_closing():
             self._start_asgi_task(self.cycle, self.app, is_whole=self.is_in_head)
 

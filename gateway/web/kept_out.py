@@ -24,8 +24,6 @@ class KeptOut:
         self.admission = admission
         self.connections: dict[int, GuardedProtocol] = {}
         self.poll: select.epoll | None = None
-        self.is_due = False
-        """Whether the next look is a moment later, as while there is no room; otherwise the event loop tells when somebody asks."""
 
     def add(self, connection: "GuardedProtocol") -> None:
         """Take a connection over from the event loop, where the system can do that."""
@@ -34,8 +32,7 @@ class KeptOut:
         connection.transport.pause_reading()
         if self.poll is None:
             self.poll = select.epoll()
-            self.is_due = True
-            self.admission.look_later(AGAIN, self._look)
+            self.admission.looks.later(AGAIN, self._look)
         self.poll.register(connection.descriptor, select.EPOLLIN)
         self.connections[connection.descriptor] = connection
 
@@ -49,11 +46,10 @@ class KeptOut:
             asyncio.get_running_loop().remove_reader(self.poll.fileno())
             self.poll.close()
             self.poll = None
-            self.admission.look_no_more(self._look)
+            self.admission.looks.no_more(self._look)
 
     def _look(self) -> None:
-        """Answer those who ask again."""
-        was_due, self.is_due = self.is_due, False
+        """Answer those who ask again. The next look is a moment later while there is no room, else when somebody asks."""
         for descriptor, _ in self.poll.poll(0, AT_ONCE) if self.poll else ():
             if (connection := self.connections.get(descriptor)) is not None:
                 self._answer(connection)
@@ -61,11 +57,9 @@ class KeptOut:
             return
         loop = asyncio.get_running_loop()
         if self.admission.is_full:
-            self.is_due = True
-            self.admission.look_later(AGAIN, self._look)
-            if not was_due:
-                loop.remove_reader(self.poll.fileno())
-        elif was_due:
+            loop.remove_reader(self.poll.fileno())
+            self.admission.looks.later(AGAIN, self._look)
+        else:
             loop.add_reader(self.poll.fileno(), self._look)
 
     def _answer(self, connection: "GuardedProtocol") -> None:

@@ -234,9 +234,7 @@ class GuardedProtocol(Beginning):
         return is_first and is_get and super()._should_upgrade()
 
     def _is_one_too_many(self) -> bool:
-        critical = self.admission.critical
-        self.is_critical = bool(critical) and critical in (name + b": " + value for name, value in self.headers)
-        return self.admission.is_crowded if self.is_critical else self.admission.is_full
+        return self.admission.is_full and (self.admission.is_crowded or not self._is_critical())
 
     def _is_turned_away(self, data: bytes) -> bool:
         """Turn a request away before anything is parsed, when nothing is going on here and this is the whole of it."""
