@@ -28,7 +28,12 @@ SEVERAL, MANY = 100, 300
 EVERY = 10.0
 RARELY = 50_000
 """Objects between two looks while pages come and go: they hold no circles, and a page is many objects."""
-_malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc; others give back by themselves
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8
+"""What glibc's malloc.h calls these settings."""
+LARGE, MOST_HEAPS = 2**20, 2
+_LIBC = ctypes.CDLL(None)
+_malloc_trim = getattr(_LIBC, "malloc_trim", None)  # of glibc; others give back by themselves
+_mallopt = getattr(_LIBC, "mallopt", None)
 
 
 class Garbage:
@@ -108,3 +113,11 @@ def give_holes_back() -> None:
     """Give the system what the C library holds and nobody uses."""
     if _malloc_trim is not None:
         _malloc_trim(0)
+
+
+def leave_few_holes() -> None:
+    """From now on large blocks, such as the bytes of pages, go back to the system with whoever had them, and there are few heaps
+    to have holes in."""
+    if _mallopt is not None:
+        _mallopt(M_MMAP_THRESHOLD, LARGE)
+        _mallopt(M_ARENA_MAX, MOST_HEAPS)

@@ -1,7 +1,6 @@
 """Data return 数据回流: streams run to their end by command, when they are due, or as one of many workers."""
 
 import asyncio
-import ctypes
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +17,7 @@ from adapters.open import open_source
 from gateway.app import Definitions, open_calls
 from gateway.engine.calls import Calls
 from gateway.engine.calls.patient import PatientSource
-from gateway.garbage import looking_rarely
+from gateway.garbage import leave_few_holes, looking_rarely
 from gateway.progress import Progress
 from gateway.settings import Settings
 from gateway.store.due import resume
@@ -35,9 +34,6 @@ from schema.problems import Problem, Problems, did_you_mean
 
 Report = Callable[[str], None]
 BEGINNING = "beginning"
-M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8
-"""What glibc's malloc.h calls these settings."""
-LARGE, MOST_HEAPS = 2**20, 2
 TURN = 0.0005
 """Seconds that the mapping of the next page may keep the interpreter from the landing of this one, whose database waits."""
 
@@ -91,20 +87,12 @@ def settled() -> Iterator[None]:
     on to serve. How memory is given back stays so: nobody is the slower for it."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(TURN)
-    _give_back()
+    leave_few_holes()
     try:
         with looking_rarely():
             yield
     finally:
         sys.setswitchinterval(before)
-
-
-def _give_back() -> None:
-    """The bytes of pages go back to the system with them, instead of leaving holes in ever more heaps; where glibc is the one
-    who keeps them."""
-    if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
-        mallopt(M_MMAP_THRESHOLD, LARGE)
-        mallopt(M_ARENA_MAX, MOST_HEAPS)
 
 
 def source_named(definitions: Definitions, source: str, command: str) -> SourceMapping:
