@@ -5,6 +5,7 @@ have written; whatever reads them need not know which way they came.
 """
 
 import secrets
+import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import date, datetime
@@ -51,7 +52,7 @@ ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 AT_ONCE = 500
 """Rows that are written for COPY at once."""
 MOST_PARAMETERS = 10_000
-"""Of one statement on SQLite."""
+"""Of one statement on SQLite, where it takes as many: before 3.32 it took 999."""
 
 
 class Constant:
@@ -108,7 +109,7 @@ def insert_rows(connection: Connection, table: Table, names: tuple[str, ...], ro
 def _insert_many(cursor: Any, text: str, width: int, rows: Sequence[Any]) -> None:
     """Many rows by each statement: while one runs, other threads do."""
     front, _, one = text.partition(" VALUES ")
-    count = MOST_PARAMETERS // width
+    count = min(MOST_PARAMETERS, cursor.connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)) // width
     whole = len(rows) - len(rows) % count
     if whole:
         several = f"{front} VALUES {', '.join([one] * count)}"
