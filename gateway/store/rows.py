@@ -17,13 +17,18 @@ def write_rows(
     table: Table, registry: Registry, dialect: str, entity: str, tellings: Sequence[Telling], arrival: Arrival
 ) -> tuple[str, ...]:
     """Give each telling its row, as it is inserted; returns the columns of these rows."""
-    said, names = set[str]().union(*(telling.mapped.values for telling in tellings)), tuple[str, ...]()
+    said, names = said_in(tellings), tuple[str, ...]()
     for some in chunks(tellings):
         columns = row_columns(registry, entity, some, arrival, said)
         names = tuple(columns)
         for telling, row in zip(some, written_rows(table, columns, len(some), dialect), strict=True):
             telling.row = row
     return names
+
+
+def said_in(tellings: Sequence[Telling]) -> set[str]:
+    """The elements that any of them tells."""
+    return set[str]().union(*(telling.mapped.values for telling in tellings))
 
 
 def row_columns(
