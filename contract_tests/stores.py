@@ -14,9 +14,10 @@ from sqlalchemy import select
 from adapters.mapping.record import Mapped
 from adapters.mapping.truth import CONFLICT
 from contract_tests.emptying import schema_of_its_own, used_again
+from gateway.store.arriving import Landing
 from gateway.store.issues import open_issues
 from gateway.store.search import Search
-from gateway.store.store import Landing, Store
+from gateway.store.store import Store
 from schema.cursors import Position
 from schema.formats import CHINA_TIME
 from schema.load import load_registry

@@ -19,7 +19,7 @@ from contract_tests.serving import PATIENCE, Served, listening_with
 from contract_tests.stores import AGENCY, hour, page
 from gateway.app import Application, create_app
 from gateway.settings import PROJECT
-from gateway.store.store import Landing
+from gateway.store.arriving import Landing
 from schema.identity import HASH_MARK, global_id
 
 PROTOCOL = "graphql-transport-ws"

@@ -18,7 +18,7 @@ from gateway.app import prove
 from gateway.engine.storage import MOST_RELATED
 from gateway.returning import return_everything
 from gateway.settings import PROJECT
-from gateway.store.store import Landing
+from gateway.store.arriving import Landing
 from schema.formats import CHINA_TIME
 from schema.identifiers import uscc_check_digit
 

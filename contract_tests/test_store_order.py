@@ -30,8 +30,8 @@ from contract_tests.stores import (
     with_decisions,
     with_parties,
 )
-from gateway.store.arriving import lightened
-from gateway.store.store import Landed, Landing, Store
+from gateway.store.arriving import Landing, lightened
+from gateway.store.store import Landed, Store
 
 __all__ = ["database", "postgres", "store", "url"]
 

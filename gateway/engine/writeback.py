@@ -18,7 +18,8 @@ from adapters.mapping.model import LookupRole
 from adapters.mapping.record import Mapped
 from gateway.engine.taking import Answered, name_as_asked, there_and_gone
 from gateway.log import logger
-from gateway.store.store import Landing, Store
+from gateway.store.arriving import Landing
+from gateway.store.store import Store
 from schema.formats import CHINA_TIME
 
 Question = tuple[str, str, tuple[object, ...]]

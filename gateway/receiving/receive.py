@@ -25,11 +25,12 @@ from adapters.mapping.model import OperationMapping, SourceMapping
 from adapters.mapping.record import Mapped, is_gone, record_digest
 from gateway.receiving.content import Content
 from gateway.store import receipts
+from gateway.store.arriving import Landing
 from gateway.store.issues import storable
 from gateway.store.landing import Also, Fate
 from gateway.store.receipts import KeyReused, Order, Receipt, Settled
 from gateway.store.runs import Landed, Progress, RunSuperseded, StreamBusy
-from gateway.store.store import Landing, Store, china_now
+from gateway.store.store import Store, china_now
 from schema.formats import CHINA_TIME
 
 __all__ = ["BadKey", "KeyReused", "Receiver", "Unreadable"]

@@ -69,11 +69,11 @@ class Ready:
     columns: dict[str, tuple[str, ...]]
 
 
-def make_ready(tables: Tables, registry: Registry, dialect: str, landing: Landing, writes_rows: bool) -> Ready:
+def make_ready(tables: Tables, registry: Registry, dialect: str, landing: Landing, writes_rows: bool) -> Landing:
     """Make a page ready; with rows where most of it is expected to be new."""
     digest = hashlib.sha256(landing.raw).hexdigest()
     arrival = Arrival(landing.source, landing.received_at, digest, registry.version, landing.mapping_version)
-    refused = refusals(landing)
+    refused = _refusals(landing)
     positions = {refusal.position for refusal in refused}
     told = {
         position: tell(mapped, position, position in landing.gone)
@@ -88,18 +88,19 @@ def make_ready(tables: Tables, registry: Registry, dialect: str, landing: Landin
                 by_entity.setdefault(telling.mapped.entity, []).append(telling)
         for entity, mine in by_entity.items():
             columns[entity] = write_rows(tables.entities[entity], registry, dialect, entity, mine, arrival)
-    return Ready(arrival, pack(landing.raw), refused, told, columns)
+    return replace(landing, ready=Ready(arrival, pack(landing.raw), refused, told, columns))
 
 
 def lightened(landing: Landing) -> Landing:
-    """A page that was made ready, without what landing it does not need: a page and the next are much of what a run holds."""
+    """A page that was made ready, with the faults that were found since, and without what landing it does not need: a page and
+    the next are much of what a run holds."""
     if landing.ready is None:
         return landing
-    refused = refusals(landing) if landing.faults else landing.ready.refused
+    refused = _refusals(landing) if landing.faults else landing.ready.refused
     return replace(landing, raw=b"", records=(), faults={}, ready=replace(landing.ready, refused=refused))
 
 
-def refusals(landing: Landing) -> list[Refused]:
+def _refusals(landing: Landing) -> list[Refused]:
     """The records of a page that are not taken, in order."""
     found = (_refusal(landing, position) for position in range(len(landing.mapped)))
     return [refusal for refusal in found if refusal is not None]

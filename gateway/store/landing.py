@@ -13,7 +13,7 @@ from sqlalchemy import Connection, LargeBinary, insert, select, type_coerce, upd
 
 from adapters.mapping.record import Mapped, record_digest
 from adapters.mapping.truth import Truth
-from gateway.store.arriving import Landing, Ready, Refused, make_ready, refusals
+from gateway.store.arriving import Landing, Ready, Refused, lightened, make_ready
 from gateway.store.current import First, refresh
 from gateway.store.database import key_chunks, lock
 from gateway.store.feed import changes_of, record_changes
@@ -51,11 +51,14 @@ def land(
     """Take one page in, within a write transaction: payload, entities, links, issues, quarantine, answers, run and ledger."""
     lock(connection, "source", landing.source)
     run_id = progress.run_id if progress else None
-    ready = landing.ready or make_ready(tables, registry, connection.dialect.name, landing, writes_rows=False)
-    arrival = ready.arrival
+    if landing.ready is None:
+        landing = make_ready(tables, registry, connection.dialect.name, landing, writes_rows=False)
+    landing = lightened(landing)
+    ready = landing.ready
+    assert ready is not None
+    arrival, refused = ready.arrival, ready.refused
     _keep_raw(connection, tables, landing, ready, run_id)
     reach(connection, "landing.after")
-    refused = refusals(landing) if landing.faults else ready.refused
     tops, page = _page(connection, tables, landing, ready, {refusal.position for refusal in refused})
     latest = judge(page, landing.received_at)
     reach(connection, "upsert.before")

@@ -8,8 +8,8 @@ from adapters.mapping.compiled import Compiled, Compiler
 from adapters.mapping.model import ChangesRole, OperationMapping, SourceMapping
 from adapters.mapping.record import gone_among
 from adapters.source import Page, Record
+from gateway.store.arriving import Landing
 from gateway.store.due import Halting
-from gateway.store.store import Landing
 from gateway.store.tellings import take_digests
 from gateway.sync.drift import Shape
 from gateway.sync.walks import Heard

@@ -17,10 +17,11 @@ from adapters.mapping.model import LookupRole, OperationMapping, SourceMapping
 from adapters.mapping.record import Mapped, gone_among, key_texts
 from adapters.source import Record, Rereads, Source
 from gateway.store import remapping
+from gateway.store.arriving import Landing
 from gateway.store.points import reach
 from gateway.store.remapping import Arrived
 from gateway.store.runs import Landed
-from gateway.store.store import Landing, Store
+from gateway.store.store import Store
 from gateway.sync.absent import ABSENT, read_absence
 from schema.formats import CHINA_TIME
 from schema.identity import HashId

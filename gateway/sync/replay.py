@@ -10,10 +10,11 @@ from adapters.mapping.compiled import Compiler
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.record import gone_among
 from gateway.store import quarantine
+from gateway.store.arriving import Landing
 from gateway.store.landing import Fate
 from gateway.store.points import reach
 from gateway.store.runs import LEASE, Landed, Progress
-from gateway.store.store import Landing, Store
+from gateway.store.store import Store
 from gateway.sync.codes import close_finished
 from schema.formats import CHINA_TIME
 from schema.identity import HashId

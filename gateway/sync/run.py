@@ -14,13 +14,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from adapters.errors import SourceError
 from adapters.mapping.model import ChangesRole, OperationMapping, SourceMapping
 from adapters.source import Call, Page, Source
-from gateway.store.arriving import lightened
+from gateway.store.arriving import Landing, lightened
 from gateway.store.due import Halting, Interval
 from gateway.store.faults import store_fault
 from gateway.store.landing import Also, Fate
 from gateway.store.quarantine import note_codes
 from gateway.store.runs import LEASE, Begun, RunSuperseded
-from gateway.store.store import Landed, Landing, Progress, Store
+from gateway.store.store import Landed, Progress, Store
 from gateway.sync.codes import unknown_codes
 from gateway.sync.cursor import CannotAdvance, Reached, before, read_cursor, write_cursor
 from gateway.sync.drift import read_shape

@@ -12,11 +12,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from adapters.mapping.model import ChangesRole, SourceMapping
 from adapters.source import Source
 from gateway.store import runs, shadow
+from gateway.store.arriving import Landing
 from gateway.store.due import Halting, Interval
 from gateway.store.points import reach
 from gateway.store.runs import Begun, Landed, Progress
 from gateway.store.shadow import Differences
-from gateway.store.store import Landing, Store
+from gateway.store.store import Store
 from gateway.sync.absent import absence
 from gateway.sync.cursor import CannotAdvance
 from gateway.sync.pages import Pages
