@@ -10,6 +10,7 @@ from datetime import datetime
 
 from adapters.mapping.record import Mapped
 from adapters.source import Record
+from gateway.store.bulk import Form
 from gateway.store.columns import pack
 from gateway.store.issues import storable
 from gateway.store.rows import write_rows
@@ -60,13 +61,13 @@ class Refused:
 @dataclass(frozen=True, slots=True)
 class Ready:
     """A page made ready: its payload as it is kept, the records that are not taken, and what the others tell, by position.
-    `columns`: entity -> the columns of the rows that its tellings have, where these are written already."""
+    `forms`: entity -> the form of the rows that its tellings have, where these are written already."""
 
     arrival: Arrival
     packed: bytes
     refused: list[Refused]
     told: dict[int, list[Telling]]
-    columns: dict[str, tuple[str, ...]]
+    forms: dict[str, Form]
 
 
 def make_ready(tables: Tables, registry: Registry, dialect: str, landing: Landing, writes_rows: bool) -> Landing:
@@ -80,15 +81,15 @@ def make_ready(tables: Tables, registry: Registry, dialect: str, landing: Landin
         for position, mapped in enumerate(landing.mapped)
         if position not in positions
     }
-    columns: dict[str, tuple[str, ...]] = {}
+    forms: dict[str, Form] = {}
     if writes_rows:
         by_entity: dict[str, list[Telling]] = {}
         for tellings in told.values():
             for telling in tellings:
                 by_entity.setdefault(telling.mapped.entity, []).append(telling)
         for entity, mine in by_entity.items():
-            columns[entity] = write_rows(tables.entities[entity], registry, dialect, entity, mine, arrival)
-    return replace(landing, ready=Ready(arrival, pack(landing.raw), refused, told, columns))
+            forms[entity] = write_rows(tables.entities[entity], registry, dialect, entity, mine, arrival)
+    return replace(landing, ready=Ready(arrival, pack(landing.raw), refused, told, forms))
 
 
 def lightened(landing: Landing) -> Landing:

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from datetime import date, datetime
 from functools import lru_cache
 from itertools import chain, repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import (
@@ -64,28 +64,47 @@ class Constant:
         self.value = value
 
 
+class Form(NamedTuple):
+    """The columns of rows that are written, and on SQLite the cells that are the same in all of them, given once for many:
+    those of the first columns."""
+
+    names: tuple[str, ...]
+    fixed: tuple[Any, ...] = ()
+
+
 def insert_columns(connection: Connection, table: Table, columns: Mapping[str, Cells | Constant], count: int) -> None:
     """Insert `count` rows; columns that are not named get their defaults."""
     if not count:
         return
-    names = tuple(columns)
-    is_postgresql = connection.dialect.name == "postgresql"
-    text = _insert_text(table, names, connection.dialect.name)
-    with driver(connection) as raw, closing(raw.cursor()) as cursor:
-        if is_postgresql:
-            with cursor.copy(text) as copy:
-                for start in range(0, count, AT_ONCE):  # the server takes in one part while the next is written
-                    end = min(start + AT_ONCE, count)
-                    copy.write(_block(_converted(table, columns, start, end, is_postgresql), end - start))
-        else:
-            _insert_many(cursor, text, len(names), list(zip(*_converted(table, columns, 0, count, False), strict=True)))
+    dialect = connection.dialect.name
+    if dialect != "postgresql":
+        form = form_of(table, columns, dialect)
+        insert_rows(connection, table, form, written_rows(table, columns, count, dialect))
+        return
+    text = _insert_text(table, tuple(columns), dialect)
+    with driver(connection) as raw, closing(raw.cursor()) as cursor, cursor.copy(text) as copy:
+        for start in range(0, count, AT_ONCE):  # the server takes in one part while the next is written
+            end = min(start + AT_ONCE, count)
+            copy.write(_block(_converted(table, columns, start, end, True), end - start))
+
+
+def form_of(table: Table, columns: Mapping[str, Cells | Constant], dialect: str) -> Form:
+    """The form of the rows that are written of these columns."""
+    if dialect == "postgresql":
+        return Form(tuple(columns))
+    fixed = {name: cells for name, cells in columns.items() if isinstance(cells, Constant)}
+    names = (*fixed, *(name for name in columns if name not in fixed))
+    return Form(names, tuple(_converted_constant(table.c[name], cells, False)[0] for name, cells in fixed.items()))
 
 
 def written_rows(table: Table, columns: Mapping[str, Cells | Constant], count: int, dialect: str) -> list[Row]:
     """The rows, each as `insert_rows` takes it."""
     rows: list[Row] = []
+    is_postgresql = dialect == "postgresql"
+    if not is_postgresql:
+        columns = {name: cells for name, cells in columns.items() if not isinstance(cells, Constant)}
     for start in range(0, count, AT_ONCE):
-        end, is_postgresql = min(start + AT_ONCE, count), dialect == "postgresql"
+        end = min(start + AT_ONCE, count)
         converted = _converted(table, columns, start, end, is_postgresql)
         if is_postgresql:
             rows += _block(converted, end - start).encode().split(b"\n")[:-1]
@@ -94,28 +113,37 @@ def written_rows(table: Table, columns: Mapping[str, Cells | Constant], count: i
     return rows
 
 
-def insert_rows(connection: Connection, table: Table, names: tuple[str, ...], rows: Sequence[Row]) -> None:
+def insert_rows(connection: Connection, table: Table, form: Form, rows: Sequence[Row]) -> None:
     """Insert rows that are written already; columns that are not named get their defaults."""
-    text = _insert_text(table, names, connection.dialect.name)
+    text = _insert_text(table, form.names, connection.dialect.name)
     with driver(connection) as raw, closing(raw.cursor()) as cursor:
         if connection.dialect.name == "postgresql":
             with cursor.copy(text) as copy:
                 for start in range(0, len(rows), AT_ONCE):
                     copy.write(b"\n".join([*rows[start : start + AT_ONCE], b""]))  # type: ignore[list-item]
         else:
-            _insert_many(cursor, text, len(names), rows)
+            _insert_many(cursor, text, form, rows)
 
 
-def _insert_many(cursor: Any, text: str, width: int, rows: Sequence[Any]) -> None:
+def _insert_many(cursor: Any, text: str, form: Form, rows: Sequence[Any]) -> None:
     """Many rows by each statement: while one runs, other threads do."""
-    front, _, one = text.partition(" VALUES ")
-    count = min(MOST_PARAMETERS, cursor.connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)) // width
+    most = min(MOST_PARAMETERS, cursor.connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER))
+    width = len(form.names) - len(form.fixed)
+    count = (most - len(form.fixed)) // width
     whole = len(rows) - len(rows) % count
     if whole:
-        several = f"{front} VALUES {', '.join([one] * count)}"
+        several = _several(text, form, count)
         for start in range(0, whole, count):
-            cursor.execute(several, list(chain.from_iterable(rows[start : start + count])))
-    cursor.executemany(text, rows[whole:])
+            cursor.execute(several, [*form.fixed, *chain.from_iterable(rows[start : start + count])])
+    cursor.executemany(text, [(*form.fixed, *row) for row in rows[whole:]])
+
+
+@lru_cache(maxsize=64)
+def _several(text: str, form: Form, count: int) -> str:
+    """The statement for so many rows; what is the same in all of them is one parameter."""
+    same = [f"?{number}" for number in range(1, len(form.fixed) + 1)]
+    one = f"({', '.join([*same, *repeat('?', len(form.names) - len(form.fixed))])})"
+    return f"{text.partition(' VALUES ')[0]} VALUES {', '.join(repeat(one, count))}"
 
 
 def update_columns(
@@ -139,7 +167,10 @@ def update_columns(
             f" WHERE {prepare(table.name)}.{where} %s AND {prepare(table.name)}.key = told.key"
         )
         rows = [dict(zip(("key", *given), row, strict=True)) for row in zip(keys, *given.values(), strict=True)]
-        constants = [cell for name, cells in fixed.items() for cell in _converted_constant(table.c[name], cells, True)]
+        constants = [
+            None if cells.value is None else _converted_constant(table.c[name], cells, True)[0]
+            for name, cells in fixed.items()
+        ]
         with driver(connection) as raw:
             raw.execute(statement, [*constants, msgspec.json.encode(rows).decode(), source]).close()
         return

@@ -15,7 +15,7 @@ from adapters.mapping.record import Mapped
 from gateway.store.bulk import Constant, driver, insert_columns, listed_in, rows_of
 from gateway.store.columns import READ_FROM_TEXT, Instant, Listed, in_china
 from gateway.store.entities import stored_row
-from gateway.store.rows import Columns, row_columns, said_in
+from gateway.store.rows import Columns, row_columns
 from gateway.store.tables import Tables
 from gateway.store.tellings import EARLIEST, GONE, LOWEST, Arrival, Page, Telling, Version
 from schema.formats import CHINA_TIME
@@ -144,7 +144,7 @@ def _insert(
     tellings: Sequence[Telling],
     arrival: Arrival,
 ) -> None:
-    columns = row_columns(registry, entity, tellings, arrival, said_in(tellings))
+    columns = row_columns(registry, entity, tellings, arrival)
     lists = [cells.value if isinstance(cells, Constant) else cells for cells in columns.values()]
     rows = [
         {

@@ -62,7 +62,7 @@ def land(
     tops, page = _page(connection, tables, landing, ready, {refusal.position for refusal in refused})
     latest = judge(page, landing.received_at)
     reach(connection, "upsert.before")
-    changed = write(connection, tables, registry, page, latest, arrival, ready.columns)
+    changed = write(connection, tables, registry, page, latest, arrival, ready.forms)
     reach(connection, "upsert.after")
     _record_issues(connection, tables, landing, tops, refused)
     reach(connection, "issues.after")

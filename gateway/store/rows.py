@@ -1,11 +1,11 @@
 """The rows of tellings, column by column, as they are written in bulk."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Table
 
-from gateway.store.bulk import Cells, Constant, written_rows
-from gateway.store.database import chunks
+from gateway.store.bulk import Cells, Constant, Form, form_of, written_rows
 from gateway.store.tables import element_column
 from gateway.store.tellings import EARLIEST, LOWEST, Arrival, Telling, embedded_keys
 from schema.registry import OWNER, Registry
@@ -15,27 +15,18 @@ Columns = dict[str, Cells | Constant]
 
 def write_rows(
     table: Table, registry: Registry, dialect: str, entity: str, tellings: Sequence[Telling], arrival: Arrival
-) -> tuple[str, ...]:
-    """Give each telling its row, as it is inserted; returns the columns of these rows."""
-    said, names = said_in(tellings), tuple[str, ...]()
-    for some in chunks(tellings):
-        columns = row_columns(registry, entity, some, arrival, said)
-        names = tuple(columns)
-        for telling, row in zip(some, written_rows(table, columns, len(some), dialect), strict=True):
-            telling.row = row
-    return names
+) -> Form:
+    """Give each telling its row, as it is inserted; returns the form of these rows."""
+    columns = row_columns(registry, entity, tellings, arrival)
+    for telling, row in zip(tellings, written_rows(table, columns, len(tellings), dialect), strict=True):
+        telling.row = row
+    return form_of(table, columns, dialect)
 
 
-def said_in(tellings: Sequence[Telling]) -> set[str]:
-    """The elements that any of them tells."""
-    return set[str]().union(*(telling.mapped.values for telling in tellings))
-
-
-def row_columns(
-    registry: Registry, entity: str, tellings: Sequence[Telling], arrival: Arrival, said: Collection[str]
-) -> Columns:
-    """The rows of these tellings, column by column, with the elements that are `said` in any of them."""
+def row_columns(registry: Registry, entity: str, tellings: Sequence[Telling], arrival: Arrival) -> Columns:
+    """The rows of these tellings, column by column, with the elements that any of them tells."""
     values = [telling.mapped.values for telling in tellings]
+    said = set[str]().union(*values)
     elements = [name for name in registry.entities[entity].elements if name in said]
     has_inside = any(telling.mapped.embedded for telling in tellings)
     return {
@@ -49,7 +40,7 @@ def row_columns(
         "raw_digest": Constant(arrival.raw_digest),
         "record_digest": [telling.digest for telling in tellings],
         "fetched_at": Constant(arrival.received_at),
-        "deleted_at": [arrival.received_at if telling.is_gone else None for telling in tellings],
+        "deleted_at": _sparse([arrival.received_at if telling.is_gone else None for telling in tellings]),
     }
 
 
@@ -58,11 +49,16 @@ def told_when(tellings: Sequence[Telling], arrival: Arrival) -> Columns:
     versions = [telling.version for telling in tellings]
     provenance = [telling.mapped.provenance for telling in tellings]
     return {
-        "source_updated_at": [None if v.updated_at == EARLIEST else v.updated_at for v in versions],
-        "change_no": [None if v.change_no == LOWEST else v.change_no for v in versions],
-        "batch_no": [p.get("batch_no") for p in provenance],
-        "source_record_id": [p.get("source_record_id") for p in provenance],
+        "source_updated_at": _sparse([None if v.updated_at == EARLIEST else v.updated_at for v in versions]),
+        "change_no": _sparse([None if v.change_no == LOWEST else v.change_no for v in versions]),
+        "batch_no": _sparse([p.get("batch_no") for p in provenance]),
+        "source_record_id": _sparse([p.get("source_record_id") for p in provenance]),
         "as_of": Constant(arrival.received_at),
         "spec_version": Constant(arrival.spec_version),
         "mapping_version": Constant(arrival.mapping_version),
     }
+
+
+def _sparse(cells: list[Any]) -> Cells | Constant:
+    """Cells of which often none has a value."""
+    return Constant(None) if cells.count(None) == len(cells) else cells

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, delete, select
 
-from gateway.store.bulk import Cells, Constant, among, insert_rows, update_columns
+from gateway.store.bulk import Cells, Constant, Form, among, insert_rows, update_columns
 from gateway.store.history import keep_replaced, keep_superseded
 from gateway.store.links import insert_links
 from gateway.store.points import reach
@@ -21,9 +21,9 @@ def write(
     page: Page,
     latest: Sequence[Telling],
     arrival: Arrival,
-    written: Mapping[str, tuple[str, ...]],
+    written: Mapping[str, Form],
 ) -> list[Place]:
-    """Bring rows and links to what the latest tellings say; returns what it changed, each once. `written`: entity -> the columns
+    """Bring rows and links to what the latest tellings say; returns what it changed, each once. `written`: entity -> the form
     of the rows that its tellings have already."""
     applied = [telling for telling in latest if telling.verdict == "applied"]
     for entity, mine in _by_entity(applied).items():
@@ -66,14 +66,14 @@ def _replace(
     tellings: Sequence[Telling],
     known: Sequence[Telling],
     arrival: Arrival,
-    columns: tuple[str, ...] | None,
+    form: Form | None,
 ) -> None:
     table = tables.entities[entity]
     if there := [telling.mapped.key for telling in known if not telling.is_gone]:
         connection.execute(delete(table).where(table.c.source == arrival.source, among(connection, table.c.key, there)))
     if tellings:
-        columns = columns or write_rows(table, registry, connection.dialect.name, entity, tellings, arrival)
-        insert_rows(connection, table, columns, [telling.row for telling in tellings if telling.row is not None])
+        form = form or write_rows(table, registry, connection.dialect.name, entity, tellings, arrival)
+        insert_rows(connection, table, form, [telling.row for telling in tellings if telling.row is not None])
 
 
 def _bury(connection: Connection, tables: Tables, entity: str, tellings: Sequence[Telling], arrival: Arrival) -> None:
