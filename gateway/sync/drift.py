@@ -1,6 +1,6 @@
 """Drift: records whose fields are not those that a stream had before, and what the mapping says is to happen then."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import NoneType
@@ -36,14 +36,14 @@ class Shape:
     new: dict[str, str] = field(default_factory=dict)
     lapsed: set[str] = field(default_factory=set)
 
-    def see(self, records: Sequence[Record]) -> list[str]:
-        """Take a page into account; what is to be told. Raises Drifted for what only a person can decide.
+    def see(self, forms: Collection[Form], count: int) -> list[str]:
+        """Take a page of so many records of these forms into account; what is to be told. Raises Drifted for what only a person can decide.
 
         A new field is kept raw in any case, and told of once. A mapped one that every record had and no record of a page has
         any more, or that is a list or a tree where it was a text, would silently empty what is in the store: then only this
         stream stops.
         """
-        forms, seen = set(map(_form, records)), dict[str, set[str]]()
+        seen: dict[str, set[str]] = {}
         for form in forms:
             for path, kind in _fields_of(form):
                 seen.setdefault(path, set()).add(kind)
@@ -54,12 +54,12 @@ class Shape:
             if before is None:
                 self.new[path] = min(kinds)
                 told += [] if is_first else [f"来源记录有了新字段 {path}（{min(kinds)}），原样保存"]
-            elif path in self.mapped and len(records) >= LEAST and before not in kinds:
+            elif path in self.mapped and count >= LEAST and before not in kinds:
                 raise Drifted(f"{Drifted.__doc__}：{path} 由 {before} 变为 {'、'.join(sorted(kinds))}")
         if told and self.drift == "freeze":
             raise Drifted(f"{Drifted.__doc__}：{'；'.join(told)}")
-        if len(records) >= LEAST:
-            self._look_for_gone(len(records), [frozenset(names) for names, _ in forms], is_first)
+        if count >= LEAST:
+            self._look_for_gone(count, [frozenset(names) for names, _ in forms], is_first)
         return told
 
     def _look_for_gone(self, count: int, found: Sequence[frozenset[str]], is_first: bool) -> None:
@@ -130,8 +130,12 @@ def _mapped(entity: EntityMapping) -> Iterator[str]:
     yield from (path.steps[0][0] for path in paths if path is not None and path.steps)
 
 
+def forms_of(records: Iterable[Record]) -> frozenset[Form]:
+    """The forms of these records: few, since nearly all records of a source look alike."""
+    return frozenset(map(_form, records))
+
+
 def _form(record: Record) -> Form:
-    """The form of a record. A page is looked at form by form, since nearly all records of a source look alike."""
     return tuple(record), tuple(map(type, record.values()))
 
 

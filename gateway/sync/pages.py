@@ -11,7 +11,7 @@ from adapters.source import Page, Record
 from gateway.store.arriving import Landing
 from gateway.store.due import Halting
 from gateway.store.tellings import take_digests
-from gateway.sync.drift import Shape
+from gateway.sync.drift import Form, Shape, forms_of
 from gateway.sync.walks import Heard
 from schema.formats import CHINA_TIME
 from schema.identity import HashId
@@ -41,21 +41,27 @@ class Pages:
     def __post_init__(self) -> None:
         self.compiled = Compiler(self.hash_id).compiled(self.mapping, self.role.entity, None)
 
-    def judge(self, page: Page, landing: Landing) -> tuple[Landing, Heard]:
-        """What lands of a page that is mapped, and what the way through the source goes by.
+    def heard(self, page: Page, landing: Landing) -> Heard:
+        """What the way through the source goes by, of a page that is mapped."""
+        name = self.role.cursor.name
+        values = [one.provenance.get(name, one.values.get(name)) for one in landing.mapped]
+        forms = frozenset[Form]() if self.shape is None else forms_of(page.records)
+        return Heard(page, values, [one.key for one in landing.mapped], forms)
+
+    def judge(self, heard: Heard, landing: Landing) -> Landing:
+        """What lands of a page that is mapped.
 
         Pages are judged one after another, each when the one before has landed; mapped they may be earlier.
         """
         if self.shape is not None:
-            landing = replace(landing, faults=self.shape.faults(page.records))
-            self.notes += self.shape.see(page.records)
+            records = heard.page.records
+            landing = replace(landing, faults=self.shape.faults(records))
+            self.notes += self.shape.see(heard.forms, len(records))
         mapped, gone = landing.mapped, landing.gone
         bad = sum((one.quarantined or not one.is_identified) and i not in gone for i, one in enumerate(mapped))
         if not self.lets_bad_in and len(mapped) >= LEAST_JUDGED and bad > self.role.most_bad * len(mapped):
             raise TooManyBad(f"{TooManyBad.__doc__}：{len(mapped)} 条中 {bad} 条，上限 {self.role.most_bad:.0%}")
-        name = self.role.cursor.name
-        values = [one.provenance.get(name, one.values.get(name)) for one in mapped]
-        return landing, Heard(page, values, [one.key for one in mapped])
+        return landing
 
     def landing(self, records: Sequence[Record], raw: bytes, media_type: str, received_at: datetime) -> Landing:
         """The records, mapped, on their way in."""

@@ -228,9 +228,9 @@ class Run:
                 return
             question, (_, read) = following, await _together(landed, self._read(following))
 
-    async def _hear(self, question: Question, page: Page, mapped: Landing) -> tuple[Landing, Progress] | None:
+    async def _hear(self, question: Question, heard: Heard, mapped: Landing) -> tuple[Landing, Progress] | None:
         """What is to land of an answer, and where the stream stands then; None when the answer is the end."""
-        landing, heard = await asyncio.to_thread(self.pages.judge, page, mapped)
+        page, landing = heard.page, await asyncio.to_thread(self.pages.judge, heard, mapped)
         if question.goes_back:
             self.reached.go_back()
         self.expected = page.total
@@ -248,17 +248,21 @@ class Run:
         cursor, key = self._stands()
         return lightened(landing), Progress(self.begun.run_id, len(self.landed) + 1, cursor, key)
 
-    async def _read(self, question: Question) -> tuple[Page, Landing]:
-        """The page that answers, mapped."""
+    async def _read(self, question: Question) -> tuple[Heard, Landing]:
+        """The page that answers, as it is heard and mapped."""
         page = await self._call(question)
-        return page, await asyncio.to_thread(self._map, page)
+        return await asyncio.to_thread(self._map, page)
 
-    def _map(self, page: Page) -> Landing:
+    def _map(self, page: Page) -> tuple[Heard, Landing]:
         landing = self.pages.landing(page.records, page.raw, page.media_type, page.received_at)
+        heard = self.pages.heard(page, landing)
+        if isinstance(self.walk, ByNumber):
+            _ = heard.digest  # here rather than when the page is heard, with the database waiting
         if self.sink is not None:
-            return landing
+            return heard, landing
         last = self.landed[-1] if self.landed else Landed(applied=int(self.begun.cursor is None))
-        return self.store.make_ready(landing, writes_rows=last.applied > last.unchanged + last.duplicate)
+        is_mostly_new = last.applied > last.unchanged + last.duplicate
+        return heard, self.store.make_ready(landing, writes_rows=is_mostly_new)
 
     def _take(self, heard: Heard, page: Page) -> None:
         """Note how far the page leads. Pages by number are only as fresh as the first of them: what came late to one already

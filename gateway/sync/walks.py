@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from adapters.mapping.record import records_digest
 from adapters.source import Page
 from gateway.sync.cursor import CannotAdvance
+from gateway.sync.drift import Form
 
 LARGEST = 50_000
 """Records that are asked for at once to get over many with one and the same cursor."""
@@ -37,13 +38,22 @@ class Disordered(Exception):
     """来源没有按游标升序给出记录"""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Heard:
-    """An answer: its page, and of each record the cursor's value (None where it has none) and the key."""
+    """An answer: its page, and of each record the cursor's value (None where it has none) and the key. `taken`: the digest of
+    its records, once somebody asked for it; `forms`: what its records look like, where that is watched."""
 
     page: Page
     values: Sequence[Any]
     keys: Sequence[str]
+    forms: frozenset[Form] = frozenset()
+    taken: str = ""
+
+    @property
+    def digest(self) -> str:
+        """The digest of its records."""
+        self.taken = self.taken or records_digest(self.page.records)
+        return self.taken
 
     @property
     def told(self) -> list[Any]:
@@ -262,7 +272,7 @@ class ByNumber:
         asked, page = self.question, heard.page
         assert asked is not None
         assert asked.page is not None
-        digest = records_digest(page.records)
+        digest = heard.digest
         if digest in self.seen and page.records:
             self.notes.append(REPEATED)
             self.question = None
