@@ -47,15 +47,16 @@ def record_issues(
     tables: Tables,
     source: str,
     found: Iterable[tuple[Issue, Place]],
-    told: Collection[Place],
+    told: Mapping[str, Collection[str]],
     moment: datetime,
 ) -> None:
-    """Keep what was found, each with the record it was found in; what is open for a record that was `told` and was not
-    found in it again is resolved."""
+    """Keep what was found, each with the record it was found in; what is open for a record that was `told` (entity -> keys) and
+    was not found in it again is resolved."""
     now = {_digest(issue): (issue, record) for issue, record in found}
     _keep(connection, tables, now, moment)
     mine = (tables.issue.c.source == source, tables.issue.c.check_type != CONFLICT)
-    _resolve(connection, tables, _open_digests(connection, tables, mine, told) - now.keys(), moment)
+    doubted = {entity: keys for entity, keys in told.items() if _ever_had_any(connection, tables, source, entity)}
+    _resolve(connection, tables, _open_digests(connection, tables, mine, doubted) - now.keys(), moment)
 
 
 def record_conflicts(
@@ -64,8 +65,7 @@ def record_conflicts(
     """Keep what sources do not agree on about these entities; what they did not agree on before and do now is resolved."""
     now = {_digest(issue): (issue, (entity, str(issue.key))) for issue in found}
     _keep(connection, tables, now, moment)
-    told = [(entity, key) for key in keys]
-    open_before = _open_digests(connection, tables, (tables.issue.c.check_type == CONFLICT,), told)
+    open_before = _open_digests(connection, tables, (tables.issue.c.check_type == CONFLICT,), {entity: list(keys)})
     _resolve(connection, tables, open_before - now.keys(), moment)
 
 
@@ -91,19 +91,26 @@ def _resolve(connection: Connection, tables: Tables, gone: Collection[str], mome
         connection.execute(update(table).where(among(connection, table.c.digest, gone)).values(resolved_at=moment))
 
 
+def _ever_had_any(connection: Connection, tables: Tables, source: str, entity: str) -> bool:
+    """Whether any record of an entity ever had an issue by the word of this source: where none had, nothing has to be looked
+    for record by record."""
+    table = tables.issue
+    query = select(table.c.digest).where(table.c.source == source, table.c.record_entity == entity).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def _open_digests(
-    connection: Connection, tables: Tables, of: Sequence[ColumnElement[bool]], told: Collection[tuple[str, str]]
+    connection: Connection, tables: Tables, of: Sequence[ColumnElement[bool]], told: Mapping[str, Collection[str]]
 ) -> set[str]:
     table = tables.issue
-    keys: dict[str, list[str]] = {}
-    for entity, key in told:
-        keys.setdefault(entity, []).append(key)
     digests: set[str] = set()
-    for entity, of_entity in keys.items():
+    for entity, keys in told.items():
+        if not keys:
+            continue
         query = select(table.c.digest).where(
             *of,
             table.c.record_entity == entity,
-            among(connection, table.c.record_key, of_entity),
+            among(connection, table.c.record_key, keys),
             table.c.resolved_at.is_(None),
         )
         digests.update(connection.execute(query).scalars())

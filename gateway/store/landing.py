@@ -176,7 +176,9 @@ def _record_issues(
     bad = [landing.mapped[refusal.position] for refusal in refused]
     told = [top.mapped for top in current if not top.is_gone] + bad
     found = [(issue, (mapped.entity, mapped.key)) for mapped in told for issue in mapped.issues]
-    resolves = {top.place for top in current}
+    resolves: dict[str, list[str]] = {}
+    for top in current:
+        resolves.setdefault(top.mapped.entity, []).append(top.mapped.key)
     record_issues(connection, tables, landing.source, found, resolves, landing.received_at)
 
 
