@@ -9,10 +9,13 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 
 import pytest
+import uvicorn
+from starlette.types import ASGIApp
 
 from contract_tests.federation import Federation
 from contract_tests.hostile import gateway, nobody_is_called_and_life_goes_on, sources
 from contract_tests.serving import PATIENCE, Served, head, listening_with, proven, read_reply
+from gateway import serving
 from gateway.app import Application, create_app
 from gateway.web import at_once
 from gateway.web.admission import LEAST, NARROWEST, Admission
@@ -168,6 +171,30 @@ def test_turned_away_and_asking_again_in_every_way(sources: Federation) -> None:
         assert read_reply(kept).json == {"data": {"__typename": "Query"}}
         kept.sendall(b"\0\r\n\r\n")
         assert read_reply(kept).status == 400
+
+
+def test_answered_and_turned_away_ever_since_is_not_idle(sources: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = serving.configured
+
+    def impatient(app: Application, served: ASGIApp) -> uvicorn.Config:
+        config = usual(app, served)
+        config.timeout_keep_alive = 1
+        return config
+
+    monkeypatch.setattr(serving, "configured", impatient)
+    with narrow(sources, most="3") as one:
+        asking = [one.ask(number) for number in (1, 2, 3)]
+        one.becomes(3, 2)
+        one.call().close()
+        assert read_reply(asking[0]).status == 200  # and others wait: it is looked at with those who are turned away
+        one.connections.enter_context(one.call())
+        one.ask(4)
+        one.becomes(3, 2)
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            asking[0].sendall(request())
+            assert read_reply(asking[0]).status == 503
+            time.sleep(0.1)
 
 
 def test_turned_away_and_idle_is_closed_in_the_time_of_a_head(sources: Federation) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 LONG = 0.004
 """Seconds of CPU for a look after which what is still in use is set aside."""
-YOUNG_AFTER = 5_000
+YOUNG_AFTER = 10_000
 """Objects made and not let go until the youngest are looked at. With Python's own 2,000 a few requests at once were looked through
 again and again, all of them still in use: five times as often for each of them as for one after the other."""
 OLD_AFTER = 5

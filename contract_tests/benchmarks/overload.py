@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -108,43 +107,11 @@ def told(name: str, seen: Sequence[Seen], seconds: float, peak: float, lateness:
 
 def closed_loop(port: int, request: bytes, seconds: float, is_kept: bool = True, clients: int = 16) -> float:
     """Answers a second to clients that each ask again as soon as they are answered, on one connection each or on a new one."""
-    ended = time.perf_counter() + seconds
-    counts = [0] * clients
-
-    def ask(number: int) -> None:
-        held = socket.create_connection(("127.0.0.1", port))
-        while time.perf_counter() < ended:
-            if not is_kept:
-                held.close()
-                held = socket.create_connection(("127.0.0.1", port))
-            held.sendall(request)
-            counts[number] += _status_of(held) == 200
-        held.close()
-
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sum(counts) / seconds
-
-
-def _status_of(held: socket.socket) -> int:
-    """Of one answer, once all of it is here. Raises ConnectionError."""
-    got = b""
-    while b"\r\n\r\n" not in got:
-        got += _more(held)
-    head, _, body = got.partition(b"\r\n\r\n")
-    length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
-    while len(body) < length:
-        body += _more(held)
-    return int(head[9:12])
-
-
-def _more(held: socket.socket) -> bytes:
-    if not (more := held.recv(262144)):
-        raise ConnectionError("closed before the answer was over")
-    return more
+    load = Load(port, request, DEADLINE, is_kept)
+    try:
+        return load.peak(clients, seconds)
+    finally:
+        load.close()
 
 
 def ask_once(port: int, query: str) -> dict[str, object]:

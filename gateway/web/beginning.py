@@ -104,6 +104,7 @@ class Beginning(HttpToolsProtocol):
 
     def _start_late(self) -> None:
         """The same for who had to wait, of whose time that was a part."""
+        self.admission.looks.between()
         self.cycle.scope[WAITED] = self.loop.time() - self.waits_since  # type: ignore[literal-required]
         if not self.transport.is_closing():
             self._start_asgi_task(self.cycle, self.app, is_whole=True)

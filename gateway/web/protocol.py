@@ -199,6 +199,9 @@ class GuardedProtocol(Beginning):
         else:
             idle: Any = self.alarms.after(self.timeout_keep_alive, self.timeout_keep_alive_handler)
             self.timeout_keep_alive_task = idle
+            if self.admission.is_busy and self._is_at_rest:  # what comes next here has to wait, or is one too many
+                self.said_no_at = 0.0
+                self.kept_out.add(self)
 
     def shutdown(self) -> None:
         """No more after what is going on. A connection that is kept and idle gets to ask once more: its request may be on
@@ -242,7 +245,6 @@ class GuardedProtocol(Beginning):
             return False
         if self.admission.is_draining or not is_one_request(data, self.admission.critical):
             return False
-        self._unset_keepalive_if_required()
         self.said_no_at = 0.0
         self.say_no()
         self.kept_out.add(self)
@@ -253,6 +255,7 @@ class GuardedProtocol(Beginning):
         metrics.BUSY.inc()
         if (now := self.loop.time()) > self.said_no_at + 1:
             self.said_no_at = now
+            self._unset_keepalive_if_required()
             self._stop("head")
             self._start("head", self.patience.head, self._head_is_late)
         sent = 0

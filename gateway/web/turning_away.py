@@ -16,8 +16,11 @@ LARGEST = 64 * 1024
 """Bytes of a request that is looked at here."""
 TARGETS = (b"POST /graphql ", b"POST /graphql?", b"GET /graphql ", b"GET /graphql?")
 LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]{1,6})\r\n")
-NEVER = re.compile(rb"\r\n(?:transfer-encoding|upgrade|expect|connection)[ \t]*:|\n[ \t]|[^\r]\n|\0")
-"""What changes where a request ends or what comes after it, or is no way to write a head."""
+PLAIN = re.compile(
+    rb"[^\r\n\0]+ http/1\.1\r\n"
+    rb"(?:(?!transfer-encoding|upgrade|expect|connection)[a-z0-9-]+:[^\r\n\0]*\r\n)*\r\n"
+)
+"""A head, in small letters, without what changes where a request ends or what comes after it."""
 CLOSING = re.compile(rb"\r\nconnection: *close\r\n")
 
 STATUS = b"HTTP/1.1 503 Service Unavailable\r\n"
@@ -34,11 +37,11 @@ def is_one_request(said: bytes, critical: bytes = b"", is_last: bool = False) ->
         return False
     end = said.find(b"\r\n\r\n") + 4
     head = said[:end].lower()
-    if end < 4 or b" http/1.1\r\n" not in head or head.count(b"\r\nhost:") != 1:
-        return False
     if is_last:
         head = CLOSING.sub(b"\r\n", head)
-    if NEVER.search(head) or (critical and critical.partition(b":")[0] in head):
+    if not PLAIN.fullmatch(head) or head.count(b"\r\nhost:") != 1:
+        return False
+    if critical and critical.partition(b":")[0] in head:
         return False
     lengths = head.count(b"\r\ncontent-length")
     if not lengths:
