@@ -3,17 +3,18 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, time, timedelta
+from time import sleep
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import Connection, func, select, text, update
 
 from contract_tests.changing import Changing, with_changes, with_page_size
 from contract_tests.stores import database, empty_database, opened, postgres, store, url
 from contract_tests.test_sync_run import MARKET, cases, names
 from gateway.progress import line
 from gateway.store.due import Due
-from gateway.store.leases import RunSuperseded, StreamBusy, database_now
+from gateway.store.leases import RunSuperseded, StreamBusy, database_now, release
 from gateway.store.runs import CursorLost
 from gateway.store.store import Store
 from gateway.sync.queue import PgQueue
@@ -162,6 +163,23 @@ async def test_a_run_longer_than_its_lease_lives_by_its_heartbeats_and_one_witho
     slow.takes_away = True
     with pytest.raises(RunSuperseded):
         await running(slow, store, lease=0.3).changes(*STREAM)
+
+
+async def test_a_heartbeat_that_comes_too_late_does_not_hold_what_is_released(store):
+    """On SQLite nobody else writes meanwhile; on PostgreSQL it waits for the end of the run, with an old clock reading."""
+    run, tables = store.begin_run(*STREAM), store.tables
+    beating: list[asyncio.Future[None]] = []
+
+    def end(connection: Connection) -> None:
+        connection.execute(select(tables.lease).with_for_update())
+        beating.append(asyncio.get_running_loop().run_in_executor(None, store.renew_run, run.run_id, 30.0))
+        sleep(0.3)
+        release(connection, tables, *STREAM, fence=1)
+
+    store.database.write(end)
+    with pytest.raises(RunSuperseded):
+        await beating[0]
+    store.begin_run(*STREAM)
 
 
 async def test_one_stream_has_one_run_and_a_busy_one_says_whose(store):

@@ -66,12 +66,12 @@ def hold(connection: Connection, tables: Tables, source: str, operation: str, fe
 def renew(connection: Connection, tables: Tables, source: str, operation: str, fence: int, seconds: float) -> None:
     """Hold the lease for so many seconds from now. Raises RunSuperseded when it has gone to somebody else, or is over."""
     lease = tables.lease
-    now = database_now(connection)
     mine = (lease.c.source == source, lease.c.operation == operation, lease.c.fence == fence)
-    kept = update(lease).where(*mine, lease.c.expires_at > now)
-    moved = connection.execute(kept.values(seconds=seconds, expires_at=now + timedelta(seconds=seconds)))
-    if moved.rowcount == 0:
+    until = connection.execute(select(lease.c.expires_at).where(*mine).with_for_update()).scalar_one_or_none()
+    now = database_now(connection)  # once nobody can release it any more: a late heartbeat would hold what is over
+    if until is None or until <= now:
         raise RunSuperseded
+    connection.execute(update(lease).where(*mine).values(seconds=seconds, expires_at=now + timedelta(seconds=seconds)))
 
 
 def release(connection: Connection, tables: Tables, source: str, operation: str, fence: int | None) -> None:
