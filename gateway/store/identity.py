@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes
@@ -37,8 +38,10 @@ def _product(product: int, digits: str) -> int:
     return product
 
 
-THREE = [{f"{n:03d}": _product(product, f"{n:03d}") for n in range(1000)} for product in range(11)]
-"""The same for three digits at once: codes of cases are given out by the thousand."""
+@cache
+def _three(product: int) -> dict[str, int]:
+    """Three digits -> the product after them: codes of cases are given out by the thousand."""
+    return {f"{n:03d}": _product(product, f"{n:03d}") for n in range(1000)}
 
 
 def make_hash_id(secret: str) -> HashId:
@@ -79,10 +82,10 @@ def case_codes(agency_code: str, ordinal: int, field: str, year: int, serials: I
         division = NO_DIVISION
     front = f"{division}{ordinal:04d}{field}{year:04d}"
     so_far = _product(10, front)
-    following = THREE[so_far]
+    following = _three(so_far)
     for serial in serials:
         end = f"{serial:06d}"
-        yield f"{front}{end}{(11 - THREE[following[end[:3]]][end[3:]]) % 10}"
+        yield f"{front}{end}{(11 - _three(following[end[:3]])[end[3:]]) % 10}"
 
 
 def check_digit(digits: str) -> str:
