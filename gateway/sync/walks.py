@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from operator import le
 from typing import Any, Protocol
 
@@ -38,22 +39,20 @@ class Disordered(Exception):
     """来源没有按游标升序给出记录"""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True)
 class Heard:
-    """An answer: its page, and of each record the cursor's value (None where it has none) and the key. `taken`: the digest of
-    its records, once somebody asked for it; `forms`: what its records look like, where that is watched."""
+    """An answer: its page, and of each record the cursor's value (None where it has none) and the key. `forms`: what its records
+    look like, where that is watched."""
 
     page: Page
     values: Sequence[Any]
     keys: Sequence[str]
     forms: frozenset[Form] = frozenset()
-    taken: str = ""
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """The digest of its records."""
-        self.taken = self.taken or records_digest(self.page.records)
-        return self.taken
+        """The digest of its records, taken once."""
+        return records_digest(self.page.records)
 
     @property
     def told(self) -> list[Any]:
