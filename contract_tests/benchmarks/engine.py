@@ -6,7 +6,9 @@ the same calls. `jit`: mercurius with graphql-jit on Node. `ours`: the gateway a
 most answers again without reading what it heard; what it costs when everything changes all the time is what `anew` shows.
 Each is one process on a core of its own; nginx (the upstream systems) and wrk (the load) share the other. Every request
 asks for another key than those under way beside it, and nginx's own count proves that each made its calls.
-QUICK=1 takes under a minute, without `anew`. STOCK_CACHES=1 lets the stock server remember documents. ROUNDS and SECONDS as you like.
+After each slot floor and ours are asked at half of the rate they just reached, by an open loop: that is where p50 and p99 are from.
+QUICK=1 takes under a minute, without `anew`. TAILS=1 runs floor and ours only. STOCK_CACHES=1 lets the stock server remember
+documents. ROUNDS and SECONDS as you like.
 """
 
 import json
@@ -27,17 +29,21 @@ from contract_tests.benchmarks.engine_parts.load import (
     run_wrk,
     write_bodies,
 )
-from contract_tests.benchmarks.engine_parts.paced import ARRIVALS, latencies
+from contract_tests.benchmarks.engine_parts.paced import ARRIVALS, Arrivals
 from contract_tests.benchmarks.engine_parts.processes import held, wait_until_quiet
 from contract_tests.benchmarks.engine_parts.queries import QUERIES, Query
 from contract_tests.benchmarks.engine_parts.servers import ANEW, GATEWAYS, NAMES, Server, servers
+from contract_tests.benchmarks.engine_parts.tails import TAILED, Tails
 from contract_tests.benchmarks.engine_parts.upstreams import Upstreams, upstreams
 
 OPTIONS = os.environ  # noqa: TID251 - a benchmark's own switches
 QUICK = bool(OPTIONS.get("QUICK"))
 ROUNDS = int(OPTIONS.get("ROUNDS", "2" if QUICK else "9"))
 SECONDS = float(OPTIONS.get("SECONDS", "0.3" if QUICK else "3"))
-RUNNING = NAMES if QUICK else (*NAMES, ANEW)
+ONLY_TAILS = bool(OPTIONS.get("TAILS"))
+RUNNING = TAILED if ONLY_TAILS else NAMES if QUICK else (*NAMES, ANEW)
+TAIL = SECONDS * (1 if QUICK else 2)
+"""Seconds of a slot at half of saturation."""
 AT_LEAST = 12 if QUICK else 48
 """Requests in a slot, however slow the server."""
 REST = 0.3 if QUICK else 3.0
@@ -69,12 +75,18 @@ def main() -> None:
                 is_quiet = all(wait_until_quiet(server.pid, FIRST_REST) for server in gateways)
             _tell(started, "ours has stored them" if is_quiet else "ours is still storing them")
             bodies = {query.name: write_bodies(folder / f"{query.name}.jsonl", query.bodies()) for query in QUERIES}
-            figures = _measure(running, nginx, bodies, seconds, started)
-            _print_table(figures)
-            _print_refusals(figures)
-            _print_latencies(running, bodies, figures)
+            tails = Tails()
+            figures = _measure(running, nginx, bodies, seconds, started, tails)
+    if not ONLY_TAILS:
+        _print_table(figures)
+    _print_refusals(figures)
+    tails.print()
     print(f"{time.monotonic() - started:.0f} s in all")
-    print(json.dumps({query: {name: round(rate(of[name]), 1) for name in NAMES} for query, of in figures.items()}))
+    print(
+        json.dumps(
+            {query: {name: round(rate(of[name]), 1) for name in NAMES if name in of} for query, of in figures.items()}
+        )
+    )
 
 
 def _tell(started: float, what: str) -> None:
@@ -122,8 +134,9 @@ def _measure(
     bodies: Mapping[str, Path],
     seconds: Mapping[str, Mapping[str, float]],
     started: float,
+    tails: Tails,
 ) -> Figures:
-    """Every server in turn, query by query, round by round, once all are warm."""
+    """Every server in turn, query by query, round by round, once all are warm; the tails of some behind their slot."""
     figures: Figures = {query.name: {name: [] for name in RUNNING} for query in QUERIES}
     for query in QUERIES:
         for name, server in running.items():
@@ -145,6 +158,9 @@ def _measure(
                     continue
                 with _alone(server, running):
                     had.append(put_load_on(server, nginx, bodies[query.name], slot, AT_LEAST // 2, _rest(server)))
+                    for arrivals in _tails_due(query, name, number):
+                        tails.measure(query.name, server, nginx, bodies[query.name], had[-1].per_second, TAIL, arrivals)
+                        wait_until_quiet(server.pid, _rest(server))
                 slots[query.name, name] = had[-1].seconds
                 _check_calls(query, name, had[-1])
         _tell(started, f"round {number + 1} of {ROUNDS}")
@@ -156,6 +172,13 @@ def _measure(
                 edge = CONCURRENCY / one.requests  # of which wrk may have read a part
                 assert away < BYTES_TOLERANCE + edge, f"{query.name}: answers of {name} changed size: {one}"
     return figures
+
+
+def _tails_due(query: Query, name: str, number: int) -> tuple[Arrivals, ...]:
+    """By which arrivals a server is asked at half of what it just reached; at random ones only in the first round."""
+    if name not in TAILED or (QUICK and (number or query != QUERIES[0])):
+        return ()
+    return ARRIVALS[:1] if number else ARRIVALS
 
 
 def _alone(server: Server, running: Mapping[str, Server]) -> AbstractContextManager[None]:
@@ -220,26 +243,6 @@ def _print_refusals(figures: Figures) -> None:
             print(
                 f"  ours refused {refused:.1%} of {query}: its event loop was late; is this machine busy?", flush=True
             )
-
-
-def _print_latencies(running: Mapping[str, Server], bodies: Mapping[str, Path], figures: Figures) -> None:
-    """p50 and p99 of the floor and ours when requests come at half of the rate that saturates each, by both kinds of arrivals."""
-    print("at half of its own saturation, from when a request was due to its answer (busy: CPU seconds a second):")
-    for query in ("one",) if QUICK else tuple(bodies):
-        for name in ("floor", "ours"):
-            server, wanted = running[name], rate(figures[query][name]) / 2
-            cells = []
-            for arrivals in ARRIVALS:
-                with _alone(server, running):
-                    found = latencies(server, bodies[query], wanted, SECONDS * (1 if QUICK else 2), arrivals)
-                    wait_until_quiet(server.pid, _rest(server))
-                ratio = found.p99_ms / found.p50_ms
-                refused = f", {found.refused / found.requests:.0%} refused" if found.refused else ""
-                cells.append(
-                    f"{arrivals} p50 {found.p50_ms:6.2f}  p99 {found.p99_ms:6.2f} ms {ratio:4.1f}x  "
-                    f"(busy {found.busy:.2f}, sent late {found.late_ms:.2f} ms{refused})"
-                )
-            print(f"  {query:<8}{name:<6}{wanted:>7.0f}/s  {'   '.join(cells)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,11 @@ A request's time starts when it was due: what waits for a free connection waits 
 at equal intervals, as wrk2 and vegeta send them; `poisson` ones as from clients that know nothing of each other. These queue
 even before a server that takes exactly as long for each: where one such server is half busy, p99 is 4.3 times p50.
 
+For a moment at first nothing is counted: 64 connections are made then, and a processor that had nothing to do before is slower.
+
 It shares a hardware thread with the upstream systems, so it does as little as it can: what follows the head of an answer is
-counted, and the kernel lets go of it without copying it. As root it goes before everything else there, some µs each time.
+counted, and the kernel lets go of it without copying it. As root it goes before everything else there, some µs each time, and
+server and nginx go before whatever else runs on this machine.
 """
 
 import contextlib
@@ -25,11 +28,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from contract_tests.benchmarks.engine_parts.processes import LOAD_CORE, cpu_seconds, pinned
+from contract_tests.benchmarks.engine_parts.processes import LOAD_CORE, cpu_seconds, going_first, pinned
 from contract_tests.benchmarks.engine_parts.servers import PROJECT, Server
+from contract_tests.benchmarks.engine_parts.upstreams import Upstreams
 
 CONNECTIONS = 64
 STARTING = 0.05
+WARMING = 0.5
+"""Seconds at first whose requests do not count."""
 DRAINING = 30.0
 """Seconds that the last answers may take."""
 HEAD = 4096
@@ -46,7 +52,7 @@ class Latency:
     """From when a request was due until its last byte. `refused`, of `requests`, were answered 503, and their times do not count.
 
     `late_ms`: so late at most were 99 of 100 requests looked at here, which is the part of the generator in the others.
-    `busy`: processor time of the server a second.
+    `busy`: processor time of the server a second. `is_first`: nobody else of this machine could take the cores meanwhile.
     """
 
     requests: int
@@ -55,17 +61,21 @@ class Latency:
     p99_ms: float
     late_ms: float
     busy: float
+    is_first: bool
 
 
-def latencies(server: Server, bodies: Path, per_second: float, seconds: float, arrivals: Arrivals) -> Latency:
+def latencies(
+    server: Server, nginx: Upstreams, bodies: Path, per_second: float, seconds: float, arrivals: Arrivals
+) -> Latency:
     """What answers took at this rate. Raises AssertionError when one failed."""
     arguments = [str(server.port), str(bodies), repr(per_second), repr(seconds), arrivals]
     command = pinned(LOAD_CORE, [sys.executable, "-m", __name__, *arguments])
     cpu = cpu_seconds(server.pid)
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    with going_first(server.pid, nginx.pid) as is_first:
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     cpu = cpu_seconds(server.pid) - cpu
     assert done.returncode == 0, done.stderr[-2000:]
-    return Latency(**json.loads(done.stdout), busy=cpu / seconds)
+    return Latency(**json.loads(done.stdout), busy=cpu / (WARMING + seconds), is_first=is_first)
 
 
 class Connection:
@@ -104,13 +114,13 @@ class Connection:
 def due_times(per_second: float, seconds: float, is_even: bool) -> Iterator[float]:
     """Seconds after the start at which requests are due."""
     chance, due = random.Random(4), 0.0
-    while due < seconds:
+    while due < WARMING + seconds:
         yield due
         due += 1 / per_second if is_even else chance.expovariate(per_second)
 
 
 def drive(port: int, bodies: list[bytes], dues: Iterator[float]) -> tuple[list[float], list[float], int]:
-    """Seconds of every request until its answer, and until it was sent; how many were refused, which have no answer."""
+    """Seconds of every request that counts until its answer, and until it was sent; how many were refused, which have no answer."""
     connections = [Connection(port) for _ in range(CONNECTIONS)]
     by_number = {one.socket.fileno(): one for one in connections}
     idle, waiting = deque(connections), deque[tuple[float, bytes]]()
@@ -121,25 +131,28 @@ def drive(port: int, bodies: list[bytes], dues: Iterator[float]) -> tuple[list[f
             poll.register(number, select.EPOLLIN)
         start = time.monotonic() + STARTING
         due: float | None = start + next(dues)
-        sent = refused = 0
-        while due is not None or len(took) + refused < sent:
+        sent = refused = answered = 0
+        while due is not None or answered < sent:
             left = DRAINING if due is None else max(due - time.monotonic(), 0.0)
             found, _, _ = select.select([poll], [], [], left)  # epoll itself knows no time below a millisecond
             if not found and due is None:
-                raise TimeoutError(f"{sent - len(took) - refused} of {sent} requests were not answered")
+                raise TimeoutError(f"{sent - answered} of {sent} requests were not answered")
             for number, _ in poll.poll(0) if found else ():
                 one = by_number[number]
                 if one.is_answered():
-                    if one.head.startswith(OK):
-                        took.append(time.monotonic() - one.due)
-                    else:
-                        refused += 1
+                    answered += 1
+                    if one.due >= start + WARMING:
+                        if one.head.startswith(OK):
+                            took.append(time.monotonic() - one.due)
+                        else:
+                            refused += 1
                     if waiting:
                         one.ask(*waiting.popleft())
                     else:
                         idle.append(one)
             while due is not None and due <= (now := time.monotonic()):
-                late.append(now - due)
+                if due >= start + WARMING:
+                    late.append(now - due)
                 if idle:
                     idle.popleft().ask(due, bodies[sent % len(bodies)])
                 else:
@@ -166,7 +179,7 @@ def main() -> None:
     ]
     gc.disable()
     with contextlib.suppress(PermissionError):
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(2))
     dues = due_times(float(per_second), float(seconds), is_even=arrivals == "even")
     took, late, refused = drive(int(port), bodies, dues)
     times = {"p50_ms": at(0.5, took), "p99_ms": at(0.99, took), "late_ms": at(0.99, late)}

@@ -88,6 +88,37 @@ def held(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
+def threads(*pids: int) -> list[int]:
+    """The threads of these processes and of their children."""
+    found: list[int] = []
+    for pid in pids:
+        with contextlib.suppress(OSError):  # it has ended
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                found += [int(thread.name), *threads(*map(int, (thread / "children").read_text().split()))]
+    return found
+
+
+@contextlib.contextmanager
+def going_first(*pids: int) -> Iterator[bool]:
+    """While inside, they have their core before whatever else runs on this machine; whether we may say so. A process of others that
+    wants to run takes a core for a whole tick of the clock, 4 ms, however little its share."""
+    is_first = _schedule(pids, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, 1)
+    try:
+        yield is_first
+    finally:
+        _schedule(pids, os.SCHED_OTHER, 0)
+
+
+def _schedule(pids: Sequence[int], policy: int, priority: int) -> bool:
+    try:
+        for thread in threads(*pids):
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setscheduler(thread, policy, os.sched_param(priority))
+    except PermissionError:
+        return False
+    return True
+
+
 def stop(process: "subprocess.Popen[bytes]") -> None:
     """End a process that we started, by force when it does not end by itself."""
     if process.poll() is None:

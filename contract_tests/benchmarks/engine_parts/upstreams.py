@@ -82,6 +82,7 @@ class Upstreams:
     """Where the upstream systems are."""
 
     port: int
+    pid: int
 
     @property
     def rest(self) -> str:
@@ -122,7 +123,7 @@ def upstreams() -> Iterator[Upstreams]:
             server = subprocess.Popen(pinned(LOAD_CORE, command), stdout=out, stderr=out)
         try:
             _wait(server, port, folder)
-            yield Upstreams(port)
+            yield Upstreams(port, server.pid)
         finally:
             stop(server)
     finally:
