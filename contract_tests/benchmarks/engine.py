@@ -6,7 +6,7 @@ the same calls. `jit`: mercurius with graphql-jit on Node. `ours`: the gateway a
 most answers again without reading what it heard; what it costs when everything changes all the time is what `anew` shows.
 Each is one process on a core of its own; nginx (the upstream systems) and wrk (the load) share the other. Every request
 asks for another key than those under way beside it, and nginx's own count proves that each made its calls.
-After each slot floor and ours are asked at half of the rate they just reached, by an open loop: that is where p50 and p99 are from.
+Behind its slot, floor and ours are asked at half of what they reach, by an open loop: that is where p50 and p99 are from.
 QUICK=1 takes under a minute, without `anew`. TAILS=1 runs floor and ours only. STOCK_CACHES=1 lets the stock server remember
 documents. ROUNDS and SECONDS as you like.
 """
@@ -42,8 +42,6 @@ ROUNDS = int(OPTIONS.get("ROUNDS", "2" if QUICK else "9"))
 SECONDS = float(OPTIONS.get("SECONDS", "0.3" if QUICK else "3"))
 ONLY_TAILS = bool(OPTIONS.get("TAILS"))
 RUNNING = TAILED if ONLY_TAILS else NAMES if QUICK else (*NAMES, ANEW)
-TAIL = SECONDS * (1 if QUICK else 2)
-"""Seconds of a slot at half of saturation."""
 AT_LEAST = 12 if QUICK else 48
 """Requests in a slot, however slow the server."""
 REST = 0.3 if QUICK else 3.0
@@ -75,7 +73,7 @@ def main() -> None:
                 is_quiet = all(wait_until_quiet(server.pid, FIRST_REST) for server in gateways)
             _tell(started, "ours has stored them" if is_quiet else "ours is still storing them")
             bodies = {query.name: write_bodies(folder / f"{query.name}.jsonl", query.bodies()) for query in QUERIES}
-            tails = Tails()
+            tails = Tails(SECONDS * (1 if QUICK else 2))
             figures = _measure(running, nginx, bodies, seconds, started, tails)
     if not ONLY_TAILS:
         _print_table(figures)
@@ -158,9 +156,7 @@ def _measure(
                     continue
                 with _alone(server, running):
                     had.append(put_load_on(server, nginx, bodies[query.name], slot, AT_LEAST // 2, _rest(server)))
-                    for arrivals in _tails_due(query, name, number):
-                        tails.measure(query.name, server, nginx, bodies[query.name], had[-1].per_second, TAIL, arrivals)
-                        wait_until_quiet(server.pid, _rest(server))
+                    tails.measure(query.name, server, nginx, bodies[query.name], _tails_due(query, name, number))
                 slots[query.name, name] = had[-1].seconds
                 _check_calls(query, name, had[-1])
         _tell(started, f"round {number + 1} of {ROUNDS}")

@@ -109,6 +109,22 @@ def going_first(*pids: int) -> Iterator[bool]:
         _schedule(pids, os.SCHED_OTHER, 0)
 
 
+@contextlib.contextmanager
+def awake() -> Iterator[bool]:
+    """While inside, a processor with nothing to do waits for work and is not halted; whether we may ask for that. A virtual one that
+    halts is given to somebody else by its host, and is late, or slower for a while, when it is wanted again."""
+    try:
+        handle = os.open("/dev/cpu_dma_latency", os.O_WRONLY)
+    except OSError:
+        yield False
+        return
+    try:
+        os.write(handle, bytes(4))
+        yield True
+    finally:
+        os.close(handle)
+
+
 def _schedule(pids: Sequence[int], policy: int, priority: int) -> bool:
     try:
         for thread in threads(*pids):
