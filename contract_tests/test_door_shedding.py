@@ -17,7 +17,7 @@ from contract_tests.hostile import CASE, gateway, nobody_is_called_and_life_goes
 from contract_tests.serving import PATIENCE, Reply, Served, head, read_reply, served
 from gateway.context import Deadline
 from gateway.limits import Overloaded
-from gateway.web.admission import LEAST, LOOKS, NARROWEST, Admission
+from gateway.web.admission import FIRST, LEAST, LOOKS, NARROWEST, Admission
 from gateway.web.learning import Learning
 
 __all__ = ["gateway", "nobody_is_called_and_life_goes_on", "sources"]
@@ -190,6 +190,20 @@ def test_the_limit_shrinks_while_late_and_grows_while_used() -> None:
         admission.in_flight = int(admission.limit)
         admission.adapt(0.001)
     assert (admission.limit, admission.is_full, admission.is_crowded) == (200, True, False)
+
+
+def test_a_lateness_for_which_nobody_is_refused_makes_those_who_are_in_take_turns() -> None:
+    admission = Admission(most=200, latest=0.01)
+    for _ in range(100):
+        admission.in_flight = int(admission.limit)
+        admission.adapt(0.007)
+    assert admission.limit == FIRST  # at 64 that is not late yet
+    admission.limit = LEAST
+    for _ in range(100):
+        admission.in_flight = int(LEAST)
+        admission.waiting = dict.fromkeys(range(int(LEAST - admission.limit)), list)
+        admission.adapt(0.007)
+    assert (admission.limit, admission.room, admission.is_late) == (NARROWEST, LEAST, True)
 
 
 @pytest.mark.anyio

@@ -90,10 +90,16 @@ class Admission:
         return self.in_flight >= self.room * RESERVE + 1
 
     @property
+    def tolerated(self) -> float:
+        """Seconds of lateness from which we are late. Half as much where nobody is refused for it: while fewer are answered at once
+        than may be in, that is only about how long the turns are in which those wait who are to be refused."""
+        return self.latest if self.limit > min(LEAST, self.most) else self.latest / 2
+
+    @property
     def is_late(self) -> bool:
         """Whether this process cannot keep up with its own work: it was late every time of the last few, so that there is a
         queue that stays, and not a burst or a pause of the machine that passes by itself."""
-        return len(self.latenesses) == LOOKS and min(self.latenesses) > self.latest
+        return len(self.latenesses) == LOOKS and min(self.latenesses) > self.tolerated
 
     def enter(self) -> None:
         """One more is in."""
@@ -155,7 +161,7 @@ class Admission:
         if self._sent is not None:
             self.thread_lag = max(self.thread_lag, now - self._sent)
         elif self.in_flight:
-            if self._looks % THREADS_EVERY == 0 or self.thread_lag > self.latest / 2:
+            if self._looks % THREADS_EVERY == 0 or self.thread_lag > self.tolerated / 2:
                 self._sent = now
                 asyncio.get_running_loop().run_in_executor(self.threads(), self._came)
         else:
@@ -176,7 +182,7 @@ class Admission:
         if self.is_late:
             if self.running <= self.limit * RESERVE:
                 self.limit = min(self.most, max(NARROWEST, min(self.limit, float(self.running)) * SHRINKING))
-        elif self.running >= self.limit * 0.8 and min(self.latenesses) < self.latest / 2:
+        elif self.running >= self.limit * 0.8 and min(self.latenesses) < self.tolerated / 2:
             self.limit = min(self.most, self.limit * GROWTH + 1)
             self._let_begin()
 

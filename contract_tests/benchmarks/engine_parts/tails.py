@@ -57,13 +57,13 @@ class Tails:
         print(
             "at half of the saturation just seen, from when a request was due to its answer, medians; p99 / p50 slot by slot:"
         )
+        if not all(one.is_awake and one.latency.is_first for slots in self.found.values() for one in slots):
+            print("  the machine has its part in these: processors could be halted, or taken by others")
         for (arrivals, name, query), slots in sorted(self.found.items()):
 
             def of(what: Callable[[Slot], float], slots: list[Slot] = slots) -> float:
                 return statistics.median(what(one) for one in slots)
 
-            if not all(one.is_awake and one.latency.is_first for one in slots):
-                print("  here the machine had its part: processors could be halted, or taken by others")
             refused = sum(one.latency.refused for one in slots) / sum(one.latency.requests for one in slots)
             print(
                 f"  {arrivals:<8}{name:<6}{query:<8}{of(lambda one: one.reached / 2):>6.0f}/s"
