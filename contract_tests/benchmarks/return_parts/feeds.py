@@ -12,8 +12,8 @@ import psycopg
 
 from contract_tests.benchmarks.return_parts.world import FIELDS, OPERATION, record, row
 
-KEPT = 64
-"""Pages the interface keeps ready; more than that are written again."""
+SIZE, KEPT = 5_000, 64
+"""Records of the pages that the interface keeps ready, and how many these are; others are written when they are asked for."""
 
 
 def fill_exchange(url: str, count: int) -> None:
@@ -42,9 +42,17 @@ def paged_interface(count: int) -> Iterator[str]:
         process.wait()
 
 
+def write(number: int, size: int, count: int) -> bytes:
+    """A page of JSON."""
+    first = (number - 1) * size
+    cases = [record(n) for n in range(first, min(count, first + size))]
+    return json.dumps({"code": "0", "data": {"total": count, "list": cases}}, ensure_ascii=False).encode()
+
+
 def serve(count: int) -> None:
-    """Answer `GET /cases?page=1&size=5000` until terminated."""
-    pages: dict[tuple[int, int], bytes] = {}
+    """Answer `GET /cases?page=1&size=5000` until terminated; the first pages are ready, so that whoever asks first does not
+    wait for what others then find."""
+    pages = {(number, SIZE): write(number, SIZE, count) for number in range(1, min(KEPT, -(-count // SIZE)) + 1)}
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -54,11 +62,7 @@ def serve(count: int) -> None:
             number, size = int(query["page"][0]), int(query["size"][0])
             body = pages.get((number, size))
             if body is None:
-                first = (number - 1) * size
-                cases = [record(n) for n in range(first, min(count, first + size))]
-                body = json.dumps({"code": "0", "data": {"total": count, "list": cases}}, ensure_ascii=False).encode()
-                if len(pages) < KEPT:
-                    pages[number, size] = body
+                body = write(number, size, count)
             self.send_response(200)
             self.send_header("Content-Type", "application/json; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))
