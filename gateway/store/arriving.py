@@ -7,15 +7,20 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
+from typing import NamedTuple
 
 from adapters.mapping.record import Mapped
 from adapters.source import Record
 from gateway.store.bulk import Form
 from gateway.store.columns import pack
+from gateway.store.effects import Effects, effects_of
 from gateway.store.issues import storable
+from gateway.store.links import write_links
 from gateway.store.rows import write_rows
 from gateway.store.tables import Tables
-from gateway.store.tellings import Arrival, Telling, tell
+from gateway.store.tellings import Arrival, Page, Telling, tell
+from gateway.store.turns import RECORDS, Pause, no_pause
 from schema.formats import UNSTORABLE
 from schema.registry import Registry
 
@@ -47,6 +52,13 @@ class Landing:
     ready: "Ready | None" = field(default=None, compare=False, repr=False)
 
 
+class Forms(NamedTuple):
+    """How the rows of an entity are written, and those of its links."""
+
+    rows: Form
+    links: Form
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     """A record that is not taken: at which step, why, and by which rules; and as it came."""
@@ -61,35 +73,53 @@ class Refused:
 @dataclass(frozen=True, slots=True)
 class Ready:
     """A page made ready: its payload as it is kept, the records that are not taken, and what the others tell, by position.
-    `forms`: entity -> the form of the rows that its tellings have, where these are written already."""
+    `forms`: entity -> the forms of the rows that its tellings have, where these are written already. `foreseen`: the
+    effects of a page of which nothing is known."""
 
     arrival: Arrival
     packed: bytes
     refused: list[Refused]
     told: dict[int, list[Telling]]
-    forms: dict[str, Form]
+    forms: dict[str, Forms]
+    foreseen: Effects | None = None
+
+    def effects(self, page: Page) -> Effects:
+        """What the page does, once it is known what the store knows: as foreseen, where these very tellings are what lands,
+        nothing is known of them, and they were not judged otherwise since, in a transaction that is repeated."""
+        seen = self.foreseen
+        is_so = seen is not None and not page.known and len(page.tellings) == sum(map(len, self.told.values()))
+        if seen is not None and is_so and all(telling.verdict == "applied" for telling in seen.latest):
+            return seen
+        return effects_of(page, self.arrival.received_at)
 
 
-def make_ready(tables: Tables, registry: Registry, dialect: str, landing: Landing, writes_rows: bool) -> Landing:
+def make_ready(
+    tables: Tables, registry: Registry, dialect: str, landing: Landing, writes_rows: bool, give_way: Pause = no_pause
+) -> Landing:
     """Make a page ready; with rows where most of it is expected to be new."""
     digest = hashlib.sha256(landing.raw).hexdigest()
     arrival = Arrival(landing.source, landing.received_at, digest, registry.version, landing.mapping_version)
     refused = _refusals(landing)
     positions = {refusal.position for refusal in refused}
-    told = {
-        position: tell(mapped, position, position in landing.gone)
-        for position, mapped in enumerate(landing.mapped)
-        if position not in positions
-    }
-    forms: dict[str, Form] = {}
+    told: dict[int, list[Telling]] = {}
+    for position, mapped in enumerate(landing.mapped):
+        if position % RECORDS == 0:
+            give_way()
+        if position not in positions:
+            told[position] = tell(mapped, position, position in landing.gone)
+    forms: dict[str, Forms] = {}
     if writes_rows:
         by_entity: dict[str, list[Telling]] = {}
         for tellings in told.values():
             for telling in tellings:
                 by_entity.setdefault(telling.mapped.entity, []).append(telling)
         for entity, mine in by_entity.items():
-            forms[entity] = write_rows(tables.entities[entity], registry, dialect, entity, mine, arrival)
-    return replace(landing, ready=Ready(arrival, pack(landing.raw), refused, told, forms))
+            forms[entity] = Forms(
+                write_rows(tables.entities[entity], registry, dialect, entity, mine, arrival, give_way),
+                write_links(tables.link, registry, dialect, entity, landing.source, mine, give_way),
+            )
+    foreseen = effects_of(Page([*chain.from_iterable(told.values())]), landing.received_at) if writes_rows else None
+    return replace(landing, ready=Ready(arrival, pack(landing.raw), refused, told, forms, foreseen))
 
 
 def lightened(landing: Landing) -> Landing:

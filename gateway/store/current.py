@@ -23,11 +23,13 @@ from sqlalchemy import (
 
 from adapters.mapping.record import Issue
 from adapters.mapping.truth import NOTHING_SAID, Truth, conflicts
-from gateway.store.bulk import among, rows_of, rows_under, run, storable
+from gateway.store.bulk import among, rows_of, rows_under, run
 from gateway.store.database import chunks, lock
 from gateway.store.issues import record_conflicts
+from gateway.store.keys import Keys, storable
 from gateway.store.links import hold_alone, hold_chosen
 from gateway.store.tables import Tables, element_column
+from gateway.store.tellers import others_tell
 from schema.registry import Registry
 
 MOST_AT_ONCE = 10_000
@@ -61,7 +63,8 @@ def refresh(
 ) -> None:
     """Make these rows and their links say what all sources together tell now; within the transaction that changed it."""
     lock(connection, "current", entity)
-    for some in chunks(storable(list(keys)), MOST_AT_ONCE):
+    wanted = storable(keys)
+    for some in [wanted] if len(wanted) <= MOST_AT_ONCE else map(Keys, chunks(wanted, MOST_AT_ONCE)):
         _refresh(connection, tables, registry, truth, entity, some, first, moment)
 
 
@@ -71,11 +74,14 @@ def _refresh(
     registry: Registry,
     truth: Truth,
     entity: str,
-    keys: Sequence[str],
+    keys: Keys,
     first: First,
     moment: datetime,
 ) -> None:
     table, link = tables.current[entity], tables.link
+    if len(first.keys) == len(keys) and not others_tell(connection, tables, entity, first.source):
+        _copy(connection, tables, registry, entity, keys)
+        return
     found = _told_by(connection, tables, entity, keys, first)
     untouched = {key for key in first.keys if found.get(key) == ALONE}
     if before := [key for key in keys if key not in untouched]:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 
 from gateway.store.columns import write_json
 from gateway.store.points import Points, pass_by
+from gateway.store.turns import Turns, waiting
 from schema.formats import UNSTORABLE
 
 T = TypeVar("T")
@@ -46,6 +47,7 @@ class Database:
         self.engine = _engine(url)
         is_sqlite = self.engine.dialect.name == "sqlite"
         self._reading = self.engine if is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.turns = Turns()
         self.points: Points = pass_by
         """Called with the name of each point that a write transaction comes to."""
         self._writer: contextlib.AbstractContextManager[Any] = (
@@ -73,12 +75,14 @@ class Database:
         for attempt in range(1, ATTEMPTS + 1):
             is_ending = False
             try:
-                with self._writer, self.engine.connect() as connection:
-                    connection.execution_options(writes=True, points=self.points)
+                with self._writer, self.turns.landing(), self.engine.connect() as connection:
+                    connection.execution_options(writes=True, points=self.points, turns=self.turns)
+                    connection.begin()  # what goes past SQLAlchemy alone would otherwise not be committed
                     result = work(connection)
                     self.points("commit.before")
                     is_ending = True
-                    connection.commit()
+                    with self.turns.waiting():
+                        connection.commit()
                     self.points("commit.after")
                     return result
             except DBAPIError as error:
@@ -98,7 +102,8 @@ def lock(connection: Connection, *names: str) -> None:
     if connection.dialect.name == "postgresql":
         digest = hashlib.sha256("\0".join(names).encode()).digest()
         number = int.from_bytes(digest[:8], "big", signed=True)
-        connection.execute(select(func.pg_advisory_xact_lock(number)))
+        with waiting(connection):
+            connection.execute(select(func.pg_advisory_xact_lock(number)))
 
 
 def chunks(items: Sequence[Item], size: int = 500) -> Iterator[Sequence[Item]]:

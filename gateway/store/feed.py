@@ -5,18 +5,18 @@ are committed in another order than they number their rows, so what is new is wh
 last reading did not; on SQLite, with its one writer, numbers are enough.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, delete, func, literal_column, select, text
 
-from gateway.store.bulk import Constant, insert_columns
+from gateway.store.bulk import insert_columns
+from gateway.store.cells import Constant
+from gateway.store.effects import ChangeKind
 from gateway.store.tables import Tables
-from gateway.store.tellings import GONE, Page, Place, Telling
-
-ChangeKind = Literal["created", "changed", "deleted"]
+from gateway.store.tellings import Place
 
 KEPT_FOR = timedelta(days=1)
 MOST_KEPT = 100_000
@@ -61,22 +61,6 @@ class Reading:
     changes: list[Change]
     position: Position
     has_more: bool
-
-
-def changes_of(page: Page, latest: Sequence[Telling], changed: Collection[Place]) -> dict[Place, ChangeKind]:
-    """What a landed page did to each entity; a tombstone of what the source never told, or told to be gone, did nothing."""
-    found: dict[Place, ChangeKind] = {}
-    applied = {telling.place: telling for telling in latest if telling.verdict == "applied"}
-    for place in sorted(changed):
-        known = page.known.get(place)
-        was_there = known is not None and known.digest != GONE
-        telling = applied.get(place)
-        if telling is None or telling.is_gone:  # without a telling: it stood in a record that has it no longer
-            if telling is None or was_there:
-                found[place] = "deleted"
-        else:
-            found[place] = "changed" if was_there else "created"
-    return found
 
 
 def record_changes(

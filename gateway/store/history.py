@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import JSON, Boolean, Column, Connection, Date, Table, select
 
 from adapters.mapping.record import Mapped
-from gateway.store.bulk import Constant, driver, insert_columns, listed_in, rows_of
+from gateway.store.bulk import driver, insert_columns, listed_in, rows_of
+from gateway.store.cells import Constant
 from gateway.store.columns import READ_FROM_TEXT, Instant, Listed, in_china
 from gateway.store.entities import stored_row
 from gateway.store.rows import Columns, row_columns

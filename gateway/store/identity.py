@@ -3,7 +3,8 @@
 import base64
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -12,9 +13,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.hmac import HMAC
 from sqlalchemy import Connection, Table, insert, select, update
 
-from gateway.store.bulk import Constant, insert_columns, listed_in, rows_of, rows_under, storable
+from gateway.store.bulk import insert_columns, listed_in, rows_of, rows_under
+from gateway.store.cells import Constant
 from gateway.store.database import lock
+from gateway.store.keys import storable
 from gateway.store.tables import Tables
+from gateway.store.tellers import others_tell
 from schema.formats import CHINA_TIME
 from schema.identifiers import check_id_no, id_check_digit
 from schema.identity import HASH_MARK, HashId, values_in_key
@@ -103,21 +107,40 @@ def find_keys(connection: Connection, tables: Tables, entity: str, values: Colle
     return _find(connection, tables.identity, entity, "value", "natural_key", values)
 
 
+@dataclass(frozen=True, slots=True)
+class Just:
+    """What a source tells in this very transaction: the values of some keys."""
+
+    source: str
+    values: Mapping[str, Any]
+
+
 def allot(
-    connection: Connection, tables: Tables, registry: Registry, entity: Entity, keys: Iterable[str], moment: datetime
+    connection: Connection,
+    tables: Tables,
+    registry: Registry,
+    entity: Entity,
+    keys: Iterable[str],
+    moment: datetime,
+    just: Just | None = None,
 ) -> dict[str, str]:
     """Key -> allotted value for every key that can have one, allotting what is missing. Takes part in a write transaction.
 
-    A value that a source told, or that is the key itself, is kept; anonymous keys get none. Raises CodesExhausted.
+    A value that a source told, or that is the key itself, is kept; anonymous keys get none. `just`: what one source told of all
+    these keys, which is all there is unless others tell of such entities. Raises CodesExhausted.
     """
-    wanted = storable({key for key in keys if not key.startswith("~")})
+    wanted = storable(key for key in keys if not key.startswith("~"))
     if not wanted:
         return {}
     lock(connection, "identity")
     found = find_values(connection, tables, entity.name, wanted)
     missing = [key for key in wanted if key not in found]
-    told = _told(connection, tables.entities[entity.name], entity, missing)
-    taken = find_keys(connection, tables, entity.name, told.values())
+    told = _in_keys(entity, missing)
+    if just is not None and not others_tell(connection, tables, entity.name, just.source):
+        told.update((key, str(value)) for key in missing if (value := just.values.get(key)) is not None)
+    else:
+        told.update(_told(connection, tables.entities[entity.name], str(entity.allotted), missing))
+    taken = find_keys(connection, tables, entity.name, told.values()) if told else {}
     year = moment.astimezone(CHINA_TIME).year
     wanting: dict[str, int] = {}
     agencies: dict[str, str] = {}
@@ -162,17 +185,20 @@ def _find(
     return dict(rows_of(connection, query, (entity, listed)))
 
 
-def _told(connection: Connection, table: Table, entity: Entity, keys: Sequence[str]) -> dict[str, str]:
-    """The values that come from the sources themselves, or stand in the key."""
+def _in_keys(entity: Entity, keys: Sequence[str]) -> dict[str, str]:
+    """The values that stand in the key."""
     name = str(entity.allotted)
     fronts = tuple(front for front, combination in entity.other_keys if name in combination)
     telling = keys if name in entity.usual_key else [key for key in keys if key.startswith(fronts)]
     own = {key: values_in_key(entity, key).get(name) for key in telling}
-    told = {key: str(value) for key, value in own.items() if value is not None}
+    return {key: str(value) for key, value in own.items() if value is not None}
+
+
+def _told(connection: Connection, table: Table, name: str, keys: Sequence[str]) -> dict[str, str]:
+    """The values that come from the sources themselves."""
     rows, listed = rows_under(connection, table.name, f'"{name}" IS NOT NULL', keys)
     query = f'SELECT told.key, told."{name}" FROM {rows} ORDER BY told.source DESC'
-    told.update(rows_of(connection, query, (listed,)))
-    return told
+    return {key: str(value) for key, value in rows_of(connection, query, (listed,))}
 
 
 def _codes(

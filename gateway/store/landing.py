@@ -4,7 +4,7 @@ Of several tellings of one entity by one source the latest holds: by the source'
 it was received. So the order in which pages arrive does not matter, and a page that comes twice changes nothing.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Literal, NamedTuple
@@ -16,13 +16,15 @@ from adapters.mapping.truth import Truth
 from gateway.store.arriving import Landing, Ready, Refused, lightened, make_ready
 from gateway.store.current import First, refresh
 from gateway.store.database import key_chunks, lock
-from gateway.store.feed import changes_of, record_changes
-from gateway.store.identity import CodesExhausted, allot
+from gateway.store.effects import ChangeKind, Effects
+from gateway.store.feed import record_changes
+from gateway.store.identity import CodesExhausted, Just, allot
 from gateway.store.issues import record_issues
+from gateway.store.keys import Keys, storable
 from gateway.store.points import reach
 from gateway.store.runs import Landed, Progress, record_progress
 from gateway.store.tables import Tables
-from gateway.store.tellings import GONE, Arrival, Known, Page, Place, Telling, judge, read_known
+from gateway.store.tellings import GONE, Arrival, Page, Place, Telling, read_known
 from gateway.store.writing import write
 from schema.registry import Registry
 
@@ -60,30 +62,44 @@ def land(
     _keep_raw(connection, tables, landing, ready, run_id)
     reach(connection, "landing.after")
     tops, page = _page(connection, tables, landing, ready, {refusal.position for refusal in refused})
-    latest = judge(page, landing.received_at)
+    effects = ready.effects(page)
     reach(connection, "upsert.before")
-    changed = write(connection, tables, registry, page, latest, arrival, ready.forms)
+    dropped = write(connection, tables, registry, page, effects, arrival, ready.forms)
     reach(connection, "upsert.after")
     _record_issues(connection, tables, landing, tops, refused)
     reach(connection, "issues.after")
     _quarantine(connection, tables, landing, refused, run_id, arrival)
     reach(connection, "quarantine.after")
     _record_answers(connection, tables, landing)
-    landed = _count(landing, tops, latest, len(refused))
+    landed = _count(landing, tops, effects.latest, len(refused))
     if progress:
         record_progress(connection, tables, progress, len(landing.mapped) + len(landing.deleted), landed, moment)
-    new = {t.place for t in latest if t.verdict == "applied" and not t.is_gone and _is_new(page.known.get(t.place))}
-    _allot(connection, tables, registry, latest, new, moment)
-    first = {place for place in new if place not in page.known}
-    for entity in sorted({entity for entity, _ in changed}):
-        keys = [key for of, key in changed if of == entity]
-        untold = First(landing.source, {key for of, key in first if of == entity})
-        refresh(connection, tables, registry, truth, entity, keys, landing.received_at, untold)
+    _allot(connection, tables, registry, landing.source, effects, moment)
+    for entity, keys in sorted(_changed(effects, dropped).items()):
+        first = First(landing.source, effects.first.get(entity, frozenset()))
+        refresh(connection, tables, registry, truth, entity, keys, landing.received_at, first)
     reach(connection, "current.after")
-    record_changes(connection, tables, landing.source, changes_of(page, latest, changed), moment)
+    record_changes(connection, tables, landing.source, _kinds(effects, dropped), moment)
     if also:
-        also(connection, landed, _fates(landing, tops, latest, refused))
+        also(connection, landed, _fates(landing, tops, effects.latest, refused))
     return landed
+
+
+def _changed(effects: Effects, dropped: Collection[Place]) -> dict[str, Keys]:
+    """The keys whose rows are to be made anew, by entity."""
+    changed = dict(effects.changed)
+    for entity in {entity for entity, _ in dropped}:
+        changed[entity] = storable([*changed.get(entity, ()), *(key for of, key in dropped if of == entity)])
+    return changed
+
+
+def _kinds(effects: Effects, dropped: Collection[Place]) -> Mapping[Place, ChangeKind]:
+    """What became of each place, in order; what stood in a record that has it no longer is deleted, unless it was told anew."""
+    if not dropped:
+        return effects.kinds
+    applied = {telling.place for mine in effects.applied.values() for telling in mine}
+    gone: dict[Place, ChangeKind] = {place: "deleted" for place in dropped if place not in applied}
+    return dict(sorted({**effects.kinds, **gone}.items()))
 
 
 def _keep_raw(connection: Connection, tables: Tables, landing: Landing, ready: Ready, run_id: int | None) -> None:
@@ -245,21 +261,18 @@ def _record_answers(connection: Connection, tables: Tables, landing: Landing) ->
             connection.execute(insert(table), new)
 
 
-def _is_new(known: Known | None) -> bool:
-    return known is None or known.digest == GONE
-
-
 def _allot(
     connection: Connection,
     tables: Tables,
     registry: Registry,
-    latest: Sequence[Telling],
-    new: Collection[Place],
+    source: str,
+    effects: Effects,
     moment: datetime,
 ) -> None:
     """Give new entities their codes. When there is none left the page still goes in; whoever asks for the code is told."""
     for entity in registry.entities.values():
         if entity.allotted:
-            keys = [t.mapped.key for t in latest if t.mapped.entity == entity.name and t.place in new]
+            new = effects.new.get(entity.name, ())
+            just = Just(source, {one.mapped.key: one.mapped.values.get(entity.allotted) for one in new})
             with suppress(CodesExhausted):
-                allot(connection, tables, registry, entity, keys, moment)
+                allot(connection, tables, registry, entity, just.values, moment, just)

@@ -6,8 +6,11 @@ from typing import Any
 from sqlalchemy import Connection, Table, update
 
 from adapters.mapping.record import Mapped
-from gateway.store.bulk import Cells, Constant, among, insert_columns
-from gateway.store.tellings import embedded_keys
+from gateway.store.bulk import Form, among, form_of, insert_columns, written_rows
+from gateway.store.cells import Constant
+from gateway.store.rows import Columns
+from gateway.store.tellings import Telling, embedded_keys
+from gateway.store.turns import Pause
 from schema.registry import Registry
 
 
@@ -16,24 +19,47 @@ def insert_links(
 ) -> None:
     """Write a row for each relation and target of these records, each once. They hold as if nobody else told of the same
     entities; where somebody does, `hold_chosen` says what holds."""
-    rows = [
+    rows = [row for one in told for row in _rows(one)]
+    if rows:
+        insert_columns(connection, link, _columns(registry, entity, source, rows), len(rows))
+
+
+def write_links(
+    link: Table, registry: Registry, dialect: str, entity: str, source: str, tellings: Sequence[Telling], pause: Pause
+) -> Form:
+    """Give each telling these rows, as they are inserted; returns their form."""
+    rows: list[tuple[str, str, str]] = []
+    ends: list[int] = []
+    for telling in tellings:
+        rows += _rows(telling.mapped)
+        ends.append(len(rows))
+    columns = _columns(registry, entity, source, rows)
+    written, start = written_rows(link, columns, len(rows), dialect, pause), 0
+    for telling, end in zip(tellings, ends, strict=True):
+        telling.links, start = written[start:end], end
+    return form_of(link, columns, dialect)
+
+
+def _rows(one: Mapped) -> list[tuple[str, str, str]]:
+    led = {**embedded_keys(one), **one.refs} if one.embedded else one.refs
+    return [
         (one.key, relation, target)
-        for one in told
-        for relation, targets in ({**embedded_keys(one), **one.refs} if one.embedded else one.refs).items()
+        for relation, targets in led.items()
         for target in (targets if len(targets) < 2 else dict.fromkeys(targets))
     ]
-    if rows:
-        keys, relations, targets = zip(*rows, strict=True)
-        holding = frozenset(told_relations(registry, entity))
-        columns: dict[str, Cells | Constant] = {
-            "entity": Constant(entity),
-            "key": keys,
-            "source": Constant(source),
-            "relation": relations,
-            "target": targets,
-            "holds": [relation in holding for relation in relations],
-        }
-        insert_columns(connection, link, columns, len(rows))
+
+
+def _columns(registry: Registry, entity: str, source: str, rows: Sequence[tuple[str, str, str]]) -> Columns:
+    keys, relations, targets = zip(*rows, strict=True) if rows else ((), (), ())
+    holding = frozenset(told_relations(registry, entity))
+    return {
+        "entity": Constant(entity),
+        "key": keys,
+        "source": Constant(source),
+        "relation": relations,
+        "target": targets,
+        "holds": [relation in holding for relation in relations],
+    }
 
 
 def hold_alone(connection: Connection, link: Table, registry: Registry, entity: str, keys: Sequence[str]) -> None:

@@ -5,20 +5,28 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from gateway.store.bulk import Cells, Constant, Form, form_of, written_rows
+from gateway.store.bulk import Form, form_of, written_rows
+from gateway.store.cells import Cells, Constant
 from gateway.store.tables import element_column
 from gateway.store.tellings import EARLIEST, LOWEST, Arrival, Telling, embedded_keys
+from gateway.store.turns import Pause, no_pause
 from schema.registry import OWNER, Registry
 
 Columns = dict[str, Cells | Constant]
 
 
 def write_rows(
-    table: Table, registry: Registry, dialect: str, entity: str, tellings: Sequence[Telling], arrival: Arrival
+    table: Table,
+    registry: Registry,
+    dialect: str,
+    entity: str,
+    tellings: Sequence[Telling],
+    arrival: Arrival,
+    give_way: Pause = no_pause,
 ) -> Form:
     """Give each telling its row, as it is inserted; returns the form of these rows."""
     columns = row_columns(registry, entity, tellings, arrival)
-    for telling, row in zip(tellings, written_rows(table, columns, len(tellings), dialect), strict=True):
+    for telling, row in zip(tellings, written_rows(table, columns, len(tellings), dialect, give_way), strict=True):
         telling.row = row
     return form_of(table, columns, dialect)
 

@@ -87,7 +87,7 @@ class Store:
     def make_ready(self, landing: Landing, writes_rows: bool) -> Landing:
         """The page with all that can be made of it before it lands; with its rows where most of it is expected to be new."""
         dialect = self.database.engine.dialect.name
-        return make_ready(self.tables, self.registry, dialect, landing, writes_rows)
+        return make_ready(self.tables, self.registry, dialect, landing, writes_rows, self.database.turns.give_way)
 
     def land(self, landing: Landing, progress: Progress | None = None, also: Also | None = None) -> Landed:
         """Take one page in, by one transaction; with `progress` the run's cursor and ledger are in it too, and what `also` writes."""

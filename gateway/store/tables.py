@@ -63,6 +63,7 @@ class Tables:
     shadow_key: Table
     change: Table
     made_by: Table
+    teller: Table
     delivery: Table
     delivery_record: Table
     statements: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -97,6 +98,7 @@ def make_tables(registry: Registry) -> Tables:
         shadow_key=made.shadow_key_table(metadata),
         change=_change(metadata),
         made_by=_made_by(metadata),
+        teller=_teller(metadata),
         delivery=receipt_tables.delivery_table(metadata),
         delivery_record=receipt_tables.delivery_record_table(metadata),
     )
@@ -323,6 +325,11 @@ def _made_by(metadata: MetaData) -> Table:
         Column("entity", KEY, primary_key=True),
         Column("truth", Text, nullable=False),
     )
+
+
+def _teller(metadata: MetaData) -> Table:
+    """Which sources ever told of the entities in a table."""
+    return Table("teller", metadata, Column("told_in", KEY, primary_key=True), Column("source", KEY, primary_key=True))
 
 
 def _change(metadata: MetaData) -> Table:

@@ -41,8 +41,8 @@ UNSAID = Version()
 
 @dataclass(slots=True, eq=False)
 class Telling:
-    """One entity of one record of a page. `parent` is the one it stood in; `verdict` is set by `judge`; `row` is its row, once
-    that is written."""
+    """One entity of one record of a page. `parent` is the one it stood in; `verdict` is set by `judge`; `row` and `links` are its
+    rows, once they are written."""
 
     mapped: Mapped
     version: Version
@@ -52,6 +52,7 @@ class Telling:
     digest: str = ""
     verdict: Verdict = "superseded"
     row: Row | None = None
+    links: Sequence[Row] = ()
 
     @property
     def place(self) -> Place:

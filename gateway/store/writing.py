@@ -1,15 +1,20 @@
 """The rows that follow from the tellings that hold: entities, their links, and the history of what no longer holds."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from sqlalchemy import Connection, delete, select
 
-from gateway.store.bulk import Cells, Constant, Form, among, insert_rows, update_columns
+from gateway.store.arriving import Forms
+from gateway.store.bulk import Form, among, insert_rows, update_columns
+from gateway.store.cells import Cells, Constant
+from gateway.store.effects import Effects
 from gateway.store.history import keep_replaced, keep_superseded
 from gateway.store.links import insert_links
 from gateway.store.points import reach
 from gateway.store.rows import Columns, told_when, write_rows
 from gateway.store.tables import ANONYMOUS, Tables
+from gateway.store.tellers import note_teller
 from gateway.store.tellings import GONE, Arrival, Page, Place, Telling, embedded_keys
 from schema.registry import Registry
 
@@ -19,15 +24,16 @@ def write(
     tables: Tables,
     registry: Registry,
     page: Page,
-    latest: Sequence[Telling],
+    effects: Effects,
     arrival: Arrival,
-    written: Mapping[str, Form],
-) -> list[Place]:
-    """Bring rows and links to what the latest tellings say; returns what it changed, each once. `written`: entity -> the form
-    of the rows that its tellings have already."""
-    applied = [telling for telling in latest if telling.verdict == "applied"]
-    for entity, mine in _by_entity(applied).items():
-        known = [telling for telling in mine if telling.place in page.known]
+    written: Mapping[str, Forms],
+) -> set[Place]:
+    """Bring rows and links to what the latest tellings say; returns what else it dropped: entities without an identity. `written`:
+    entity -> the forms of the rows that its tellings have already."""
+    for entity, mine in effects.applied.items():
+        forms = written.get(entity)
+        note_teller(connection, tables, entity, arrival.source)
+        known = [telling for telling in mine if telling.place in page.known] if page.known else []
         keep_replaced(connection, tables, entity, known, arrival)
         _bury(connection, tables, entity, [t for t in known if t.is_gone], arrival)
         _replace(
@@ -35,27 +41,18 @@ def write(
             tables,
             registry,
             entity,
-            [t for t in mine if not t.is_gone or t.place not in page.known],
+            [t for t in mine if not t.is_gone or t.place not in page.known] if known else mine,
             known,
             arrival,
-            written.get(entity),
+            forms.rows if forms else None,
         )
         reach(connection, "links.before")
-        _link(connection, tables, registry, entity, mine, known, arrival.source)
-    confirmed = [telling for telling in latest if telling.verdict == "confirmed"]
-    for entity, mine in _by_entity(confirmed).items():
+        _link(connection, tables, registry, entity, mine, known, arrival.source, forms.links if forms else None)
+    for entity, mine in effects.confirmed.items():
         _update(connection, tables, entity, mine, arrival, {"record_digest": [t.digest for t in mine]})
     reach(connection, "links.after")
-    keep_superseded(connection, tables, registry, page, latest, arrival)
-    forgotten = _forget_anonymous(connection, tables, registry, page, applied, arrival.source)
-    return list(dict.fromkeys([*(telling.place for telling in applied), *forgotten]))
-
-
-def _by_entity(tellings: Iterable[Telling]) -> dict[str, list[Telling]]:
-    found: dict[str, list[Telling]] = {}
-    for telling in tellings:
-        found.setdefault(telling.mapped.entity, []).append(telling)
-    return found
+    keep_superseded(connection, tables, registry, page, effects.latest, arrival)
+    return _forget_anonymous(connection, tables, registry, page, effects, arrival.source)
 
 
 def _replace(
@@ -107,12 +104,17 @@ def _link(
     tellings: Sequence[Telling],
     known: Sequence[Telling],
     source: str,
+    form: Form | None,
 ) -> None:
     link = tables.link
     if known:
         keys = among(connection, link.c.key, [telling.mapped.key for telling in known])
         connection.execute(delete(link).where(link.c.entity == entity, link.c.source == source, keys))
-    insert_links(connection, link, registry, entity, source, [t.mapped for t in tellings if not t.is_gone])
+    there = [telling for telling in tellings if not telling.is_gone]
+    if form is None:
+        insert_links(connection, link, registry, entity, source, [telling.mapped for telling in there])
+    else:
+        insert_rows(connection, link, form, list(chain.from_iterable(telling.links for telling in there)))
 
 
 def _forget_anonymous(
@@ -120,13 +122,13 @@ def _forget_anonymous(
     tables: Tables,
     registry: Registry,
     page: Page,
-    applied: Sequence[Telling],
+    effects: Effects,
     source: str,
 ) -> set[Place]:
     """Drop entities without an identity that stood in a record which has them no longer, when they stand in no other."""
     forgotten: set[Place] = set()
     dropped: dict[str, set[str]] = {}
-    for telling in applied:
+    for telling in chain.from_iterable(effects.applied.values()) if page.known else ():
         known = page.known.get(telling.place)
         if known is None or known.inside is None:
             continue

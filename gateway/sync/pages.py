@@ -6,11 +6,13 @@ from datetime import datetime
 
 from adapters.mapping.compiled import Compiled, Compiler
 from adapters.mapping.model import ChangesRole, OperationMapping, SourceMapping
-from adapters.mapping.record import gone_among
+from adapters.mapping.record import Mapped, gone_among
 from adapters.source import Page, Record
 from gateway.store.arriving import Landing
+from gateway.store.database import chunks
 from gateway.store.due import Halting
 from gateway.store.tellings import take_digests
+from gateway.store.turns import RECORDS, Pause, no_pause
 from gateway.sync.drift import Form, Shape, forms_of
 from gateway.sync.walks import Heard
 from schema.formats import CHINA_TIME
@@ -35,6 +37,7 @@ class Pages:
     hash_id: HashId
     lets_bad_in: bool = False
     shape: Shape | None = None
+    give_way: Pause = no_pause
     notes: list[str] = field(default_factory=list)
     compiled: Compiled = field(init=False)
 
@@ -65,8 +68,13 @@ class Pages:
 
     def landing(self, records: Sequence[Record], raw: bytes, media_type: str, received_at: datetime) -> Landing:
         """The records, mapped, on their way in."""
-        mapped = self.compiled.page(records, received_at.astimezone(CHINA_TIME).date())
-        take_digests(mapped)
+        mapped: list[Mapped] = []
+        told_on = received_at.astimezone(CHINA_TIME).date()
+        for some in chunks(records, RECORDS):
+            self.give_way()
+            told = self.compiled.page(some, told_on)
+            take_digests(told)
+            mapped += told
         return Landing(
             source=self.mapping.name,
             operation=self.operation.name,

@@ -101,9 +101,9 @@ async def run_changes(
             shape = await asyncio.to_thread(
                 store.database.read, lambda connection: read_shape(connection, store.tables, mapping, what)
             )
-            pages = Pages(
-                mapping, what, what.changes, hash_id, manner.lets_bad_in, None if manner.lets_bad_in else shape
-            )
+            known = None if manner.lets_bad_in else shape
+            give_way = store.database.turns.give_way
+            pages = Pages(mapping, what, what.changes, hash_id, manner.lets_bad_in, known, give_way)
             run = Run(source, mapping, what, what.changes, store, pages, report, begun)
             return await run.read()
     except Exception as error:
