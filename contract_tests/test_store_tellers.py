@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from contract_tests.stores import case, database, hour, names, page, party, postgres, store
+from gateway.store import current as current_rows
 from gateway.store.bulk import insert_columns
 from gateway.store.cells import Constant
 from gateway.store.tellers import others_tell
@@ -70,6 +71,18 @@ def test_two_sources_that_tell_of_the_same_for_the_first_time_at_once_make_one_r
     current = store.tables.current["EnforcementCase"]
     assert store.database.read(lambda c: c.execute(select(func.count()).select_from(current)).scalar_one()) == 3
     assert len(names(store, "1", "2", "3")) == 3
+
+
+def test_what_was_there_is_made_anew_however_few_keys_go_at_once(store, monkeypatch):
+    """Of four keys, two at a time: as many were there as are new."""
+    monkeypatch.setattr(current_rows, "MOST_AT_ONCE", 2)
+    store.land(page(case("1"), case("2")))
+    told = [case(number, 2, case_name=f"案件{number}") for number in "1234"]
+    store.land(store.make_ready(page(*told, received=101), writes_rows=True))
+    assert names(store, *"1234") == {number: f"案件{number}" for number in "1234"}
+    current = store.tables.current["EnforcementCase"]
+    held = store.database.read(lambda c: c.execute(select(current.c.case_name).order_by(current.c.key)).scalars().all())
+    assert held == [f"案件{number}" for number in "1234"]
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 17, 5000, 7499, 7501])

@@ -5,7 +5,7 @@ which answers are put together too. So lists are filtered, ordered and counted b
 another source's word was taken over are issues.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -45,10 +45,10 @@ class First:
     """What a source told for the first time, in this very transaction: where nobody else did, no row is there yet."""
 
     source: str
-    keys: Collection[str]
+    keys: frozenset[str]
 
 
-NOBODY = First("", ())
+NOBODY = First("", frozenset())
 
 
 def refresh(
@@ -79,7 +79,7 @@ def _refresh(
     moment: datetime,
 ) -> None:
     table, link = tables.current[entity], tables.link
-    if len(first.keys) == len(keys) and not others_tell(connection, tables, entity, first.source):
+    if first.keys.issuperset(keys) and not others_tell(connection, tables, entity, first.source):
         _copy(connection, tables, registry, entity, keys)
         return
     found = _told_by(connection, tables, entity, keys, first)
