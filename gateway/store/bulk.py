@@ -42,7 +42,7 @@ MOST_PARAMETERS = 10_000
 """Of one statement on SQLite, where it takes as many: before 3.32 it took 999. With 30,000 nothing was faster, and the statements
 that are kept took 10 MB more."""
 FEW = 8
-"""Rows that go one by one."""
+"""Rows of the smallest statement for several; fewer go one by one."""
 
 
 class Form(NamedTuple):

@@ -75,7 +75,7 @@ class Database:
         for attempt in range(1, ATTEMPTS + 1):
             is_ending = False
             try:
-                with self._writer, self.turns.landing(), self.engine.connect() as connection:
+                with self._writer, self.engine.connect() as connection, self.turns.landing():
                     connection.execution_options(writes=True, points=self.points, turns=self.turns)
                     connection.begin()  # what goes past SQLAlchemy alone would otherwise not be committed
                     result = work(connection)

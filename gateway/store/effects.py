@@ -38,8 +38,7 @@ def effects_of(page: Page, received_at: datetime) -> Effects:
     for entity, mine in applied.items():
         there = [telling for telling in mine if not telling.is_gone]
         new[entity] = [telling for telling in there if _is_new(page.known.get((entity, telling.mapped.key)))]
-        untold = new[entity] if page.known else there
-        first[entity] = frozenset(t.mapped.key for t in untold if (entity, t.mapped.key) not in page.known)
+        first[entity] = frozenset(key for key in map(_key, new[entity]) if (entity, key) not in page.known)
     for entity in sorted(applied):
         for telling in sorted(applied[entity], key=_key):
             place = (entity, telling.mapped.key)

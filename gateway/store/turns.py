@@ -37,7 +37,7 @@ class Turns:
 
     def give_way(self) -> None:
         """Stand back, if a landing has something to do."""
-        if not self._is_free.is_set():
+        if self.is_busy:
             self._is_free.wait(LONGEST)
 
     @contextmanager
