@@ -17,13 +17,14 @@ LONGEST_QUERY, MOST_TOKENS, DEEPEST, MOST_DIRECTIVES = 16 * 1024, 1199, 20, 50
 """The default settings, less a token: whoever sends a text as one never seen before puts a comment in front."""
 FIELDS = "caseCode sourceCaseNo caseName causeOfAction filedDate caseStatus violationPlace involvedAmount isMajor"
 CASES = "{ enforcementCases { nodes { %s } } }"
+ONE = f'enforcementCase(agencyCode: "11350100MB0A00018J", sourceCaseNo: "%d") {{ {FIELDS} parties {{ partyName }} }}'
 
 
 def hostile_bodies() -> dict[str, bytes]:
     """All of them by name, the first word of which is the row of FAULTS.md."""
     made = {name: _post(text) for name, text in hostile_queries()}
     made |= {name: _post(text, variables) for name, text, variables in _with_variables()}
-    made |= dict(_not_graphql())
+    made |= {"largest of two operations": _post(_two_operations(), operationName="a"), **dict(_not_graphql())}
     return {name: body for name, body in made.items() if len(body) <= LARGEST}
 
 
@@ -125,15 +126,26 @@ def _mistakes() -> Iterator[tuple[str, str]]:
 
 
 def _large() -> Iterator[tuple[str, str]]:
-    one = (
-        f'enforcementCase(agencyCode: "11350100MB0A00018J", sourceCaseNo: "%d") {{ {FIELDS} parties {{ partyName }} }}'
-    )
     many = f"enforcementCases(first: 1) {{ nodes {{ {FIELDS} parties {{ partyName }} }} }}"
     test = '{caseName: {eq: "甲"}, caseStatus: {isNull: false}}'
     marked = "query ($v: Boolean! = true) { __typename @skip(if: $v) "
-    yield "largest roots", _fit(lambda n: "{" + " ".join(f"a{i}: {one % i}" for i in range(n)) + "}", 49)
+    yield "largest roots", _fit(lambda n: "{" + " ".join(f"a{i}: {ONE % i}" for i in range(n)) + "}", 49)
     yield "largest lists", _fit(lambda n: "{" + " ".join(f"a{i}: {many}" for i in range(n)) + "}", 49)
-    yield "largest with a variable", _fit(lambda n: marked + " ".join(f"a{i}: {one % i}" for i in range(n)) + "}", 49)
+    yield "largest with a variable", _fit(lambda n: marked + " ".join(f"a{i}: {ONE % i}" for i in range(n)) + "}", 49)
+    for name, wrong in (
+        ("with a mistake in the end", "nothing"),
+        ("with a conflict", "a0: __typename"),
+        ("with a circle", "...f } fragment f on Query { __typename ...f"),
+    ):
+        yield f"largest {name}", _fit(
+            lambda n, wrong=wrong: marked + " ".join(f"a{i}: {ONE % i}" for i in range(n)) + f" {wrong} }}", 48,
+        )  # fmt: skip
+    yield "largest unused fragment", _fit(
+        lambda n: "{ __typename } fragment f on Query { " + " ".join(f"a{i}: {ONE % i}" for i in range(n)) + " }", 49,
+    )  # fmt: skip
+    yield "largest filter with mistakes", _fit(
+        lambda n: f"{{ enforcementCases(where: {{or: [{', '.join([test] * n)}], {_words(6)}}}) {{ totalCount }} }}", 200,
+    )  # fmt: skip
     yield (
         "largest fragment",
         "{"
@@ -157,6 +169,12 @@ def _large() -> Iterator[tuple[str, str]]:
         + " ".join(f"a{i}: enforcementCases(where: $a{i}) {{ totalCount }}" for i in range(45))
         + "}",
     )
+
+
+def _two_operations() -> str:
+    return _fit(
+        lambda n: "query a {" + " ".join(f"a{i}: {ONE % i}" for i in range(n)) + "} query b { __typename }", 49
+    )  # fmt: skip
 
 
 def _with_variables() -> Iterator[tuple[str, str, Any]]:
@@ -247,8 +265,8 @@ def _fit(make: Callable[[int], str], most: int) -> str:
     return make(least)
 
 
-def _post(text: str, variables: Mapping[str, Any] | None = None) -> bytes:
-    request: dict[str, Any] = {"query": text}
+def _post(text: str, variables: Mapping[str, Any] | None = None, **more: str) -> bytes:
+    request: dict[str, Any] = {"query": text, **more}
     if variables is not None:
         request["variables"] = variables
     return json.dumps(request, separators=(",", ":")).encode()

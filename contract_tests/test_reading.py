@@ -14,9 +14,12 @@ from gateway.app import EXAMPLES, make_preparation, prove
 from gateway.engine.preparation import Preparation
 from gateway.engine.proof import is_proven
 from gateway.engine.reading import parsed
+from gateway.engine.rules import mistakes_in
+from gateway.engine.validation import rules_for
 from gateway.settings import folders_only
 
 TOKEN = re.compile(r'"""(?:.|\n)*?"""|"(?:[^"\\\n]|\\.)*"|[_A-Za-z]\w*|-?\d[\d.]*|\.\.\.|[^\s,]')
+WORD = re.compile(r"\$?[_A-Za-z]\w*|\d+")
 CASE = "enforcementCases(first: 2) { nodes { %s } }"
 
 VALID = [
@@ -32,6 +35,7 @@ VALID = [
     f"{{ {CASE} {CASE} }}" % ("id parties { id }", "caseName parties { partyName }"),
     '{ node(id: "x") { __typename id ... on Party { partyName } ... on Officer { certNo } } }',
     '{ a: officer(certNo: "1") { id } b: officer(certNo: """1""") { id } }',
+    "query a($n: Int) { enforcementCases(first: $n) { totalCount } } query b { ...f } fragment f on Query { __typename }",
 ]
 INVALID = [
     "{ a }",
@@ -83,6 +87,10 @@ INVALID = [
     "query @skip(if: true) { __typename }",
     "{ __typename @deprecated }",
     "query a { __typename } query a { __typename }",
+    "query a { __typename } { __typename }",
+    "query a($n: Int) { __typename } query b($n: Int) { enforcementCases(first: $n) { totalCount } }",
+    "query a($n: Int) { ...f } query b { ...f } fragment f on Query { enforcementCases(first: $n) { totalCount } }",
+    f"{{ enforcementCases(where: {{{', '.join(f'a{n}: {n}' for n in range(9))}}}) {{ totalCount }} }}",
     "{ __typename } { __typename }",
     "{ __typename } type A { b: Int }",
     "subscription { entityChanged { kind } syncRunUpdated { kind } }",
@@ -103,7 +111,18 @@ def texts(known: Preparation) -> list[str]:
     whole = [text for _, text in hostile_queries() if len(text) < 3000]
     whole += [file.read_text("utf-8") for file in sorted(EXAMPLES.glob("*.graphql"))]
     whole += [operations.one().text for _ in range(200)] + VALID + INVALID
-    return whole + [_spoilt(rng, rng.choice(whole)) for _ in range(1500)]
+    whole += [_spoilt(rng, rng.choice(whole)) for _ in range(1500)]
+    return whole + [_renamed(rng, rng.choice(whole)) for _ in range(1500)]
+
+
+def _renamed(rng: random.Random, text: str) -> str:
+    """The text with up to seven of its names and values in other places: most of these are still read."""
+    words = list(WORD.finditer(text))
+    for _ in range(rng.randint(1, 7)):
+        if words and (one := rng.choice(words)).end() <= len(text):
+            text = text[: one.start()] + rng.choice(words)[0] + text[one.end() :]
+            words = list(WORD.finditer(text))
+    return text
 
 
 def _spoilt(rng: random.Random, text: str) -> str:
@@ -148,6 +167,34 @@ def _documents(known: Preparation, texts: list[str]) -> Iterator[tuple[str, Docu
         except GraphQLError:
             continue
         yield text, document
+
+
+def test_mistakes_are_those_that_all_rules_find(known: Preparation, texts: list[str]) -> None:
+    wrong = 0
+    for text, document in _documents(known, texts):
+        expected = validate(known.schema, parse(text), max_errors=5, hide_suggestions=True)
+        found = mistakes_in(known.schema, document, rules_for(text), 5, hide_suggestions=True)
+        assert [_told(error) for error in found] == [_told(error) for error in expected], text
+        wrong += len(found) > 0
+    assert wrong > 400
+
+
+def _told(error: GraphQLError) -> object:
+    return error.message, error.locations
+
+
+def test_of_a_long_value_only_what_it_cannot_have_is_told(known: Preparation) -> None:
+    fields = ", ".join(f"a{n}: {n}" for n in range(200))
+    text = f"{{ enforcementCases(where: {{or: [{{{fields}}}, {{caseName: {{eq: 1}}}}]}}) {{ totalCount }} }}"
+    found = mistakes_in(known.schema, parsed(text), rules_for(text), 2, hide_suggestions=True)
+    expected = validate(known.schema, parse(text), max_errors=2, hide_suggestions=True)
+    assert [error.locations for error in found] == [error.locations for error in expected]
+    assert [error.message for error in found] == [
+        "Expected value of type 'EnforcementCaseWhere' not to include unknown field 'a0'.",
+        "Expected value of type 'EnforcementCaseWhere' not to include unknown field 'a1'.",
+        "Too many validation errors, error limit reached. Validation aborted.",
+    ]
+    assert expected[0].message.startswith(f"{found[0].message.removesuffix('.')}, found: {{\n  a0: 0\n  a1: 1\n")
 
 
 def test_documents_mistakes_and_places_are_those_of_the_parser(texts: list[str]) -> None:

@@ -51,16 +51,14 @@ class Phases:
 
 
 def has_incremental(document: DocumentNode) -> bool:
-    """Whether anything of the document is deferred or streamed."""
-    found: list[DirectiveNode] = []
-
-    class Look(Visitor):
-        def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
-            if node.name.value in INCREMENTAL:
-                found.append(node)
-
-    visit(document, Look())
-    return bool(found)
+    """Whether anything of a valid document is deferred or streamed."""
+    waiting: list[Any] = [getattr(definition, "selection_set", None) for definition in document.definitions]
+    while waiting:
+        for node in getattr(waiting.pop(), "selections", ()):
+            if node.directives and any(directive.name.value in INCREMENTAL for directive in node.directives):
+                return True
+            waiting.append(getattr(node, "selection_set", None))
+    return False
 
 
 def delivered_at_once(document: DocumentNode) -> DocumentNode:

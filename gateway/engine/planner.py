@@ -20,7 +20,7 @@ from gateway.engine.plan import (
 from gateway.engine.routing import in_order_of, offers_of, smallest_cover
 from gateway.engine.selection import Part, Root, Selection
 from gateway.engine.wants import wants_of
-from gateway.engine.waves import ROUTE, STORE, Draft, Planning, steps_of
+from gateway.engine.waves import ROUTE, STORE, Completion, Draft, Planning, steps_of
 from gateway.errors import QueryError, QueryTooLarge
 from schema.names import argument_names, complete_lookup, describe_lookups, root_field
 from schema.registry import OWNER, Entity, Registry
@@ -194,45 +194,64 @@ class Planner:
         With no arrival at all (a root) at least one look-up is made even if nothing is wanted: does it exist? An element
         that names its sources is asked of the first of them, even when a copy was brought along.
         """
-        missing = frozenset().union(*(wanted - a.offers for a in arrivals)) if arrivals else wanted
-        own = self._own_lookups(part.entity)
-        trusted = self._trusted(part.entity.name, wanted, arrivals, own)
-        missing |= frozenset(trusted)
-        if not missing and arrivals:
-            return []
+        told = tuple((arrival.source, arrival.offers) for arrival in arrivals)
+        key = (part.entity.name, wanted, told)
+        if (asked := planning.completions.get(key)) is None:
+            asked = planning.completions[key] = self._completion(part.entity, wanted, told)
         completed: list[_Arrival] = []
-        for candidates in own.values():
-            chosen, route = self._choose(part.entity.name, missing or wanted, not arrivals, trusted, candidates)
+        for calls, route in asked:
+            behind = after
             if route is not None:
                 planning.drafts.append(
                     Draft(STORE, ROUTE, part.entity.name, Use("route", part.number, frozenset()), after)
                 )
-            behind = after if route is None else frozenset({len(planning.drafts) - 1})
+                behind = frozenset({len(planning.drafts) - 1})
+            for call in calls:
+                use = Use("complete", part.number, call.elements, trusted=call.trusted, route=route)
+                completed.append(
+                    self._draft(planning, call.source, call.operation, part.entity.name, use, behind, call.offers)
+                )
+        return completed
+
+    def _completion(
+        self, entity: Entity, wanted: frozenset[str], arrivals: Sequence[tuple[str | None, frozenset[str]]]
+    ) -> list[tuple[list[Completion], Route | None]]:
+        """Who is asked for what of an entity, the same wherever it stands: per owner agency."""
+        missing = frozenset().union(*(wanted - offers for _, offers in arrivals)) if arrivals else wanted
+        own = self._own_lookups(entity)
+        trusted = self._trusted(entity.name, wanted, [source for source, _ in arrivals], own)
+        missing |= frozenset(trusted)
+        if not missing and arrivals:
+            return []
+        if not own:
+            return [([Completion(STORE, "", self._stored(entity), missing)], None)]
+        found: list[tuple[list[Completion], Route | None]] = []
+        for candidates in own.values():
             left = missing or wanted
+            chosen, route = self._choose(entity.name, left, not arrivals, trusted, candidates)
+            calls: list[Completion] = []
             for source, operation, offers in chosen:
                 word = frozenset(name for name in offers if trusted.get(name) == source)
-                use = Use("complete", part.number, offers & left, trusted=word, route=route)
-                completed.append(self._draft(planning, source, operation, part.entity.name, use, behind, offers))
+                calls.append(Completion(source, operation, offers, offers & left, word))
                 left = left if route else (left - offers or missing)
-        if not own:
-            offers = self._stored(part.entity)
-            use = Use("complete", part.number, missing)
-            completed.append(self._draft(planning, STORE, "", part.entity.name, use, after, offers))
-        return completed
+            found.append((calls, route))
+        return found
 
     def _trusted(
         self,
         entity: str,
         wanted: frozenset[str],
-        arrivals: Sequence[_Arrival],
+        arrivals: Sequence[str | None],
         own: Mapping[str, Sequence[_Candidate]],
     ) -> dict[str, str]:
         """Wanted elements whose authority can be asked, and is to be: it brings not every one of them by itself."""
+        if entity not in self.truth.entities:
+            return {}
         sources = {candidate[0]: candidate[2] for candidates in own.values() for candidate in candidates}
         found: dict[str, str] = {}
         for name in wanted:
             able = [s for s in self.truth.authorities(entity, name) if name in sources.get(s, frozenset())]
-            if able and (not arrivals or any(arrival.source not in (STORE, able[0]) for arrival in arrivals)):
+            if able and (not arrivals or any(source not in (STORE, able[0]) for source in arrivals)):
                 found[name] = able[0]
         return found
 

@@ -13,7 +13,6 @@ from graphql import (
     OperationType,
     get_argument_values,
     get_operation_ast,
-    validate,
 )
 from graphql.execution.values import VariableValues, get_variable_values
 
@@ -33,6 +32,7 @@ from gateway.engine.projection.compiled import Projection, compile_projection
 from gateway.engine.proof import is_proven
 from gateway.engine.reading import parsed
 from gateway.engine.remembered import Known, Planned, Text, remember
+from gateway.engine.rules import mistakes_in
 from gateway.engine.selection import (
     ANY_ENTITY,
     Kind,
@@ -251,7 +251,7 @@ class Preparation:
             if is_proven(self.schema, document):
                 return measured
             rules = rules_for(text)
-            errors = validate(self.schema, document, rules, MOST_MISTAKES, hide_suggestions=not self.is_open)
+            errors = mistakes_in(self.schema, document, rules, MOST_MISTAKES, hide_suggestions=not self.is_open)
         except GraphQLError as error:
             raise Refused([error], "GRAPHQL_VALIDATION_FAILED") from None
         except RecursionError:

@@ -90,17 +90,21 @@ class _Proof:
     def prove(self) -> None:
         """Raises Unproven."""
         root = self.schema.query_type
-        if len(self.operations) != 1 or root is None:
-            raise Unproven
-        (operation,) = self.operations
-        if operation.operation is not OperationType.QUERY or operation.directives:
+        names = {operation.name.value for operation in self.operations if operation.name}
+        if root is None or len(self.operations) != max(len(names), 1):
             raise Unproven
         if any(node.directives or node.variable_definitions for node in self.fragments.values()):
             raise Unproven
         self._check_circles()
-        self._define(operation)
-        self._object(root, [operation.selection_set])
-        if self.used != self.variables.keys() or self.spread != self.fragments.keys():
+        for operation in self.operations:
+            if operation.operation is not OperationType.QUERY or operation.directives:
+                raise Unproven
+            self.variables, self.used = {}, set()
+            self._define(operation)
+            self._object(root, [operation.selection_set])
+            if self.used != self.variables.keys():
+                raise Unproven
+        if self.spread != self.fragments.keys():
             raise Unproven
 
     def _check_circles(self) -> None:
@@ -218,8 +222,8 @@ class _Proof:
             if argument is None or name in given:
                 raise Unproven
             given.add(name)
-            self._literal(node.value, argument.type)
             self._variables(node.value, argument.type, argument)
+            self._literal(node.value, argument.type)
         for name, argument in known.items():
             if name not in given and is_required_argument(argument):
                 raise Unproven

@@ -1,11 +1,13 @@
 """Steps before waves are known, and the waves they fall into: each step waits only for the steps its keys come from."""
 
 from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from gateway.engine.live_lists import NotPinned, Pinned
 from gateway.engine.plan import (
     Identify,
     Lookup,
+    Route,
     SourceSearch,
     Step,
     StoreCount,
@@ -32,9 +34,20 @@ class Draft:
     after: frozenset[int]
 
 
+class Completion(NamedTuple):
+    """What of an entity's elements one look-up is asked for; `offers` is all that it tells, `trusted` what it has the last word on."""
+
+    source: str
+    operation: str
+    offers: frozenset[str]
+    elements: frozenset[str]
+    trusted: frozenset[str] = frozenset()
+
+
 @dataclass(slots=True)
 class Planning:
-    """The state of planning one selection."""
+    """The state of planning one selection. `completions`: who completes an entity, by what is wanted of it and who told of it;
+    the same is wanted at many places of a large selection."""
 
     drafts: list[Draft] = field(default_factory=list)
     identify: dict[str, list[tuple[int, str | None, frozenset[int]]]] = field(default_factory=dict)
@@ -42,6 +55,7 @@ class Planning:
     searches: list[tuple[int, str, Pinned | NotPinned | None]] = field(default_factory=list)
     counts: list[tuple[int, str]] = field(default_factory=list)
     unsourced: list[tuple[int, str]] = field(default_factory=list)
+    completions: dict[Any, list[tuple[list[Completion], Route | None]]] = field(default_factory=dict)
 
 
 def _search(root: int, entity: str, live: Pinned | NotPinned | None) -> Step:
