@@ -15,10 +15,12 @@ from starlette.types import ASGIApp
 
 from gateway.app import Application
 from gateway.garbage import Garbage
+from gateway.settings import Settings
 from gateway.web.accepting import Listener
 from gateway.web.heads import Heads
 from gateway.web.kept_out import KeptOut
-from gateway.web.protocol import GuardedProtocol, Patience
+from gateway.web.patience import Patience
+from gateway.web.protocol import GuardedProtocol
 from gateway.web.websocket_protocol import GuardedWebSocket
 
 BACKLOG = 2048
@@ -80,7 +82,7 @@ class Server(uvicorn.Server):
                 config=config, server_state=self.server_state, app_state=self.lifespan.state
             )
 
-        self.listeners.append(Listener(listening, protocol, self.admission))
+        self.listeners.append(Listener(listening, protocol, self.admission, patience_of(self.settings)))
 
     def _abandoned(self) -> None:
         """Nobody is left who would end us."""
@@ -100,10 +102,12 @@ class Server(uvicorn.Server):
         await self.app.leave(self.settings.drain_timeout)
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        while (self.server_state.connections or self.server_state.tasks) and time.monotonic() < until:
+        while self._is_anybody_here() and time.monotonic() < until:
             if self.force_exit:
                 break
             await asyncio.sleep(0.02)
+        for listener in self.listeners:
+            listener.let_go()
         for task in list(self.server_state.tasks):
             task.cancel()
         for connection in list(self.server_state.connections):
@@ -112,6 +116,11 @@ class Server(uvicorn.Server):
         self.garbage.stop()
         if not self.force_exit:
             await self.lifespan.shutdown()
+
+    def _is_anybody_here(self) -> bool:
+        """Whether anything is going on, or a first request may be on its way."""
+        are_waiting = any(listener.quiet.held or listener.making for listener in self.listeners)
+        return bool(are_waiting or self.server_state.connections or self.server_state.tasks)
 
 
 def serve(
@@ -142,7 +151,7 @@ def configured(app: Application, served: ASGIApp) -> uvicorn.Config:
     settings = app.settings
     protocol = functools.partial(
         GuardedProtocol,
-        patience=Patience(settings.head_timeout, settings.body_timeout, settings.stall_timeout),
+        patience=patience_of(settings),
         admission=app.admission,
         heads=Heads(),
         kept_out=KeptOut(app.admission),
@@ -161,6 +170,11 @@ def configured(app: Application, served: ASGIApp) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
     )
+
+
+def patience_of(settings: Settings) -> Patience:
+    """How long anybody is waited for."""
+    return Patience(settings.head_timeout, settings.body_timeout, settings.stall_timeout)
 
 
 def listen(host: str, port: int) -> socket.socket:

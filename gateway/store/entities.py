@@ -3,15 +3,18 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, RowMapping, func, select
+from sqlalchemy import Connection, Row, RowMapping, Select, Table, bindparam, func, select
 
 from adapters.mapping.model import PROVENANCE_FIELDS
 from adapters.mapping.record import Mapped
 from gateway.store.database import key_chunks
 from gateway.store.tables import Tables, element_column
 from schema.registry import OWNER, Registry
+
+MOST_QUERIES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +132,10 @@ def told_by(
 
 def sources_of(connection: Connection, tables: Tables, entity: str, keys: Iterable[str]) -> dict[str, frozenset[str]]:
     """Which sources tell of each key now; absent: nobody."""
-    table = tables.entities[entity]
+    query = _who_tells(tables.entities[entity])
     found: dict[str, set[str]] = {}
     for some in key_chunks(keys):
-        query = select(table.c.key, table.c.source).where(table.c.key.in_(some), table.c.deleted_at.is_(None))
-        for key, source in connection.execute(query):
+        for key, source in connection.execute(query, {"keys": some}):
             found.setdefault(key, set()).add(source)
     return {key: frozenset(sources) for key, sources in found.items()}
 
@@ -141,12 +143,29 @@ def sources_of(connection: Connection, tables: Tables, entity: str, keys: Iterab
 def _rows(
     connection: Connection, tables: Tables, entity: str, keys: Iterable[str], source: str | None
 ) -> list[RowMapping]:
-    table = tables.entities[entity]
+    query = _of_keys(tables.entities[entity], is_of_one=source is not None)
     rows: list[RowMapping] = []
     for some in key_chunks(keys):
-        query = select(table).where(table.c.key.in_(some)).order_by(table.c.key, table.c.source)
-        rows += connection.execute(query if source is None else query.where(table.c.source == source)).mappings()
+        rows += connection.execute(
+            query, {"keys": some} if source is None else {"keys": some, "source": source}
+        ).mappings()
     return rows
+
+
+@lru_cache(maxsize=MOST_QUERIES)
+def _of_keys(table: Table, is_of_one: bool) -> Select[Any]:
+    """The rows of keys, of all sources or of one. Made once: what SQLAlchemy makes of values refers to itself in circles, which
+    are looked for, with all that is young, after every five hundred pages of a list."""
+    query = select(table).where(table.c.key.in_(bindparam("keys", expanding=True)))
+    query = query.order_by(table.c.key, table.c.source)
+    return query.where(table.c.source == bindparam("source")) if is_of_one else query
+
+
+@lru_cache(maxsize=MOST_QUERIES)
+def _who_tells(table: Table) -> Select[Any]:
+    """Which sources tell of keys."""
+    keys = table.c.key.in_(bindparam("keys", expanding=True))
+    return select(table.c.key, table.c.source).where(keys, table.c.deleted_at.is_(None))
 
 
 def stored_row(registry: Registry, entity: str, row: Mapping[str, Any] | RowMapping) -> Stored:

@@ -1,5 +1,6 @@
 """Taking connections. While nobody more is let in, a request that is already there whole is turned away from the bare socket:
-to make a connection of it first would cost as much as all the rest, and ten times our load would leave nothing for anybody."""
+to make a connection of it first would cost as much as all the rest, and ten times our load would leave nothing for anybody.
+Whose first request is not whole yet waits as a bare socket as well."""
 
 import asyncio
 import contextlib
@@ -11,10 +12,12 @@ from typing import Any
 from gateway import metrics
 from gateway.web import at_once
 from gateway.web.admission import Admission
+from gateway.web.patience import Patience
+from gateway.web.quiet import Quiet
 from gateway.web.turning_away import AGAIN, AT_ONCE, LAST, is_one_request
 
 LOOKS = 2
-"""Times that a connection is looked at until it is made, though it has not said anything yet."""
+"""Times that a connection is looked at until it has to wait for what it says."""
 PAUSE = 0.5
 """Seconds to wait when the system has no more files for us."""
 
@@ -22,8 +25,15 @@ PAUSE = 0.5
 class Listener:
     """One listening socket of the running loop."""
 
-    def __init__(self, listening: socket.socket, protocol: Callable[[], Any], admission: Admission) -> None:
+    def __init__(
+        self,
+        listening: socket.socket,
+        protocol: Callable[[], Any],
+        admission: Admission,
+        patience: Patience,
+    ) -> None:
         self.listening, self.protocol, self.admission = listening, protocol, admission
+        self.quiet = Quiet(patience, admission, self._heard)
         self.loop = asyncio.get_running_loop()
         self.silent: deque[tuple[int, int]] = deque()
         self.making: set[asyncio.Task[Any]] = set()
@@ -39,6 +49,10 @@ class Listener:
             self.is_open = False
             self.loop.remove_reader(self.listening)
             self.listening.close()
+
+    def let_go(self) -> None:
+        """Wait no longer for those who have not asked."""
+        self.quiet.close()
 
     def _resume(self) -> None:
         if self.is_open:
@@ -75,43 +89,52 @@ class Listener:
         return connection.detach()
 
     def _receive(self, taken: int, looks: int) -> None:
-        """Turn it away, look again in a moment, or make a connection of it, which is what happens whenever in doubt."""
-        said, is_request = b"", False
-        if at_once.is_known:
-            is_full = self.admission.has_no_room_for(self.coming)
-            try:
-                said = at_once.receive(taken)
-            except BlockingIOError:
-                if is_full and self.is_open and looks < LOOKS:
-                    self.silent.append((taken, looks + 1))
-                    return
-            except OSError:
-                at_once.close(taken)
-                return
+        """Turn it away, look again in a moment, wait for what it says, or make a connection of it."""
+        if not at_once.is_known:
+            self._begin(taken, b"", 0.0, 0.0, is_request=False)
+            return
+        try:
+            said = at_once.receive(taken)
+        except BlockingIOError:
+            if self.is_open and looks < LOOKS and self.admission.has_no_room_for(self.coming):
+                self.silent.append((taken, looks + 1))
             else:
-                if not said:  # it has left
-                    at_once.close(taken)
-                    return
-                is_request = is_one_request(said, self.admission.critical, is_last=True)
-                if is_full and is_request:
-                    metrics.BUSY.inc()
-                    with contextlib.suppress(OSError):
-                        at_once.send(taken, LAST, is_last=True)
-                    at_once.close(taken)
-                    return
+                self.quiet.takes(taken, b"")
+        except OSError:
+            at_once.close(taken)
+        else:
+            if not said:  # it has left
+                at_once.close(taken)
+            elif not self.quiet.takes(taken, said):
+                self._heard(taken, said, 0.0, 0.0)
+
+    def _heard(self, taken: int, said: bytes, took: float, waited: float) -> None:
+        """Turn it away, or make a connection of it, which is what happens whenever in doubt, and for who was here before there was
+        no room and would like to stay."""
+        is_request = is_one_request(said, self.admission.critical, is_last=True)
+        is_leaving = not took or not is_one_request(said, self.admission.critical)
+        if is_request and is_leaving and self.admission.has_no_room_for(self.coming):
+            metrics.BUSY.inc()
+            with contextlib.suppress(OSError):
+                at_once.send(taken, LAST, is_last=True)
+            at_once.close(taken)
+        else:
+            self._begin(taken, said, took, waited, is_request)
+
+    def _begin(self, taken: int, said: bytes, took: float, waited: float, is_request: bool) -> None:
         self.coming += is_request
-        made = self.loop.create_task(self._make(taken, said, is_request))
+        made = self.loop.create_task(self._make(taken, said, took, waited, is_request))
         self.making.add(made)
         made.add_done_callback(self.making.discard)
 
-    async def _make(self, taken: int, said: bytes, is_request: bool) -> None:
+    async def _make(self, taken: int, said: bytes, took: float, waited: float, is_request: bool) -> None:
         """A connection of the server's, which is given first what was read already."""
-        connection = socket.socket(fileno=taken)
+        family = self.listening.family  # told here, it need not be asked of the system
+        connection = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=taken)
         try:
             connection.setblocking(False)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio does so only for sockets it made
             protocol = self.protocol()
-            protocol.said = said
+            protocol.said, protocol.took, protocol.waited = said, took, waited
             await self.loop.connect_accepted_socket(lambda: protocol, connection)
         except OSError:
             connection.close()

@@ -22,6 +22,8 @@ class Beginning(HttpToolsProtocol):
         super().__init__(*given, **named)
         self.admission, self.heads = admission, heads
         self.entered, self.waits_since = 0, 0.0
+        self.waited = 0.0
+        """Seconds between the first head and the end of its body, where that was before the connection was ours."""
         self.is_for_us = self.is_due = False
         self.task: asyncio.Task[None] | None = None
         self.is_in_head, self.is_begun = True, False
@@ -70,6 +72,8 @@ class Beginning(HttpToolsProtocol):
     def _begin(self, method: str, version: str, keep_alive: bool) -> None:
         """What uvicorn does once a head is over, for the one address that most ask for."""
         before, scope = self.cycle, self.scope
+        if self.waited:
+            scope[WAITED], self.waited = self.waited, 0.0  # type: ignore[literal-required]
         scope["method"], scope["http_version"] = method, version
         scope["path"], scope["raw_path"], scope["query_string"] = TARGET.decode(), TARGET, b""
         self.cycle = Cycle(
@@ -105,7 +109,8 @@ class Beginning(HttpToolsProtocol):
     def _start_late(self) -> None:
         """The same for who had to wait, of whose time that was a part."""
         self.admission.looks.between()
-        self.cycle.scope[WAITED] = self.loop.time() - self.waits_since  # type: ignore[literal-required]
+        scope: Any = self.cycle.scope
+        scope[WAITED] = scope.get(WAITED, 0.0) + self.loop.time() - self.waits_since
         if not self.transport.is_closing():
             self._start_asgi_task(self.cycle, self.app, is_whole=True)
 

@@ -6,10 +6,8 @@ in as many (Patience). Absolute and other odd request targets, and none or sever
 
 import asyncio
 import contextlib
-import json
 import socket
 import struct
-from dataclasses import dataclass
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -21,8 +19,9 @@ from gateway.web import at_once
 from gateway.web.admission import REFUSAL, REFUSAL_HEAD, refuse
 from gateway.web.beginning import TARGET, Beginning
 from gateway.web.kept_out import KeptOut
+from gateway.web.patience import Patience
 from gateway.web.response import LINGERING
-from gateway.web.turning_away import KEPT, is_one_request
+from gateway.web.turning_away import KEPT, is_one_request, late_head, refusal_of
 
 LARGEST_HEAD = 16 * 1024
 MOST_HEADERS = 100
@@ -38,15 +37,6 @@ GRACE = LINGERING + 0.5
 """Seconds that the application has to answer 408 itself, and to linger, before a slow body is cut off here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """Seconds that a head and a body may take to arrive, and a reader to take some of its answer."""
-
-    head: float = 10.0
-    body: float = 10.0
-    stall: float = 10.0
-
-
 class GuardedProtocol(Beginning):
     """uvicorn's httptools protocol, with limits."""
 
@@ -59,6 +49,8 @@ class GuardedProtocol(Beginning):
         self.alarms = alarms_of(self.loop)
         self.said = b""
         """What was read of the connection before it was ours."""
+        self.took = 0.0
+        """Seconds that its first head had before."""
         self.head_size = self.hosts = self.progress = 0
         self.refusal: BadRequest | None = None
 
@@ -68,7 +60,7 @@ class GuardedProtocol(Beginning):
         transport.set_write_buffer_limits(high=0)
         self.descriptor = transport.get_extra_info("socket").fileno()
         setattr(transport, "max_size", LARGEST_READ)  # noqa: B010 - asyncio has it and its type does not
-        self._start("head", self.patience.head, self._head_is_late)
+        self._start("head", max(self.patience.head - self.took, 0.0), self._head_is_late)
         if self.said:
             self.data_received(self.said)
 
@@ -305,7 +297,7 @@ class GuardedProtocol(Beginning):
 
     def _head_is_late(self) -> None:
         if self.unread_head:
-            self._refuse(BadRequest("REQUEST_TIMEOUT", f"请求头应在 {self.patience.head:g} 秒内发完"))
+            self._refuse(late_head(self.patience.head))
         else:
             self.transport.close()
 
@@ -320,12 +312,7 @@ class GuardedProtocol(Beginning):
 
     def _refuse(self, refusal: BadRequest) -> None:
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            body = json.dumps(refusal.body(), ensure_ascii=False).encode()
-            head = (
-                b"content-type: application/json; charset=utf-8\r\ncache-control: no-store\r\n"
-                b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
-            )
-            self.transport.write(STATUS_LINE[refusal.status] + head + body)
+            self.transport.write(refusal_of(refusal))
         self.transport.close()
 
     def _start(self, name: str, seconds: float, then: Any) -> None:

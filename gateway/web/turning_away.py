@@ -4,8 +4,12 @@ A connection's bytes are one whole request for the endpoint, or nothing is known
 may only be too strict: whoever stands in front of us has to read the same ends of requests into these bytes as we do.
 """
 
+import json
 import re
 
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from gateway.limits import BadRequest
 from gateway.web.admission import REFUSAL, REFUSAL_HEAD
 
 AT_ONCE = 64
@@ -48,3 +52,23 @@ def is_one_request(said: bytes, critical: bytes = b"", is_last: bool = False) ->
         return said.startswith(b"GET") and len(said) == end
     told = LENGTH.search(head)
     return lengths == 1 and told is not None and len(said) == end + int(told[1])
+
+
+def late_head(seconds: float) -> BadRequest:
+    """The refusal of a head that did not come in time."""
+    return BadRequest("REQUEST_TIMEOUT", f"请求头应在 {seconds:g} 秒内发完")
+
+
+def late_body(seconds: float) -> BadRequest:
+    """The refusal of a body that did not."""
+    return BadRequest("REQUEST_TIMEOUT", f"请求体应在 {seconds:g} 秒内发完")
+
+
+def refusal_of(refusal: BadRequest) -> bytes:
+    """The last answer on a connection."""
+    body = json.dumps(refusal.body(), ensure_ascii=False).encode()
+    head = (
+        b"content-type: application/json; charset=utf-8\r\ncache-control: no-store\r\n"
+        b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+    )
+    return STATUS_LINE[refusal.status] + head + body
