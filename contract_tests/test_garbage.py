@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from contract_tests.benchmarks.engine_parts.processes import resident_mb
-from gateway.garbage import MANY, SEVERAL, Garbage, give_holes_back
+from gateway.garbage import MANY, SEVERAL, Garbage, NotLooking, give_holes_back
 from gateway.returning import settled
 
 
@@ -125,3 +125,32 @@ def test_holes_between_what_is_in_use_are_given_back_to_the_system() -> None:
     give_holes_back()
     assert resident_mb(os.getpid()) < before - 10
     assert len(bodies) == 2000
+
+
+def test_nobody_looks_until_the_last_is_outside() -> None:
+    not_looking = NotLooking()
+    looks: list[object] = []
+
+    def note(phase: str, _info: object) -> None:
+        looks.append(phase)
+
+    gc.callbacks.append(note)
+    try:
+        with not_looking, not_looking:
+            kept = [[number] for number in range(300_000)]
+            first, looks[:] = len(looks), []
+            del kept
+        made = [[number] for number in range(300_000)]
+    finally:
+        gc.callbacks.remove(note)
+    assert (first, len(made), len(looks) > 0, gc.isenabled()) == (0, 300_000, True, True)
+
+
+def test_who_never_looked_does_not_begin_to() -> None:
+    gc.disable()
+    try:
+        with NotLooking():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -1,6 +1,7 @@
 """What flows back into the store behind answers: everything, once, and never in their way."""
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
@@ -19,6 +20,7 @@ from contract_tests.stores import AGENCY, REGISTRY, opened
 from contract_tests.waiting import until_at_last
 from gateway.engine.taking import Answered
 from gateway.engine.writeback import DIGESTED, Pace, StoreWriteBack
+from gateway.store.arriving import Landing
 from gateway.store.store import Store
 from schema.formats import CHINA_TIME
 
@@ -84,6 +86,23 @@ async def test_the_same_answer_is_told_to_the_store_again_only_after_a_while(sto
             assert (write_back.landed, stored(store)[1]) == expected
     assert stored(store) == (name, 2)
     assert (write_back.known, write_back.let_go) == (2, 0)
+
+
+async def test_nobody_looks_for_garbage_while_a_page_is_landed(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[bool] = []
+    land = store.land
+
+    def land_and_tell(landing: Landing) -> Any:
+        looked.append(gc.isenabled())
+        return land(landing)
+
+    monkeypatch.setattr(store, "land", land_and_tell)
+    async with running(store, Pace(), clock) as write_back:
+        write_back.offer(answered(FIRST, 0))
+        await write_back.settle()
+    assert (looked, gc.isenabled()) == ([False], True)
 
 
 async def test_what_a_source_says_again_after_saying_something_else_holds_again(store: Store, clock: Clock) -> None:

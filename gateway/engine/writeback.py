@@ -17,6 +17,7 @@ from adapters.mapping.compiled import Compiler
 from adapters.mapping.model import LookupRole
 from adapters.mapping.record import Mapped
 from gateway.engine.taking import Answered, name_as_asked, there_and_gone
+from gateway.garbage import not_looking
 from gateway.log import logger
 from gateway.store.arriving import Landing
 from gateway.store.store import Store
@@ -189,13 +190,17 @@ class StoreWriteBack:
 
     async def _land(self, answered: Answered) -> None:
         try:
-            has_changed = await asyncio.to_thread(self._map_and_land, answered)
+            has_changed = await asyncio.to_thread(self._land_unlooked, answered)
             self.landed += 1
             self.told.keep(_question(answered), answered.page.raw, has_changed)
         except SQLAlchemyError as error:
             logger().error("writeback.failed", source=answered.mapping.name, error=type(error).__name__)
         except Exception as error:  # a bug must not end the task that lands everybody's answers
             logger().error("writeback.bug", source=answered.mapping.name, error=type(error).__name__, exc_info=error)
+
+    def _land_unlooked(self, answered: Answered) -> bool:
+        with not_looking:
+            return self._map_and_land(answered)
 
     def _map_and_land(self, answered: Answered) -> bool:
         """In a thread. Whether it told the store something new."""

@@ -179,7 +179,7 @@ def main() -> None:
     ]
     gc.disable()
     with contextlib.suppress(PermissionError):
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(2))
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(3))
     dues = due_times(float(per_second), float(seconds), is_even=arrivals == "even")
     took, late, refused = drive(int(port), bodies, dues)
     times = {"p50_ms": at(0.5, took), "p99_ms": at(0.99, took), "late_ms": at(0.99, late)}
