@@ -4,14 +4,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from hashlib import blake2b
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from adapters.mapping.record import Mapped
+from adapters.mapping.record import Mapped, record_digest
 from contract_tests.stores import (
     AGENCY,
     PARTY,
@@ -70,6 +72,22 @@ def test_without_a_time_of_change_what_was_received_last_holds(store):
     store.land(page(case("1", version=None, case_name="后"), received=101))
     assert store.land(page(case("1", version=None, case_name="先"), received=100)) == Landed(duplicate=1)
     assert names(store, "1") == {"1": "后"}
+
+
+@pytest.mark.parametrize("way", ["SHA-256 of the record", "BLAKE2b"])
+def test_what_was_told_when_digests_were_taken_otherwise_is_known_when_it_is_told_again(store, way):
+    told = case("1", recorded_at=hour(1))
+    before = {
+        "SHA-256 of the record": record_digest({"values": told.values, "refs": {}, "embedded": {}}),
+        "BLAKE2b": blake2b(
+            msgspec.json.encode((told.values, {}, {}), order="deterministic"), digest_size=20
+        ).hexdigest(),
+    }
+    store.land(page(told, received=100))
+    table = store.tables.entities["EnforcementCase"]
+    store.database.write(lambda c: c.execute(update(table).values(record_digest=before[way])))
+    assert store.land(page(case("1", recorded_at=hour(1)), received=101)) == Landed(unchanged=1)
+    assert store.land(page(case("1", recorded_at=hour(2)), received=102)) == Landed(applied=1)
 
 
 def test_a_number_of_change_orders_as_a_time_does(store):

@@ -5,7 +5,7 @@ have written; whatever reads them need not know which way they came.
 """
 
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import lru_cache
@@ -28,7 +28,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
 
-from gateway.store.cells import NULL, Cells, Constant, converted_columns, converted_constant, copy_block
+from gateway.store.cells import Cells, Constant
+from gateway.store.cells_copy import NULL, CopyRows
+from gateway.store.cells_sqlite import ParameterRows
 from gateway.store.columns import in_china
 from gateway.store.keys import array, json_array, storable
 from gateway.store.turns import RECORDS, Pause, no_pause, waiting
@@ -55,58 +57,43 @@ class Form(NamedTuple):
 
 def insert_columns(connection: Connection, table: Table, columns: Mapping[str, Cells | Constant], count: int) -> None:
     """Insert `count` rows; columns that are not named get their defaults."""
-    if not count:
-        return
-    dialect = connection.dialect.name
-    if dialect != "postgresql":
-        form = form_of(table, columns, dialect)
-        insert_rows(connection, table, form, written_rows(table, columns, count, dialect))
-        return
-    text = _insert_text(table, tuple(columns), dialect)
-    with driver(connection) as raw, closing(raw.cursor()) as cursor, cursor.copy(text) as copy:
-        for start in range(0, count, AT_ONCE):  # the server takes in one part while the next is written
-            end = min(start + AT_ONCE, count)
-            copy.write(copy_block(converted_columns(table, columns, start, end, True), end - start))
+    if count:
+        way = _way(table, columns, connection.dialect.name)
+        parts = (way.rows(start, min(start + AT_ONCE, count)) for start in range(0, count, AT_ONCE))
+        _insert(connection, table, Form(way.names, way.fixed), parts)
 
 
-def form_of(table: Table, columns: Mapping[str, Cells | Constant], dialect: str) -> Form:
-    """The form of the rows that are written of these columns."""
-    if dialect == "postgresql":
-        return Form(tuple(columns))
-    fixed = {name: cells for name, cells in columns.items() if isinstance(cells, Constant)}
-    names = (*fixed, *(name for name in columns if name not in fixed))
-    return Form(names, tuple(converted_constant(table.c[name], cells, False)[0] for name, cells in fixed.items()))
-
-
-def written_rows(
+def written(
     table: Table, columns: Mapping[str, Cells | Constant], count: int, dialect: str, give_way: Pause = no_pause
-) -> list[Row]:
-    """The rows, each as `insert_rows` takes it."""
+) -> tuple[Form, list[Row]]:
+    """So many rows, each as `insert_rows` takes it, and their form."""
+    way = _way(table, columns, dialect)
     rows: list[Row] = []
-    is_postgresql = dialect == "postgresql"
-    if not is_postgresql:
-        columns = {name: cells for name, cells in columns.items() if not isinstance(cells, Constant)}
     for start in range(0, count, RECORDS):
         give_way()
-        end = min(start + RECORDS, count)
-        converted = converted_columns(table, columns, start, end, is_postgresql)
-        if is_postgresql:
-            rows += copy_block(converted, end - start).encode().split(b"\n")[:-1]
-        else:
-            rows += zip(*converted, strict=True)
-    return rows
+        rows += way.rows(start, min(start + RECORDS, count))
+    return Form(way.names, way.fixed), rows
 
 
 def insert_rows(connection: Connection, table: Table, form: Form, rows: Sequence[Row]) -> None:
     """Insert rows that are written already; columns that are not named get their defaults."""
+    _insert(connection, table, form, (rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)))
+
+
+def _way(table: Table, columns: Mapping[str, Cells | Constant], dialect: str) -> CopyRows | ParameterRows:
+    return CopyRows(table, columns) if dialect == "postgresql" else ParameterRows(table, columns)
+
+
+def _insert(connection: Connection, table: Table, form: Form, parts: Iterable[Sequence[Any]]) -> None:
+    """PostgreSQL takes in one part while the next is written."""
     text = _insert_text(table, form.names, connection.dialect.name)
     with driver(connection) as raw, closing(raw.cursor()) as cursor:
         if connection.dialect.name == "postgresql":
             with cursor.copy(text) as copy:
-                for start in range(0, len(rows), AT_ONCE):
-                    copy.write(b"\n".join([*rows[start : start + AT_ONCE], b""]))  # type: ignore[list-item]
+                for part in parts:
+                    copy.write(b"\n".join([*part, b""]))
         else:
-            _insert_many(cursor, text, form, rows)
+            _insert_many(cursor, text, form, list(chain.from_iterable(parts)))
 
 
 def _insert_many(cursor: Any, text: str, form: Form, rows: Sequence[Any]) -> None:
@@ -153,18 +140,17 @@ def update_columns(
             f" WHERE {prepare(table.name)}.{where} %s AND {prepare(table.name)}.key = told.key"
         )
         rows = [dict(zip(("key", *given), row, strict=True)) for row in zip(keys, *given.values(), strict=True)]
-        constants = [
-            None if cells.value is None else converted_constant(table.c[name], cells, True)[0]
-            for name, cells in fixed.items()
-        ]
+        constants = [cells.value for cells in fixed.values()]
         with driver(connection) as raw:
             raw.execute(statement, [*constants, msgspec.json.encode(rows).decode(), source]).close()
         return
-    sets = [f"{prepare(name)} = ?" for name in names]
+    way = ParameterRows(table, columns)
+    sets = [f"{prepare(name)} = ?" for name in way.names]
     statement = f"UPDATE {prepare(table.name)} SET {', '.join(sets)} WHERE {where} ? AND key = ?"
-    converted = converted_columns(table, columns, 0, len(keys), False)
     with driver(connection) as raw, closing(raw.cursor()) as cursor:
-        cursor.executemany(statement, zip(*converted, repeat(source, len(keys)), keys, strict=True))
+        cursor.executemany(
+            statement, [(*way.fixed, *row, source, key) for row, key in zip(way.rows(0, len(keys)), keys, strict=True)]
+        )
 
 
 def among(connection: Connection, of: ColumnElement[Any], texts: Collection[str]) -> ColumnElement[bool]:

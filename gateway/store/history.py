@@ -13,10 +13,10 @@ from sqlalchemy import JSON, Boolean, Column, Connection, Date, Table, select
 
 from adapters.mapping.record import Mapped
 from gateway.store.bulk import driver, insert_columns, listed_in, rows_of
-from gateway.store.cells import Constant
+from gateway.store.cells import Columns, Constant
 from gateway.store.columns import READ_FROM_TEXT, Instant, Listed, in_china
 from gateway.store.entities import stored_row
-from gateway.store.rows import Columns, row_columns
+from gateway.store.rows import row_columns
 from gateway.store.tables import Tables
 from gateway.store.tellings import EARLIEST, GONE, LOWEST, Arrival, Page, Telling, Version
 from schema.formats import CHINA_TIME

@@ -6,9 +6,8 @@ from typing import Any
 from sqlalchemy import Connection, Table, update
 
 from adapters.mapping.record import Mapped
-from gateway.store.bulk import Form, among, form_of, insert_columns, written_rows
-from gateway.store.cells import Constant
-from gateway.store.rows import Columns
+from gateway.store.bulk import Form, among, insert_columns, written
+from gateway.store.cells import Columns, Constant
 from gateway.store.tellings import Telling, embedded_keys
 from gateway.store.turns import Pause
 from schema.registry import Registry
@@ -34,10 +33,11 @@ def write_links(
         rows += _rows(telling.mapped)
         ends.append(len(rows))
     columns = _columns(registry, entity, source, rows)
-    written, start = written_rows(link, columns, len(rows), dialect, pause), 0
+    form, lines = written(link, columns, len(rows), dialect, pause)
+    start = 0
     for telling, end in zip(tellings, ends, strict=True):
-        telling.links, start = written[start:end], end
-    return form_of(link, columns, dialect)
+        telling.links, start = lines[start:end], end
+    return form
 
 
 def _rows(one: Mapped) -> list[tuple[str, str, str]]:

@@ -5,14 +5,12 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from gateway.store.bulk import Form, form_of, written_rows
-from gateway.store.cells import Cells, Constant
+from gateway.store.bulk import Form, written
+from gateway.store.cells import Cells, Columns, Constant
 from gateway.store.tables import element_column
 from gateway.store.tellings import EARLIEST, LOWEST, Arrival, Telling, embedded_keys
 from gateway.store.turns import Pause, no_pause
 from schema.registry import OWNER, Registry
-
-Columns = dict[str, Cells | Constant]
 
 
 def write_rows(
@@ -26,9 +24,10 @@ def write_rows(
 ) -> Form:
     """Give each telling its row, as it is inserted; returns the form of these rows."""
     columns = row_columns(registry, entity, tellings, arrival)
-    for telling, row in zip(tellings, written_rows(table, columns, len(tellings), dialect, give_way), strict=True):
+    form, rows = written(table, columns, len(tellings), dialect, give_way)
+    for telling, row in zip(tellings, rows, strict=True):
         telling.row = row
-    return form_of(table, columns, dialect)
+    return form
 
 
 def row_columns(registry: Registry, entity: str, tellings: Sequence[Telling], arrival: Arrival) -> Columns:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
@@ -18,8 +18,8 @@ EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
 LOWEST = -(2**63)
 GONE = ""
 """The digest of a tombstone: no entity has it."""
-OLD_DIGEST = 64
-"""Characters of the digests that were kept before 2026-11-28; today's have 40."""
+DIGEST = 38
+"""Characters of a digest: 152 bits of a SHA-256. Those that were kept before 2026-11-30 have other lengths: see `_EARLIER`."""
 CANONICAL = msgspec.json.Encoder(order="deterministic")
 
 Place = tuple[str, str]
@@ -176,14 +176,32 @@ def _digest(mapped: Mapped) -> str:
     if mapped.digest:
         return mapped.digest
     try:
-        said = CANONICAL.encode((mapped.values, mapped.refs, embedded_keys(mapped)))
-    except (TypeError, UnicodeEncodeError):  # half of a surrogate pair, which only the old way can write
-        return _old_digest(mapped)
-    return hashlib.blake2b(said, digest_size=20).hexdigest()
+        return hashlib.sha256(_said(mapped)).hexdigest()[:DIGEST]
+    except (TypeError, UnicodeEncodeError):  # half of a surrogate pair, which only the first way can write
+        return _first_digest(mapped)
 
 
-def _old_digest(mapped: Mapped) -> str:
+def _said(mapped: Mapped) -> bytes:
+    return CANONICAL.encode((mapped.values, mapped.refs, embedded_keys(mapped)))
+
+
+def _first_digest(mapped: Mapped) -> str:
     return record_digest({"values": mapped.values, "refs": mapped.refs, "embedded": embedded_keys(mapped)})
+
+
+_EARLIER: Mapping[int, Callable[[Mapped], str]] = {
+    64: _first_digest,
+    40: lambda mapped: hashlib.blake2b(_said(mapped), digest_size=20).hexdigest(),
+}
+"""How digests were taken before, by their length."""
+
+
+def _digest_as_before(mapped: Mapped, length: int) -> str | None:
+    """A digest of this length, None where none was ever taken so."""
+    try:
+        return _EARLIER[length](mapped)
+    except (KeyError, TypeError, UnicodeEncodeError):
+        return None
 
 
 def embedded_keys(mapped: Mapped) -> dict[str, list[str]]:
@@ -204,8 +222,8 @@ def _verdict(telling: Telling, known: Known | None, received_at: datetime) -> Ve
     if known is None:
         return "applied"
     digest = telling.digest
-    if len(known.digest) == OLD_DIGEST and digest != GONE:
-        digest = _old_digest(telling.mapped)
+    if digest != GONE and len(digest) != len(known.digest):
+        digest = _digest_as_before(telling.mapped, len(known.digest)) or digest
     is_later = (telling.version, received_at, digest) > (known.version, known.as_of, known.digest)
     if digest == known.digest:
         return "confirmed" if (telling.version, received_at) > (known.version, known.as_of) else "known"

@@ -7,12 +7,12 @@ from sqlalchemy import Connection, delete, select
 
 from gateway.store.arriving import Forms
 from gateway.store.bulk import Form, among, insert_rows, update_columns
-from gateway.store.cells import Cells, Constant
+from gateway.store.cells import Cells, Columns, Constant
 from gateway.store.effects import Effects
 from gateway.store.history import keep_replaced, keep_superseded
 from gateway.store.links import insert_links
 from gateway.store.points import reach
-from gateway.store.rows import Columns, told_when, write_rows
+from gateway.store.rows import told_when, write_rows
 from gateway.store.tables import ANONYMOUS, Tables
 from gateway.store.tellers import note_teller
 from gateway.store.tellings import GONE, Arrival, Page, Place, Telling, embedded_keys

@@ -64,7 +64,7 @@ def fill(url: str, cases: int, parties: int) -> None:
         words = {
             "owner": _mapping(registry).agency,
             "raw_digest": "0" * 64,
-            "record_digest": "0" * 40,
+            "record_digest": "0" * 38,
             "spec_version": registry.version,
             "mapping_version": _mapping(registry).version,
             "cases": cases,
