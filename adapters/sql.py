@@ -30,7 +30,7 @@ from adapters.sql_engine import Watch, database_url, limit_time, open_engine, wa
 from adapters.sql_errors import is_missing_column, is_stale, sql_error
 from adapters.sql_proof import can_write, columns_of
 from adapters.sql_statement import MOST_ROWS, Asked, Statement, statement_for
-from adapters.sql_text import canonical_json, records_of
+from adapters.sql_text import AT_ONCE, canonical_json, records_of
 from schema.formats import CHINA_TIME
 
 DRIVER_ERRORS = (sa.exc.SQLAlchemyError, psycopg.Error, pymysql.Error, sqlite3.Error, OSError, ValueError)
@@ -184,7 +184,7 @@ class SqlSource:
                     self._prove(raw)
                 with closing(raw.cursor()) as cursor:  # type: ignore[union-attr]
                     cursor.execute(*asked)
-                    return cursor.fetchall(), cursor.description
+                    return _all_rows(cursor), cursor.description
             except DRIVER_ERRORS as error:
                 if is_stale(error, self._engine.dialect, raw):
                     held.invalidate(error)
@@ -224,6 +224,14 @@ class SqlSource:
 
 class _Lost(Exception):
     """A connection that had answered before is lost"""
+
+
+def _all_rows(cursor: Any) -> list[Any]:
+    """What a query found, a part at a time: while many rows are made other threads have no turn."""
+    rows: list[Any] = []
+    while some := cursor.fetchmany(AT_ONCE):
+        rows += some
+    return rows
 
 
 def _compare_types(columns: tuple[str, ...], description: Any, drift: Drift) -> None:

@@ -71,3 +71,10 @@ def waiting(connection: Connection) -> AbstractContextManager[None]:
     """While the landing that this connection belongs to, if it does, waits for its database."""
     turns: Turns | None = connection.get_execution_options().get("turns")
     return nullcontext() if turns is None else turns.waiting()
+
+
+def let_go(objects: list[object], give_way: Pause) -> None:
+    """Take objects out of a list, a part at a time: to let go of a page at once would keep the interpreter from everybody else."""
+    while objects:
+        give_way()
+        del objects[-RECORDS:]

@@ -21,6 +21,7 @@ from gateway.store.landing import Also, Fate
 from gateway.store.quarantine import note_codes
 from gateway.store.runs import LEASE, Begun, RunSuperseded
 from gateway.store.store import Landed, Progress, Store
+from gateway.store.turns import let_go
 from gateway.sync.codes import unknown_codes
 from gateway.sync.cursor import CannotAdvance, Reached, before, read_cursor, write_cursor
 from gateway.sync.drift import read_shape
@@ -218,15 +219,16 @@ class Run:
 
     async def _pass(self, question: Question) -> None:
         """From a question to where the way ends, or leads back; the next page is asked for and mapped while one is landing."""
-        read = await self._read(question)
+        read, left = await self._read(question, []), list[object]()
         while (landing := await self._hear(question, *read)) is not None:
-            del read  # while a page lands its records are in memory no more
+            left += read[0].page.records
+            del read
             following, landed = self.walk.question, self._land(*landing)
             del landing
             if following is None:
                 await landed
                 return
-            question, (_, read) = following, await _together(landed, self._read(following))
+            question, (left, read) = following, await _together(landed, self._read(following, left))
 
     async def _hear(self, question: Question, heard: Heard, mapped: Landing) -> tuple[Landing, Progress] | None:
         """What is to land of an answer, and where the stream stands then; None when the answer is the end."""
@@ -248,9 +250,10 @@ class Run:
         cursor, key = self._stands()
         return lightened(landing), Progress(self.begun.run_id, len(self.landed) + 1, cursor, key)
 
-    async def _read(self, question: Question) -> tuple[Heard, Landing]:
-        """The page that answers, as it is heard and mapped."""
-        page = await self._call(question)
+    async def _read(self, question: Question, left: list[object]) -> tuple[Heard, Landing]:
+        """The page that answers, as it is heard and mapped. What is `left` of those before it is let go meanwhile."""
+        letting_go = asyncio.to_thread(let_go, left, self.pages.give_way)
+        page, _ = await asyncio.gather(self._call(question), letting_go)
         return await asyncio.to_thread(self._map, page)
 
     def _map(self, page: Page) -> tuple[Heard, Landing]:
@@ -334,8 +337,8 @@ class Run:
         self._reach("fetch.after")
         return page
 
-    async def _land(self, landing: Landing, progress: Progress) -> None:
-        """Put one page into the store, with cursor and ledger."""
+    async def _land(self, landing: Landing, progress: Progress) -> list[object]:
+        """Put one page into the store, with cursor and ledger; returns what is left of it."""
         self._reach("page.before")
         if self.sink is not None:
             landed = await asyncio.to_thread(self.sink, landing, progress)
@@ -346,6 +349,7 @@ class Run:
         self._reach("page.done")
         self.landed.append(landed)
         self._say(landed, "")
+        return [*landing.mapped, *(landing.ready.told.values() if landing.ready else ())]
 
     def _also(self, landing: Landing) -> Also | None:
         """What goes in with a page: codes that the mapping does not know open a task, new fields are remembered."""
