@@ -18,10 +18,10 @@ import httpx
 from adapters.mapping.load import load_mappings
 from contract_tests.files import LEDGER, MAPPING, REGISTRY
 from contract_tests.serving import Served, listening_with
-from gateway.app import Definitions, create_app
+from gateway.app import create_app
+from gateway.definitions import Definitions
 from gateway.receiving.keys import make_key
 from gateway.settings import read_settings
-from schema.build import build_schema
 
 LEDGER_PATH = "/deliver/ledger/delivered"
 NDJSON = "application/x-ndjson"
@@ -60,7 +60,7 @@ def defined() -> Definitions:
     text = MAPPING.format(name="ledger", connect="{kind: file}", operation="{deliver: {entity: CoerciveMeasure}}")
     (MAPPINGS / "ledger" / "mapping.yaml").write_text(text, "utf-8")
     mappings = load_mappings(REGISTRY, MAPPINGS)
-    return Definitions(REGISTRY, mappings, build_schema(REGISTRY))
+    return Definitions(REGISTRY, mappings)
 
 
 @contextmanager

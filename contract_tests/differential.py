@@ -18,8 +18,9 @@ from graphql import GraphQLError
 
 from contract_tests.operations import Operation, Operations
 from contract_tests.worlds import random_failure, random_index, random_keys, random_value
-from gateway.app import Definitions, load_definitions, make_preparation
+from gateway.app import make_preparation
 from gateway.context import Deadline, RequestContext
+from gateway.definitions import Definitions, load_definitions
 from gateway.engine.answer import Answers, row_as_it_is
 from gateway.engine.arguments import Reference, RootArguments
 from gateway.engine.executor import Execution, Services
@@ -31,8 +32,8 @@ from gateway.settings import read_settings
 from gateway.store.groups import Group, Groups
 from gateway.store.search import Found, Search
 from gateway.web.response import ENCODER
-from schema.aggregates import groupings
 from schema.cursors import Position
+from schema.grouping import groupings
 from schema.registry import Registry
 
 Answer = tuple[bytes, list[Mapping[str, Any]]]

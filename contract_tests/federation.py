@@ -15,8 +15,9 @@ import uvicorn
 
 from adapters.mapping.load import load_mapping
 from adapters.simulator.serve import Simulator, address_variable, invent_secrets, start
-from gateway.app import Definitions, Gateway, create_app, load_definitions
+from gateway.app import Gateway, create_app
 from gateway.context import Deadline, RequestContext
+from gateway.definitions import Definitions, load_definitions
 from gateway.settings import PROJECT, Settings, read_settings
 from schema.load import load_registry
 

@@ -12,7 +12,8 @@ import pytest
 from adapters.simulator.faults import Fault
 from contract_tests.federation import Asking, Federation, copy_mappings, definitions_of, federation
 from contract_tests.servers import redis_server
-from gateway.app import Definitions, Gateway
+from gateway.app import Gateway
+from gateway.definitions import Definitions
 
 pytestmark = pytest.mark.anyio
 MARKET = "binhai_market"

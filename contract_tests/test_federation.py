@@ -14,7 +14,7 @@ from adapters.simulator.faults import Fault
 from contract_tests.federation import SOURCES, Federation, copy_mappings, federation
 from contract_tests.six_systems import calm, six
 from contract_tests.stores import listed
-from gateway.app import prove
+from gateway.definitions import prove
 from gateway.engine.storage import MOST_RELATED
 from gateway.returning import return_everything
 from gateway.settings import PROJECT

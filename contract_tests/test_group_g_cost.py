@@ -9,7 +9,8 @@ import time
 import pytest
 
 from contract_tests.hostile_bodies import hostile_bodies
-from gateway.app import make_preparation, prove
+from gateway.app import make_preparation
+from gateway.definitions import prove
 from gateway.engine.preparation import Preparation, Refused
 from gateway.limits import BadRequest, parse_request
 from gateway.settings import folders_only

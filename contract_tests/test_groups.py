@@ -11,8 +11,8 @@ from contract_tests.stores import store as store
 from contract_tests.stores import url as url
 from gateway.store.groups import Grouped, kept_together
 from gateway.store.store import Store
-from schema.aggregates import Grouping
 from schema.conditions import Compare
+from schema.grouping import Grouping
 
 __all__ = ["database", "postgres", "store", "url"]
 LENGTHS = {"month": 7, "year": 4, "city": 4}

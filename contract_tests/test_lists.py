@@ -26,10 +26,10 @@ from contract_tests.stores import url as url
 from gateway.store.groups import Grouped
 from gateway.store.search import Search
 from gateway.store.store import Store
-from schema.aggregates import Grouping
 from schema.conditions import All, Compare, Condition, Not, Order, Some, Through
 from schema.cursors import print_cursor, read_cursor
 from schema.evaluation import holds, in_order, position_of
+from schema.grouping import Grouping
 
 __all__ = ["database", "postgres", "store", "url"]
 CASE = REGISTRY.entities["EnforcementCase"]

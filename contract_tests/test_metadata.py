@@ -8,7 +8,8 @@ import pytest
 
 from contract_tests.federation import Federation, federation
 from contract_tests.test_registry_mistakes import Copy
-from gateway.app import make_preparation, prove
+from gateway.app import make_preparation
+from gateway.definitions import prove
 from gateway.engine.explain import explain
 from gateway.settings import folders_only
 from schema.build import build_schema

@@ -4,7 +4,8 @@ import pytest
 from graphql import get_operation_ast, parse, validate
 
 from adapters.mapping.load import load_mappings
-from gateway.app import make_preparation, prove
+from gateway.app import make_preparation
+from gateway.definitions import prove
 from gateway.engine.explain import explain
 from gateway.engine.plan import Lookup, Plan
 from gateway.engine.planner import Planner

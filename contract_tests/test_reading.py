@@ -10,7 +10,8 @@ from graphql import DocumentNode, GraphQLError, GraphQLSchema, Node, parse, vali
 
 from contract_tests.hostile_bodies import hostile_queries
 from contract_tests.operations import Operations
-from gateway.app import EXAMPLES, make_preparation, prove
+from gateway.app import EXAMPLES, make_preparation
+from gateway.definitions import prove
 from gateway.engine.preparation import Preparation
 from gateway.engine.proof import is_proven
 from gateway.engine.reading import parsed

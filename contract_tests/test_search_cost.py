@@ -6,7 +6,8 @@ import pytest
 
 from contract_tests.federation import copy_mappings
 from contract_tests.test_check import spoil
-from gateway.app import make_preparation, prove
+from gateway.app import make_preparation
+from gateway.definitions import prove
 from gateway.engine.preparation import Preparation, Refused
 
 LIST = '{ enforcementCases(%s first: 10, where: {agencyCode: {eq: "11350100MB0A00018J"}}) { nodes { caseName } } }'

@@ -17,11 +17,11 @@ from contract_tests.operations import Operations
 from contract_tests.stores import REGISTRY, database, page, postgres
 from contract_tests.stores import url as url
 from contract_tests.worlds import random_value
-from gateway.app import Definitions, Gateway
+from gateway.app import Gateway
 from gateway.context import Deadline, RequestContext
+from gateway.definitions import Definitions
 from gateway.engine.engine import Asked
 from gateway.settings import PROJECT, read_settings
-from schema.build import build_schema
 from schema.identity import HashId, derived_values, key_of
 from schema.names import list_field
 from schema.registry import OWNER, Entity
@@ -62,7 +62,7 @@ def random_definitions(rng: random.Random) -> Definitions:
         entities = {name: told(REGISTRY.entities[name], share) for name in LISTED if share > 0.8 or rng.random() < 0.7}
         mappings[source] = replace(shipped, name=source, operations={}, entities=entities)
     said = {"Party": EntityTruth(("beta", "alpha"), {"party_name": ("moved", "alpha")})}
-    return Definitions(REGISTRY, mappings, build_schema(REGISTRY), truth_of(mappings, said))
+    return Definitions(REGISTRY, mappings, truth_of(mappings, said))
 
 
 def random_entities(rng: random.Random, hash_id: HashId) -> dict[str, list[tuple[str, dict[str, Any]]]]:

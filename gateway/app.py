@@ -3,11 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import strawberry
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -16,18 +14,14 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from adapters.mapping.compiled import Compiler
-from adapters.mapping.load import load_mappings
-from adapters.mapping.model import SourceMapping
 from adapters.mapping.record import HashId
-from adapters.mapping.truth import NOTHING_SAID, Truth, load_truth
 from adapters.open import open_source
-from adapters.secrets import names_in
 from adapters.source import Source
 from gateway import metrics
 from gateway.console.page import console_page, read_examples, static_routes
-from gateway.engine.calls import Calls
+from gateway.definitions import Definitions, delivered_sources
+from gateway.engine.calls.opening import open_calls
 from gateway.engine.calls.patient import PatientSource
-from gateway.engine.calls.shared import Shared
 from gateway.engine.demand import Limits
 from gateway.engine.engine import Engine
 from gateway.engine.executor import Services
@@ -43,7 +37,7 @@ from gateway.receiving.keys import Rates, read_keys
 from gateway.receiving.receive import Receiver
 from gateway.receiving.spool import Spool
 from gateway.receiving.submit import Submissions
-from gateway.settings import PROJECT, Settings, look_at_settings
+from gateway.settings import PROJECT, Settings
 from gateway.store.identity import make_hash_id
 from gateway.store.store import Store
 from gateway.sync.run import Manner
@@ -61,71 +55,11 @@ from gateway.web.operations import Operations
 from gateway.web.origin import cross_origin
 from gateway.web.uploads import Uploads
 from gateway.web.websocket import Sockets
-from schema.build import build_schema
-from schema.load import load_registry
-from schema.problems import Problem, Problems
-from schema.registry import Registry
 
 EXAMPLES = PROJECT / "schema" / "examples"
 SETTLING = 5.0
 """Seconds that write-back may take to finish when the gateway stops."""
 STATIC = Path(__file__).parent / "console" / "static"
-
-
-@dataclass(frozen=True, slots=True)
-class Definitions:
-    """What is known without opening anything: the specification, the mappings, the schema, whose word counts."""
-
-    registry: Registry
-    mappings: dict[str, SourceMapping]
-    schema: strawberry.Schema
-    truth: Truth = NOTHING_SAID
-
-
-def load_definitions(settings: Settings) -> Definitions:
-    """Read and check everything that is written down. Raises Problems with every mistake at once."""
-    registry = load_registry(settings.specification)
-    mappings = load_mappings(registry, settings.mappings)
-    truth = load_truth(registry, mappings, settings.mappings)
-    return Definitions(registry, mappings, build_schema(registry), truth)
-
-
-def prove(environment: Mapping[str, str] | None = None, with_secrets: bool = True) -> tuple[Settings, Definitions]:
-    """Settings and definitions, proven without opening anything; `with_secrets`: also that every `env:NAME` is set.
-
-    Raises Problems with everything that is wrong with any of them.
-    """
-    settings, problems = look_at_settings(environment)
-    definitions: Definitions | None = None
-    try:
-        definitions = load_definitions(settings)
-    except Problems as error:
-        problems.extend(error.problems)
-    try:
-        if definitions:
-            read_keys(settings.delivery_keys, delivered_sources(definitions.mappings))
-    except Problems as error:
-        problems.extend(error.problems)
-    if definitions and with_secrets:
-        problems += missing_secrets(definitions, settings)
-    if problems or definitions is None:
-        raise Problems(problems)
-    return settings, definitions
-
-
-def delivered_sources(mappings: Mapping[str, SourceMapping]) -> set[str]:
-    """The sources whose owners may deliver."""
-    return {name for name, mapping in mappings.items() if any(one.deliver for one in mapping.operations.values())}
-
-
-def missing_secrets(definitions: Definitions, settings: Settings) -> list[Problem]:
-    """The variables that mappings name and the environment does not have."""
-    problems = []
-    for mapping in definitions.mappings.values():
-        file = f"{settings.mappings.name}/{mapping.name}/mapping.yaml"
-        absent = [name for name in names_in(mapping) if not settings.secrets.get(name)]
-        problems += [Problem(file, 1, 1, f"env:{name}", "环境变量没有设置") for name in absent]
-    return problems
 
 
 def make_preparation(definitions: Definitions, settings: Settings, compiler: Compiler | None = None) -> Preparation:
@@ -150,19 +84,6 @@ def make_preparation(definitions: Definitions, settings: Settings, compiler: Com
         settings.introspection,
         definitions.truth,
         compiler,
-    )
-
-
-def open_calls(sources: Mapping[str, Source], mappings: Mapping[str, SourceMapping], settings: Settings) -> Calls:
-    """Calls to these sources, within limits that are shared with other replicas where there is a Redis."""
-    redis = str(settings.redis_url)
-    return Calls(
-        sources,
-        mappings,
-        Shared(redis) if redis else None,
-        str(settings.party_key_secret).encode(),
-        settings.cache_entries,
-        settings.cache_bytes,
     )
 
 

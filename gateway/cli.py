@@ -97,7 +97,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from gateway.app import create_app, prove, prove_store
+    from gateway.app import create_app, prove_store
+    from gateway.definitions import prove
     from gateway.log import configure_logging
 
     configure_logging()
@@ -126,7 +127,7 @@ def _handed(numbers: str) -> tuple[list[socket.socket], socket.socket | None, so
 
 def _check(arguments: argparse.Namespace) -> int:
     from adapters.live import live_differences
-    from gateway.app import prove
+    from gateway.definitions import prove
 
     with_secrets = not arguments.no_secrets
     try:
@@ -149,7 +150,8 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _explain(arguments: argparse.Namespace) -> int:
-    from gateway.app import make_preparation, prove
+    from gateway.app import make_preparation
+    from gateway.definitions import prove
     from gateway.engine.explain import explain
     from gateway.engine.preparation import Refused
 

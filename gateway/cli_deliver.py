@@ -30,7 +30,7 @@ def add_deliver_commands(commands: "argparse._SubParsersAction[Any]") -> None:
 
 
 def _deliver(arguments: argparse.Namespace) -> int:
-    from gateway.app import prove
+    from gateway.definitions import prove
     from gateway.delivering import deliver_dropped, deliver_files
 
     settings, definitions = prove()
@@ -41,7 +41,7 @@ def _deliver(arguments: argparse.Namespace) -> int:
 
 
 def _receipts(arguments: argparse.Namespace) -> int:
-    from gateway.app import prove
+    from gateway.definitions import prove
     from gateway.delivering import tell_receipts
 
     settings, definitions = prove()

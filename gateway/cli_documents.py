@@ -32,7 +32,8 @@ def add_documents(commands: Any) -> None:
 
 
 def _register(arguments: argparse.Namespace) -> int:
-    from gateway.app import make_preparation, prove
+    from gateway.app import make_preparation
+    from gateway.definitions import prove
     from gateway.settings import folders_only
     from gateway.web.registration import register
 

@@ -20,7 +20,7 @@ def add_return_commands(commands: "argparse._SubParsersAction[Any]") -> None:
 
 
 def _streams(_arguments: argparse.Namespace) -> int:
-    from gateway.app import prove
+    from gateway.definitions import prove
     from gateway.engine.data_return import streams
     from gateway.store.store import Store
     from schema.formats import print_datetime
@@ -44,7 +44,7 @@ def _streams(_arguments: argparse.Namespace) -> int:
 
 
 def _lineage(arguments: argparse.Namespace) -> int:
-    from gateway.app import prove
+    from gateway.definitions import prove
     from gateway.engine.arguments import read_global_id
     from gateway.engine.lineage import lineage
     from gateway.store.identity import make_hash_id

@@ -14,7 +14,7 @@ def add_store_commands(commands: Any) -> None:
 
 
 def _remap(arguments: argparse.Namespace) -> int:
-    from gateway.app import prove
+    from gateway.definitions import prove
     from gateway.log import configure_logging
     from gateway.remapping import remap_sources
 

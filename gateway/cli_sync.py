@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gateway.app import Definitions
+    from gateway.definitions import Definitions
     from gateway.settings import Settings
     from gateway.store.store import Store
 
@@ -50,7 +50,7 @@ def add_sync_commands(commands: Any) -> None:
 
 
 def _sync(arguments: argparse.Namespace) -> int:
-    from gateway.app import prove
+    from gateway.definitions import prove
     from gateway.log import configure_logging
     from gateway.returning import Wanted, return_data
 
@@ -73,7 +73,7 @@ def _sync(arguments: argparse.Namespace) -> int:
 
 
 def _worker(arguments: argparse.Namespace) -> int:
-    from gateway.app import prove
+    from gateway.definitions import prove
     from gateway.log import configure_logging
     from gateway.returning import work
 
@@ -131,7 +131,7 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 @contextmanager
 def _opened() -> "Iterator[tuple[Settings, Definitions, Store]]":
-    from gateway.app import prove
+    from gateway.definitions import prove
     from gateway.store.store import Store
 
     settings, definitions = prove(None, with_secrets=False)

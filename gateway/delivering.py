@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from adapters.mapping.compiled import Compiler
 from adapters.mapping.model import SourceMapping
-from gateway.app import Definitions
+from gateway.definitions import Definitions
 from gateway.receiving.drop import deliver_file, take_drop
 from gateway.receiving.printed import receipt_as_text, record_as_text
 from gateway.receiving.receive import BadKey, KeyReused, Receiver

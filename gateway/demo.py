@@ -12,7 +12,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from adapters.mapping.load import load_mappings
-from gateway.app import EXAMPLES, create_app, prove
+from gateway.app import EXAMPLES, create_app
+from gateway.definitions import prove
 from gateway.log import configure_logging
 from gateway.returning import return_everything
 from gateway.serving import serve

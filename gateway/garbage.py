@@ -27,7 +27,7 @@ OLD_AFTER = 5
 SEVERAL, MANY = 100, 300
 """Portions set aside until everything is looked through: when nothing is going on, and whatever is going on."""
 EVERY = 10.0
-RARELY = 50_000
+RARELY = 300_000
 """Objects between two looks while pages come and go: they hold no circles, and a page is many objects."""
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8
 """What glibc's malloc.h calls these settings."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapters.open import open_source
-from gateway.app import Definitions
+from gateway.definitions import Definitions
 from gateway.settings import Settings
 from gateway.store.faults import store_fault
 from gateway.store.identity import make_hash_id

@@ -14,8 +14,9 @@ from adapters.errors import SourceError
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.record import HashId
 from adapters.open import open_source
-from gateway.app import Definitions, open_calls
+from gateway.definitions import Definitions
 from gateway.engine.calls import Calls
+from gateway.engine.calls.opening import open_calls
 from gateway.engine.calls.patient import PatientSource
 from gateway.garbage import leave_few_holes, looking_rarely
 from gateway.progress import Progress
@@ -26,7 +27,6 @@ from gateway.store.identity import make_hash_id
 from gateway.store.leases import RunSuperseded, StreamBusy
 from gateway.store.store import Store
 from gateway.sync.cursor import CannotAdvance, read_cursor
-from gateway.sync.queue import PgQueue
 from gateway.sync.run import Manner, PageReport
 from gateway.sync.schedule import LEASE_PER_HEARTBEAT, Direct, Loop, streams
 from gateway.sync.stream import FAILURES, Streams, holder
@@ -203,6 +203,8 @@ async def _one(running: Streams, store: Store, source: str, operation: str, want
 
 
 async def _work(settings: Settings, definitions: Definitions, once: bool, report: Report) -> None:
+    from gateway.sync.queue import PgQueue  # 10 MB that nothing else needs
+
     opened = _open(settings, definitions)
     queue = None if settings.database_url.startswith("sqlite") else PgQueue(settings.database_url)
     try:

@@ -1,51 +1,18 @@
-"""Counting in groups: for each entity a root that counts, sums and finds extremes, by codes, divisions, agencies and months."""
+"""Counting in groups: for each entity a root that counts, sums and finds extremes (see `schema.grouping`)."""
 
 import enum
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import strawberry
 from strawberry.types.field import StrawberryField
 
+from schema.grouping import FUNCTIONS, LARGEST_GROUPING, MOST_LEVELS, UNITS, Function, Grouping, groupings, measures
 from schema.making import answered_field, argument, item_field, make_enum, make_object, many, read_field
 from schema.names import groups_field
 from schema.registry import Element, Entity, Registry
 from schema.scalars import Long
 from schema.types import element_type
-
-LARGEST_GROUPING = 1000
-MOST_LEVELS = 4
-Unit = Literal["value", "city", "month", "year"]
-Function = Literal["sum", "min", "max"]
-UNITS: Mapping[Unit, str] = {"value": "", "city": "所在设区市", "month": "的月份", "year": "的年份"}
-FUNCTIONS: Mapping[Function, str] = {"sum": "合计值", "min": "最小值", "max": "最大值"}
-
-
-@dataclass(frozen=True, slots=True)
-class Grouping:
-    """One level of grouping: the value of an element, the month or year of a date, the city of a division."""
-
-    element: str
-    unit: Unit
-
-    @property
-    def name(self) -> str:
-        """Its snake_case name, as a field of a group's key: `filed_date_month`."""
-        return self.element if self.unit == "value" else f"{self.element}_{self.unit}"
-
-
-def groupings(registry: Registry, entity: Entity) -> dict[str, Grouping]:
-    """What an entity may be grouped by, by the name of the enum's member."""
-    found = (g for e in registry.filterable(entity.name).values() for g in _groupings(e))
-    return {grouping.name.upper(): grouping for grouping in found}
-
-
-def measures(registry: Registry, entity: Entity, function: Function) -> dict[str, Element]:
-    """The elements a function may be applied to: sums of money and numbers, extremes of these and of dates."""
-    kinds = ("money", "number") if function == "sum" else ("money", "number", "date", "datetime")
-    found = registry.filterable(entity.name).values()
-    return {e.name: e for e in found if e.format.kind in kinds and e.codes is None}
 
 
 def make_groups(
@@ -53,17 +20,6 @@ def make_groups(
 ) -> dict[str, StrawberryField]:
     """The root that groups, for each entity."""
     return {e.name: _root(registry, e, enums, filters[e.name]) for e in registry.entities.values()}
-
-
-def _groupings(element: Element) -> list[Grouping]:
-    name = element.name
-    if element.codes == "division":
-        return [Grouping(name, "value"), Grouping(name, "city")]
-    if element.codes or element.refers or element.format.kind == "boolean":
-        return [Grouping(name, "value")]
-    if element.format.kind in ("date", "datetime"):
-        return [Grouping(name, "month"), Grouping(name, "year")]
-    return []
 
 
 def _root(registry: Registry, entity: Entity, enums: Mapping[str, type[enum.Enum]], where: Any) -> StrawberryField:

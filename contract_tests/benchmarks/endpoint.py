@@ -17,8 +17,9 @@ from typing import Any
 from starlette.types import Message, Receive, Scope, Send
 
 from contract_tests.federation import federation
-from gateway.app import create_app, prove
+from gateway.app import create_app
 from gateway.context import Deadline, RequestContext
+from gateway.definitions import prove
 from gateway.log import configure_logging
 from gateway.web.response import to_bytes
 

@@ -18,8 +18,9 @@ import strawberry
 
 from adapters.source import Call
 from contract_tests.benchmarks.rounds import Run, interleave, report
-from gateway.app import Gateway, load_definitions
+from gateway.app import Gateway
 from gateway.context import Deadline, RequestContext
+from gateway.definitions import load_definitions
 from gateway.demo import simulators
 from gateway.log import configure_logging
 from gateway.settings import PROJECT, read_settings

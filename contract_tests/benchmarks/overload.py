@@ -25,7 +25,7 @@ import httpx
 
 from contract_tests.benchmarks.open_loop import Load, Seen, percentile
 from contract_tests.benchmarks.targets import Target, conclude
-from gateway.app import prove
+from gateway.definitions import prove
 from gateway.demo import simulators
 from gateway.log import configure_logging
 from gateway.returning import return_everything

@@ -63,7 +63,7 @@ def _ours() -> dict[str, float]:
 
 def _gateway() -> dict[str, float]:
     watch = _Watch()
-    from gateway.app import prove
+    from gateway.definitions import prove
     from gateway.settings import folders_only
 
     watch.lap("imports")

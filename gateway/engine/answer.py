@@ -10,8 +10,8 @@ from gateway.engine.data_return import returned
 from gateway.engine.executor import Execution, Submissions
 from gateway.engine.index import Failure, Index, Row, provenance_of
 from gateway.store.search import Found, Search
-from schema.aggregates import FUNCTIONS
 from schema.cursors import Position, print_cursor
+from schema.grouping import FUNCTIONS
 from schema.names import NODE_FIELD
 
 

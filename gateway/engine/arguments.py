@@ -11,11 +11,11 @@ from gateway.engine.live_lists import NotPinned, Pinned, pin
 from gateway.engine.selection import Kind, Root
 from gateway.store.groups import Grouped
 from gateway.store.search import Search
-from schema.aggregates import LARGEST_GROUPING, MOST_LEVELS, Grouping, groupings
 from schema.conditions import Condition, read_order, read_where
 from schema.cursors import read_cursor
 from schema.doc_numbers import normal_doc_no
 from schema.formats import CHECKS, UNSTORABLE
+from schema.grouping import LARGEST_GROUPING, MOST_LEVELS, Grouping, groupings
 from schema.identity import HashId, check_key, key_of
 from schema.names import (
     FROM,

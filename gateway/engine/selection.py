@@ -29,7 +29,7 @@ from graphql.language.print_string import print_string
 
 from gateway.engine.live_lists import NotPinned, Pinned
 from gateway.errors import QueryTooLarge
-from schema.aggregates import FUNCTIONS, Function
+from schema.grouping import FUNCTIONS, Function
 from schema.names import (
     ENTITIES_FIELD,
     FROM,

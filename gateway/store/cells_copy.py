@@ -31,6 +31,7 @@ class CopyRows:
         kinds = {name: kind_of(table.c[name]) for name in given}
         plain = [name for name in given if kinds[name] not in _NESTED]
         nested = [name for name in given if kinds[name] in _NESTED]
+        assert plain, "rows have something of their own"
         self.names = (*plain, *nested, *same)
         self._plain = [(given[name], _PLAIN[kinds[name]]) for name in plain]
         self._nested = [(given[name], _NESTED[kinds[name]]) for name in nested]

@@ -25,6 +25,8 @@ class ParameterRows:
 
     def rows(self, start: int, end: int) -> list[tuple[Any, ...]]:
         """The given cells of some of them."""
+        if not self._given:
+            return [()] * (end - start)
         return list(zip(*(convert(cells[start:end]) for cells, convert in self._given), strict=True))
 
 

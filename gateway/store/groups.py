@@ -9,8 +9,8 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, Index, Table, Text
 from gateway.store.prepared import write_statement
 from gateway.store.search import condition
 from gateway.store.tables import Tables, element_column
-from schema.aggregates import Function, Grouping
 from schema.conditions import Condition
+from schema.grouping import Function, Grouping
 from schema.registry import Registry
 
 LENGTHS: Mapping[str, int] = {"month": 7, "year": 4, "city": 4}

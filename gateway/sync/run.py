@@ -187,15 +187,8 @@ class Run:
         cursor, key = self._stands(at_end=True)
         self._reach("finish.before")
         again = interval(self.mapping.name, self.operation.name, self.role)
-        await asyncio.to_thread(
-            self.store.finish_run,
-            self.begun.run_id,
-            cursor,
-            self.fetched,
-            self.notes,
-            cursor_key=key,
-            interval=again,
-        )
+        what = (self.begun.run_id, cursor, self.fetched, self.notes)
+        await asyncio.to_thread(self.store.finish_run, *what, cursor_key=key, interval=again)
         self._reach("finish.after")
         return RunResult(
             fetched=self.fetched,
@@ -219,7 +212,8 @@ class Run:
 
     async def _pass(self, question: Question) -> None:
         """From a question to where the way ends, or leads back; the next page is asked for and mapped while one is landing."""
-        read, left = await self._read(question, []), list[object]()
+        left: list[object] = []
+        read = await self._read(question, left)
         while (landing := await self._hear(question, *read)) is not None:
             left += read[0].page.records
             del read
@@ -252,8 +246,7 @@ class Run:
 
     async def _read(self, question: Question, left: list[object]) -> tuple[Heard, Landing]:
         """The page that answers, as it is heard and mapped. What is `left` of those before it is let go meanwhile."""
-        letting_go = asyncio.to_thread(let_go, left, self.pages.give_way)
-        page, _ = await asyncio.gather(self._call(question), letting_go)
+        page, _ = await asyncio.gather(self._call(question), asyncio.to_thread(let_go, left, self.pages.give_way))
         return await asyncio.to_thread(self._map, page)
 
     def _map(self, page: Page) -> tuple[Heard, Landing]:
