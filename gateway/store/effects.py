@@ -32,31 +32,28 @@ class Effects:
 
 def effects_of(page: Page, received_at: datetime) -> Effects:
     """Judge the tellings of a page, and tell what follows."""
-    latest = judge(page, received_at)
+    latest, known = judge(page, received_at), page.known
     applied = _by_entity(telling for telling in latest if telling.verdict == "applied")
-    new, first, kinds = {}, {}, {}
-    for entity, mine in applied.items():
-        there = [telling for telling in mine if not telling.is_gone]
-        new[entity] = [telling for telling in there if _is_new(page.known.get((entity, telling.mapped.key)))]
-        first[entity] = frozenset(key for key in map(_key, new[entity]) if (entity, key) not in page.known)
-    for entity in sorted(applied):
-        for telling in sorted(applied[entity], key=_key):
-            place = (entity, telling.mapped.key)
-            if kind := _kind(telling, page.known.get(place)):
-                kinds[place] = kind
+    new: dict[str, list[Telling]] = {}
+    first: dict[str, frozenset[str]] = {}
+    kinds: dict[Place, ChangeKind] = {}
+    for entity, mine in sorted(applied.items()):
+        before = {key: there for (of, key), there in known.items() if of == entity}
+        told = {telling.mapped.key: telling for telling in mine}
+        new[entity] = [one for key, one in told.items() if not one.is_gone and _is_new(before.get(key))]
+        first[entity] = frozenset(one.mapped.key for one in new[entity] if one.mapped.key not in before)
+        for key in sorted(told):
+            if kind := _kind(told[key], before.get(key)):
+                kinds[entity, key] = kind
     return Effects(
         latest,
         applied,
         _by_entity(telling for telling in latest if telling.verdict == "confirmed"),
-        {entity: storable(map(_key, mine)) for entity, mine in applied.items()},
+        {entity: storable([telling.mapped.key for telling in mine]) for entity, mine in applied.items()},
         new,
         first,
         kinds,
     )
-
-
-def _key(telling: Telling) -> str:
-    return telling.mapped.key
 
 
 def _by_entity(tellings: Iterable[Telling]) -> dict[str, list[Telling]]:

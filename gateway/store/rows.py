@@ -55,11 +55,14 @@ def told_when(tellings: Sequence[Telling], arrival: Arrival) -> Columns:
     """The columns that move with every telling, whether it says something new or not."""
     versions = [telling.version for telling in tellings]
     provenance = [telling.mapped.provenance for telling in tellings]
+    said = set[str]().union(*provenance)
     return {
-        "source_updated_at": _sparse([None if v.updated_at == EARLIEST else v.updated_at for v in versions]),
+        "source_updated_at": _sparse([None if v.updated_at is EARLIEST else v.updated_at for v in versions]),
         "change_no": _sparse([None if v.change_no == LOWEST else v.change_no for v in versions]),
-        "batch_no": _sparse([p.get("batch_no") for p in provenance]),
-        "source_record_id": _sparse([p.get("source_record_id") for p in provenance]),
+        **{
+            name: [p.get(name) for p in provenance] if name in said else Constant(None)
+            for name in ("batch_no", "source_record_id")
+        },
         "as_of": Constant(arrival.received_at),
         "spec_version": Constant(arrival.spec_version),
         "mapping_version": Constant(arrival.mapping_version),

@@ -130,20 +130,28 @@ def judge(page: Page, received_at: datetime) -> list[Telling]:
     An entity without an identity lives and falls with the record it stood in: it is taken only when that record is.
     """
     latest: dict[Place, Telling] = {}
-    for telling in page.tellings:  # of a transaction that is repeated they have verdicts already
-        telling.verdict = "superseded"
-    for identified in (True, False):
-        of_kind = [telling for telling in page.tellings if telling.mapped.is_identified is identified]
-        for telling in of_kind:
-            if not identified and (telling.parent is None or not _is_taken(telling.parent)):
-                continue
-            rival = latest.get(telling.place)
-            if rival is None or (telling.version, telling.position) >= (rival.version, rival.position):
-                latest[telling.place] = telling
-        for telling in latest.values():
-            if telling.mapped.is_identified is identified:
-                telling.verdict = _verdict(telling, page.known.get(telling.place), received_at)
-    return list(latest.values())
+    anonymous: list[Telling] = []
+    for telling in page.tellings:
+        telling.verdict = "superseded"  # of a transaction that is repeated they have verdicts already
+        if telling.mapped.is_identified:
+            _compare(latest, telling)
+        else:
+            anonymous.append(telling)
+    for place, telling in latest.items():
+        telling.verdict = _verdict(telling, page.known.get(place), received_at)
+    inside: dict[Place, Telling] = {}
+    for telling in anonymous:
+        if telling.parent is not None and _is_taken(telling.parent):
+            _compare(inside, telling)
+    for place, telling in inside.items():
+        telling.verdict = _verdict(telling, page.known.get(place), received_at)
+    return [*latest.values(), *inside.values()]
+
+
+def _compare(latest: dict[Place, Telling], telling: Telling) -> None:
+    rival = latest.setdefault(telling.place, telling)
+    if rival is not telling and (telling.version, telling.position) >= (rival.version, rival.position):
+        latest[telling.place] = telling
 
 
 def _inside(parent: Telling) -> Iterator[Telling]:
