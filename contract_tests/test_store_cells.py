@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from contract_tests.stores import AGENCY, case, database, page, postgres, store, url
 from gateway.store.bulk import written
@@ -90,3 +91,17 @@ def _written(texts, numbers):
         return [None] * len(texts)
     assert form.names == ("case_name", "involved_amount", "filed_date")
     return rows
+
+
+@pytest.mark.parametrize("writes_rows", [True, False])
+def test_lists_show_the_codes_that_were_given_out_and_those_that_were_told(store, writes_rows):
+    own = "350100000199920260000017"
+    told = page(case("1", case_name="有\t制表"), case("2"), case("3"))
+    store.land(store.make_ready(told, writes_rows=writes_rows))
+    store.land(store.make_ready(page(case("4", case_code=own), case("5"), received=101), writes_rows=writes_rows))
+    current, identity = store.tables.current["EnforcementCase"], store.tables.identity
+    shown = dict(store.database.read(lambda c: c.execute(select(current.c.key, current.c.case_code)).all()))
+    given = dict(store.database.read(lambda c: c.execute(select(identity.c.natural_key, identity.c.value)).all()))
+    assert shown == given
+    assert len(shown) == len(set(shown.values())) == 5
+    assert shown[f"{AGENCY}/4"] == own

@@ -53,10 +53,11 @@ class Landing:
 
 
 class Forms(NamedTuple):
-    """How the rows of an entity are written, and those of its links."""
+    """How the rows of an entity are written, those of its links, and what lists show of them, if that is written by itself."""
 
     rows: Form
     links: Form
+    shown: Form | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +115,9 @@ def make_ready(
             for telling in tellings:
                 by_entity.setdefault(telling.mapped.entity, []).append(telling)
         for entity, mine in by_entity.items():
-            forms[entity] = Forms(
-                write_rows(tables.entities[entity], registry, dialect, entity, mine, arrival, give_way),
-                write_links(tables.link, registry, dialect, entity, landing.source, mine, give_way),
-            )
+            rows, shown = write_rows(tables.entities[entity], registry, dialect, entity, mine, arrival, give_way)
+            links = write_links(tables.link, registry, dialect, entity, landing.source, mine, give_way)
+            forms[entity] = Forms(rows, links, shown)
     foreseen = effects_of(Page([*chain.from_iterable(told.values())]), landing.received_at) if writes_rows else None
     return replace(landing, ready=Ready(arrival, pack(landing.raw), refused, told, forms, foreseen))
 

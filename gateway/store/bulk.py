@@ -75,6 +75,13 @@ def written(
     return Form(way.names, way.fixed), rows
 
 
+def joined(first: Row, last: Row) -> Row:
+    """A row for COPY of two, with the columns of both."""
+    assert isinstance(first, bytes)
+    assert isinstance(last, bytes)
+    return first + b"\t" + last
+
+
 def insert_rows(connection: Connection, table: Table, form: Form, rows: Sequence[Row]) -> None:
     """Insert rows that are written already; columns that are not named get their defaults."""
     _insert(connection, table, form, (rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)))

@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from adapters.mapping.record import Issue
 from adapters.mapping.truth import NOTHING_SAID, Truth, conflicts
-from gateway.store.bulk import among, rows_of, rows_under, run
+from gateway.store.bulk import Form, Row, among, insert_rows, rows_of, rows_under, run
 from gateway.store.database import chunks, lock
 from gateway.store.issues import record_conflicts
 from gateway.store.keys import Keys, storable
@@ -42,10 +42,12 @@ ALONE = (1, 1)
 
 @dataclass(frozen=True, slots=True)
 class First:
-    """What a source told for the first time, in this very transaction: where nobody else did, no row is there yet."""
+    """What a source told for the first time, in this very transaction: where nobody else did, no row is there yet. `rows`: what
+    lists are to show of all of it, where that is written already, and its form."""
 
     source: str
     keys: frozenset[str]
+    rows: tuple[Form, Sequence[Row]] | None = None
 
 
 NOBODY = First("", frozenset())
@@ -80,7 +82,10 @@ def _refresh(
 ) -> None:
     table, link = tables.current[entity], tables.link
     if first.keys.issuperset(keys) and not others_tell(connection, tables, entity, first.source):
-        _copy(connection, tables, registry, entity, keys)
+        if first.rows is not None and len(first.rows[1]) == len(keys):
+            insert_rows(connection, table, *first.rows)
+        else:
+            _copy(connection, tables, registry, entity, keys)
         return
     found = _told_by(connection, tables, entity, keys, first)
     untouched = {key for key in first.keys if found.get(key) == ALONE}

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, LargeBinary, insert, select, type_coerce, upd
 from adapters.mapping.record import Mapped, record_digest
 from adapters.mapping.truth import Truth
 from gateway.store.arriving import Landing, Ready, Refused, lightened, make_ready
+from gateway.store.bulk import Form, Row, joined, written
 from gateway.store.current import First, refresh
 from gateway.store.database import key_chunks, lock
 from gateway.store.effects import ChangeKind, Effects
@@ -23,7 +24,7 @@ from gateway.store.issues import record_issues
 from gateway.store.keys import Keys, storable
 from gateway.store.points import reach
 from gateway.store.runs import Landed, Progress, record_progress
-from gateway.store.tables import Tables
+from gateway.store.tables import Tables, element_column
 from gateway.store.tellings import GONE, Arrival, Page, Place, Telling, read_known
 from gateway.store.writing import write
 from schema.registry import Registry
@@ -74,9 +75,10 @@ def land(
     landed = _count(landing, tops, effects.latest, len(refused))
     if progress:
         record_progress(connection, tables, progress, len(landing.mapped) + len(landing.deleted), landed, moment)
-    _allot(connection, tables, registry, landing.source, effects, moment)
+    codes = _allot(connection, tables, registry, landing.source, effects, moment)
     for entity, keys in sorted(_changed(effects, dropped).items()):
-        first = First(landing.source, effects.first.get(entity, frozenset()))
+        rows = _shown(tables, registry, entity, ready, effects, codes.get(entity))
+        first = First(landing.source, effects.first.get(entity, frozenset()), rows)
         refresh(connection, tables, registry, truth, entity, keys, landing.received_at, first)
     reach(connection, "current.after")
     record_changes(connection, tables, landing.source, _kinds(effects, dropped), moment)
@@ -268,11 +270,32 @@ def _allot(
     source: str,
     effects: Effects,
     moment: datetime,
-) -> None:
-    """Give new entities their codes. When there is none left the page still goes in; whoever asks for the code is told."""
+) -> dict[str, dict[str, str]]:
+    """Give new entities their codes; returns them. When there is none left the page still goes in; whoever asks for the code is
+    told."""
+    codes = {}
     for entity in registry.entities.values():
         if entity.allotted:
             new = effects.new.get(entity.name, ())
             just = Just(source, {one.mapped.key: one.mapped.values.get(entity.allotted) for one in new})
             with suppress(CodesExhausted):
-                allot(connection, tables, registry, entity, just.values, moment, just)
+                codes[entity.name] = allot(connection, tables, registry, entity, just.values, moment, just)
+    return codes
+
+
+def _shown(
+    tables: Tables, registry: Registry, entity: str, ready: Ready, effects: Effects, codes: Mapping[str, str] | None
+) -> tuple[Form, Sequence[Row]] | None:
+    """What lists are to show of the new entities, where that is written already; the gateway's own codes stand at its end."""
+    forms, new = ready.forms.get(entity), effects.new.get(entity, ())
+    if forms is None or forms.shown is None:
+        return None
+    form, rows = forms.shown, [telling.shown for telling in new if telling.shown is not None]
+    if (allotted := registry.entities[entity].allotted) is None:
+        return form, rows
+    name = element_column(allotted)
+    if codes is None or name in form.names or len(rows) != len(new):
+        return None
+    cells = [codes.get(telling.mapped.key) for telling in new]
+    last, given = written(tables.current[entity], {name: cells}, len(cells), "postgresql")
+    return Form(form.names + last.names), list(map(joined, rows, given))

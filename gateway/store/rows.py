@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from gateway.store.bulk import Form, written
+from gateway.store.bulk import Form, joined, written
 from gateway.store.cells import Cells, Columns, Constant
 from gateway.store.tables import element_column
 from gateway.store.tellings import EARLIEST, LOWEST, Arrival, Telling, embedded_keys
@@ -21,13 +21,23 @@ def write_rows(
     tellings: Sequence[Telling],
     arrival: Arrival,
     give_way: Pause = no_pause,
-) -> Form:
-    """Give each telling its row, as it is inserted; returns the form of these rows."""
+) -> tuple[Form, Form | None]:
+    """Give each telling its row, as it is inserted; returns the form of these rows. On PostgreSQL a row begins with what lists
+    show, which is given to the telling as well and has the second form."""
     columns = row_columns(registry, entity, tellings, arrival)
-    form, rows = written(table, columns, len(tellings), dialect, give_way)
-    for telling, row in zip(tellings, rows, strict=True):
-        telling.row = row
-    return form
+    if dialect != "postgresql":
+        form, rows = written(table, columns, len(tellings), dialect, give_way)
+        for telling, row in zip(tellings, rows, strict=True):
+            telling.row = row
+        return form, None
+    shown = {"key", OWNER, *map(element_column, registry.entities[entity].elements)}
+    fronts = {name: cells for name, cells in columns.items() if name in shown}
+    rest = {name: cells for name, cells in columns.items() if name not in shown}
+    front, firsts = written(table, fronts, len(tellings), dialect, give_way)
+    back, lasts = written(table, rest, len(tellings), dialect, give_way)
+    for telling, first, last in zip(tellings, firsts, lasts, strict=True):
+        telling.shown, telling.row = first, joined(first, last)
+    return Form(front.names + back.names), front
 
 
 def row_columns(registry: Registry, entity: str, tellings: Sequence[Telling], arrival: Arrival) -> Columns:

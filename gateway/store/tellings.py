@@ -42,7 +42,7 @@ UNSAID = Version()
 @dataclass(slots=True, eq=False)
 class Telling:
     """One entity of one record of a page. `parent` is the one it stood in; `verdict` is set by `judge`; `row` and `links` are its
-    rows, once they are written."""
+    rows, once they are written; `shown` is the part of its row that lists show, if that can be written by itself."""
 
     mapped: Mapped
     version: Version
@@ -52,6 +52,7 @@ class Telling:
     digest: str = ""
     verdict: Verdict = "superseded"
     row: Row | None = None
+    shown: Row | None = None
     links: Sequence[Row] = ()
 
     @property

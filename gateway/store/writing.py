@@ -69,7 +69,7 @@ def _replace(
     if there := [telling.mapped.key for telling in known if not telling.is_gone]:
         connection.execute(delete(table).where(table.c.source == arrival.source, among(connection, table.c.key, there)))
     if tellings:
-        form = form or write_rows(table, registry, connection.dialect.name, entity, tellings, arrival)
+        form = form or write_rows(table, registry, connection.dialect.name, entity, tellings, arrival)[0]
         insert_rows(connection, table, form, [telling.row for telling in tellings if telling.row is not None])
 
 
