@@ -132,6 +132,7 @@ def _check(arguments: argparse.Namespace) -> int:
     with_secrets = not arguments.no_secrets
     try:
         settings, definitions = prove(None if with_secrets else _without_secrets(), with_secrets)
+        _ = definitions.schema  # that it can be made
     except Problems as error:
         if any(problem.what == "环境变量没有设置" for problem in error.problems):
             print("只检查规范和映射、不看环境变量：gateway check --no-secrets", file=sys.stderr)
