@@ -73,8 +73,7 @@ def waiting(connection: Connection) -> AbstractContextManager[None]:
     return nullcontext() if turns is None else turns.waiting()
 
 
-def let_go(objects: list[object], give_way: Pause) -> None:
+def let_go(objects: list[object]) -> None:
     """Take objects out of a list, a part at a time: to let go of a page at once would keep the interpreter from everybody else."""
     while objects:
-        give_way()
         del objects[-RECORDS:]

@@ -245,9 +245,10 @@ class Run:
         return lightened(landing), Progress(self.begun.run_id, len(self.landed) + 1, cursor, key)
 
     async def _read(self, question: Question, left: list[object]) -> tuple[Heard, Landing]:
-        """The page that answers, as it is heard and mapped. What is `left` of those before it is let go meanwhile."""
-        page, _ = await asyncio.gather(self._call(question), asyncio.to_thread(let_go, left, self.pages.give_way))
-        return await asyncio.to_thread(self._map, page)
+        """The page that answers, as it is heard and mapped. What is `left` of those before it is let go first, lest there be three
+        pages in memory."""
+        await asyncio.to_thread(let_go, left)
+        return await asyncio.to_thread(self._map, await self._call(question))
 
     def _map(self, page: Page) -> tuple[Heard, Landing]:
         landing = self.pages.landing(page.records, page.raw, page.media_type, page.received_at)
