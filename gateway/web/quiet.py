@@ -80,8 +80,8 @@ class Quiet:
 
     def takes(self, taken: int, said: bytes) -> bool:
         """Wait for what it says next, unless there is no need to."""
-        length = 0 if not said or is_half_head(said) else length_if_half(said)
-        if said and not length and not is_half_head(said):
+        length = 0 if not said or is_half_head(said) else length_if_half(said) or None
+        if length is None:
             return False
         if self.poll is None:
             self.poll = select.epoll()
