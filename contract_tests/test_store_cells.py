@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from contract_tests.stores import AGENCY, case, database, page, postgres, store, url
+from contract_tests.stores import AGENCY, PARTY, case, database, listed, page, party, postgres, store, url, with_parties
+from gateway.store import current as current_rows
 from gateway.store.bulk import written
 from gateway.store.cells import Constant
 from gateway.store.tables import make_tables
@@ -105,3 +106,15 @@ def test_lists_show_the_codes_that_were_given_out_and_those_that_were_told(store
     assert shown == given
     assert len(shown) == len(set(shown.values())) == 5
     assert shown[f"{AGENCY}/4"] == own
+
+
+def test_what_lists_show_of_new_entities_is_not_looked_up_again_where_it_is_written(store, monkeypatch):
+    """On PostgreSQL; SQLite looks it up."""
+    looked_up: list[str] = []
+    copy = current_rows._copy
+    monkeypatch.setattr(current_rows, "_copy", lambda *given: looked_up.append(given[3]) or copy(*given))
+    store.land(store.make_ready(page(with_parties(case("1"), party(PARTY)), case("2")), writes_rows=True))
+    expected = [] if store.database.engine.dialect.name == "postgresql" else ["EnforcementCase", "Party"]
+    assert looked_up == expected
+    assert listed(store, "EnforcementCase", 5)[0] == [f"{AGENCY}/1", f"{AGENCY}/2"]
+    assert listed(store, "Party", 5)[0] == [PARTY]

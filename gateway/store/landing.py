@@ -77,7 +77,7 @@ def land(
         record_progress(connection, tables, progress, len(landing.mapped) + len(landing.deleted), landed, moment)
     codes = _allot(connection, tables, registry, landing.source, effects, moment)
     for entity, keys in sorted(_changed(effects, dropped).items()):
-        rows = _shown(tables, registry, entity, ready, effects, codes.get(entity))
+        rows = _shown(connection, tables, registry, entity, ready, effects, codes.get(entity))
         first = First(landing.source, effects.first.get(entity, frozenset()), rows)
         refresh(connection, tables, registry, truth, entity, keys, landing.received_at, first)
     reach(connection, "current.after")
@@ -284,7 +284,13 @@ def _allot(
 
 
 def _shown(
-    tables: Tables, registry: Registry, entity: str, ready: Ready, effects: Effects, codes: Mapping[str, str] | None
+    connection: Connection,
+    tables: Tables,
+    registry: Registry,
+    entity: str,
+    ready: Ready,
+    effects: Effects,
+    codes: Mapping[str, str] | None,
 ) -> tuple[Form, Sequence[Row]] | None:
     """What lists are to show of the new entities, where that is written already; the gateway's own codes stand at its end."""
     forms, new = ready.forms.get(entity), effects.new.get(entity, ())
@@ -297,5 +303,5 @@ def _shown(
     if codes is None or name in form.names or len(rows) != len(new):
         return None
     cells = [codes.get(telling.mapped.key) for telling in new]
-    last, given = written(tables.current[entity], {name: cells}, len(cells), "postgresql")
+    last, given = written(tables.current[entity], {name: cells}, len(cells), connection.dialect.name)
     return Form(form.names + last.names), list(map(joined, rows, given))
