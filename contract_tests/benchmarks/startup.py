@@ -68,8 +68,9 @@ def _gateway() -> dict[str, float]:
 
     watch.lap("imports")
     _, definitions = prove(folders_only(), with_secrets=False)
+    schema = definitions.schema
     watch.lap("definitions")
-    return watch.figures(definitions.schema._schema, lambda text: definitions.schema.execute_sync(text))
+    return watch.figures(schema._schema, lambda text: schema.execute_sync(text))
 
 
 def _peer() -> dict[str, float]:
