@@ -131,6 +131,17 @@ async def test_a_page_that_comes_again_ends_the_run_with_a_word(store):
     assert [report.note for report in reports] == ["", REPEATED]
 
 
+LATER = "2024-06-01 11:00:00"
+
+
+@pytest.mark.parametrize("later", [{"SCBZ": "1", "GXSJ": LATER}, {"GXSJ": LATER}, {"NOBODY": "改"}], ids=str)
+async def test_a_page_that_tells_the_same_of_the_same_in_other_records_is_another_page(store, later):
+    """Gone, told again later, or different in what nobody maps: there is more to read behind it."""
+    records = [*cases(5), *({**one, **later} for one in cases(5)), case(9, 9)]
+    await sync(Changing("GXSJ", records, counts=False, order=list), store)
+    assert set(names(store)) == ({"009"} if "SCBZ" in later else {"009", *(f"{n:03d}" for n in range(5))})
+
+
 async def test_a_total_that_is_not_so_is_reported(store):
     class Boasting(Changing):
         async def call(self, call: Any) -> Any:

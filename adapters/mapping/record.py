@@ -8,6 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Literal
 
+import msgspec
+import xxhash
+
 from adapters.mapping.model import Conditional, Embedded, EntityMapping, Field, SourceMapping, Tombstone
 from adapters.mapping.paths import plain
 from adapters.mapping.wants import NOTHING, Wants
@@ -20,6 +23,7 @@ HashId = Callable[[str], str]
 Severity = Literal["error", "warning"]
 """error: the value was not taken. warning: it was, and stands, but something is wrong or doubtful about it."""
 LONGEST_RAW = 200
+CANONICAL = msgspec.json.Encoder(order="deterministic")
 
 
 class BadValue(ValueError):
@@ -168,6 +172,14 @@ def record_digest(record: Record) -> str:
     """SHA-256 of the record in a canonical form; equal records have equal digests."""
     text = json.dumps(record, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def records_digest(records: Sequence[Record]) -> str:
+    """A quick digest of all records of a page; equal records have equal digests. It is not kept."""
+    try:
+        return xxhash.xxh3_128_hexdigest(CANONICAL.encode(records))
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return record_digest({"records": records})
 
 
 def key_texts(record: Record, f: Field) -> list[str]:

@@ -49,8 +49,7 @@ class Pages:
         name = self.role.cursor.name
         values = [one.provenance.get(name, one.values.get(name)) for one in landing.mapped]
         forms = frozenset[Form]() if self.shape is None else forms_of(page.records)
-        mapped = landing.mapped
-        return Heard(page, values, [one.key for one in mapped], [one.digest for one in mapped], forms)
+        return Heard(page, values, [one.key for one in landing.mapped], forms)
 
     def judge(self, heard: Heard, landing: Landing) -> Landing:
         """What lands of a page that is mapped.

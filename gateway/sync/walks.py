@@ -7,8 +7,7 @@ from functools import cached_property
 from operator import le
 from typing import Any, Protocol
 
-import xxhash
-
+from adapters.mapping.record import records_digest
 from adapters.source import Page
 from gateway.sync.cursor import CannotAdvance
 from gateway.sync.drift import Form
@@ -42,19 +41,18 @@ class Disordered(Exception):
 
 @dataclass(frozen=True)
 class Heard:
-    """An answer: its page, and of each record the cursor's value (None where it has none), the key, and the digest of what it
-    says. `forms`: what its records look like, where that is watched."""
+    """An answer: its page, and of each record the cursor's value (None where it has none) and the key. `forms`: what its records
+    look like, where that is watched."""
 
     page: Page
     values: Sequence[Any]
     keys: Sequence[str]
-    digests: Sequence[str]
     forms: frozenset[Form] = frozenset()
 
     @cached_property
     def digest(self) -> str:
-        """Equal for pages that tell the same of the same entities, in the same order. It is not kept."""
-        return xxhash.xxh3_128_hexdigest("\n".join([*self.keys, *self.digests]).encode("utf-8", "surrogatepass"))
+        """The digest of its records, as the source wrote them, taken once: whether a record is gone or later, its entity does not say."""
+        return records_digest(self.page.records)
 
     @property
     def told(self) -> list[Any]:
