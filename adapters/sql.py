@@ -161,7 +161,10 @@ class SqlSource:
         """The rows of every query of a call. One whose connection came from the pool and is lost is asked once more, on a
         new one: it only reads. What a new connection loses is left to whoever calls."""
         rows: list[dict[str, Any]] = []
+        most = statement.most(call)
         for asked in statement.asked(call):
+            if most is not None and len(rows) >= most:
+                break
             try:
                 found = self._fetched(asked, watch)
             except _Lost:
@@ -170,7 +173,7 @@ class SqlSource:
             values, description = found
             _compare_types(statement.columns, description, drift)
             rows += records_of(statement.columns, values)
-        return rows
+        return rows[:most]
 
     def _fetched(self, asked: Asked, watch: Watch) -> tuple[Any, Any]:
         """Rows as the driver's tuples, and what it says of their columns."""

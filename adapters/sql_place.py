@@ -39,13 +39,28 @@ def in_order(table: sa.TableClause, order: Sequence[str], dialect: str) -> list[
     return [by for name in order for by in (sa.case((table.c[name].is_(None), 1), else_=0), table.c[name])]
 
 
-def from_place(table: sa.TableClause, place: Place, dialect: str) -> sa.ColumnElement[bool]:
+def from_place(table: sa.TableClause, place: Place, dialect: str, is_bounded: bool) -> list[sa.ColumnElement[bool]]:
+    """Rows at a place or behind it, as the conditions of queries of which each follows the one before.
+
+    Each begins with what an index of the first column can go by: one condition with `OR` in front is tried on every row from the
+    first one on, for every page again. `is_bounded`: rows without a value in that column are not asked for at all.
+    """
+    (name, text), rest = place[0], place[1:]
+    column, last = table.c[name], NOTHING_LAST.get(dialect, True)
+    if text is None:
+        here = sa.and_(column.is_(None), _from(table, rest, last, 1))
+        return [here] if last else [here, column.is_not(None)]
+    value = _at(0)
+    here = sa.and_(column >= value, sa.or_(column > value, _from(table, rest, last, 1)))
+    return [here, column.is_(None)] if last and not is_bounded else [here]
+
+
+def _from(table: sa.TableClause, place: Place, last: bool, first: int) -> sa.ColumnElement[bool]:
     """Rows at a place or behind it, written out column by column: few databases compare rows, and none with gaps in them."""
-    last = NOTHING_LAST.get(dialect, True)
     ways: list[sa.ColumnElement[bool]] = []
     same: list[sa.ColumnElement[bool]] = []
-    for position, (name, text) in enumerate(place):
-        column, value = table.c[name], sa.bindparam(f"at{position}", type_=NullType())
+    for position, (name, text) in enumerate(place, first):
+        column, value = table.c[name], _at(position)
         behind: sa.ColumnElement[bool] | None
         equal: sa.ColumnElement[bool]
         if text is None:
@@ -56,4 +71,8 @@ def from_place(table: sa.TableClause, place: Place, dialect: str) -> sa.ColumnEl
         if behind is not None:
             ways.append(sa.and_(*same, behind))
         same.append(equal)
-    return sa.or_(*ways, sa.and_(*same))
+    return sa.or_(*ways, sa.and_(sa.true(), *same))
+
+
+def _at(position: int) -> sa.BindParameter[Any]:
+    return sa.bindparam(f"at{position}", type_=NullType())

@@ -58,16 +58,21 @@ class Statement:
         return ".".join(filter(None, (self.table.schema, self.table.name)))
 
     def asked(self, call: Call) -> list[Asked]:
-        """What to ask for a call: one query, or several that each take some of its keys."""
+        """What to ask for a call: one query, several that each take some of its keys, or of which each goes on where the one
+        before ends, until there are `most` rows."""
         if self.search is not None:
             size = call.size or self.page_size
             return [self._written(*search_query(self.table, self._selected(), self.latest_of, self.search, call, size))]
         if self.key is None:
-            return [self._changes(call)]
+            return self._changes(call)
         keys = list(dict.fromkeys(call.keys))
         if self.dialect.name == "postgresql":
             return [self._written(None, self._lookup(None), {"keys": array_of(keys), "most": MOST_ROWS + 1})]
         return [self._listed(keys[at : at + MOST_LISTED]) for at in range(0, len(keys), MOST_LISTED)]
+
+    def most(self, call: Call) -> int | None:
+        """Rows of a page of changes, from all its queries together; None for what is no page."""
+        return (call.size or self.page_size) if self.key is None and self.search is None else None
 
     def without(self, columns: Iterable[str]) -> "Statement":
         """The same question, not asking for these columns."""
@@ -118,14 +123,13 @@ class Statement:
         nameless = rows.where(of.is_(None), has_key)
         return sa.union_all(whole, nameless).limit(most)
 
-    def _changes(self, call: Call) -> Asked:
+    def _changes(self, call: Call) -> list[Asked]:
         """Rows from the cursor on, it included; without a cursor all rows, those that have none too.
 
         With `call.cursor` the page after one that told so as its `next`: from the last row of that one on, it included, so
         that rows which come, go and move between two pages push nothing out of sight.
         """
-        moved = self.table.c[self.order[0]]
-        size = call.size or self.page_size
+        moved, size = self.table.c[self.order[0]], call.size or self.page_size
         rows = sa.select(*self._selected()).order_by(*in_order(self.table, self.order, self.dialect.name))
         rows = rows.limit(sa.bindparam("size", type_=sa.Integer()))
         values: dict[str, Any] = {"size": size}
@@ -135,17 +139,18 @@ class Statement:
         if call.until is not None:
             rows = rows.where(moved <= sa.bindparam("until", type_=NullType()))
             values["until"] = call.until
-        shape: tuple[Any, ...] = tuple(values)
-        if call.cursor is not None:
-            place = read_place(call.cursor, self.order)
-            rows = rows.where(from_place(self.table, place, self.dialect.name))
-            values |= {f"at{position}": text for position, (_, text) in enumerate(place) if text is not None}
-            shape = (*values, *(text is None for _, text in place))
-        else:
+        if call.cursor is None:
             page = 0 if call.page is None else max(0, call.page - self.first_page)
             rows = rows.offset(sa.bindparam("skip", type_=sa.Integer()))
             values["skip"] = page * size
-        return self._written(shape, rows, values)
+            return [self._written(tuple(values), rows, values)]
+        place = read_place(call.cursor, self.order)
+        is_bounded = call.since is not None or call.until is not None
+        parts = from_place(self.table, place, self.dialect.name, is_bounded)
+        places = {f"at{position}": text for position, (_, text) in enumerate(place) if text is not None}
+        shape = (*values, *(text is None for _, text in place))
+        values |= places
+        return [self._written((*shape, number), rows.where(part), values) for number, part in enumerate(parts)]
 
     def following(self, last: Mapping[str, Any]) -> str:
         """Where the page after the one that ends with this row begins."""

@@ -19,6 +19,7 @@ from adapters.mapping.model import SourceMapping
 from adapters.open import open_source
 from adapters.secrets import BadSecret
 from adapters.source import Call, Record, Source
+from adapters.sql import SqlSource
 from contract_tests.servers import postgres_server
 from schema.load import load_registry
 from schema.problems import Problems
@@ -218,6 +219,42 @@ async def test_changes_tell_every_row_of_a_record_and_pages_have_the_size_of_the
     async with db.source() as source:
         page = await source.call(Call("changed", LONG, page=0))
     assert [(r["cd_id"], r["cd_operation"]) for r in page.records] == [("1", "i"), ("1", "d")]
+
+
+@pytest.mark.parametrize("size", [2, 3, 5, 20])
+async def test_pages_from_place_to_place_tell_every_row_in_one_order_those_without_a_cursor_too(
+    db: Db, size: int
+) -> None:
+    times = ("2024-01-02 00:00:00", None, "2024-01-01 00:00:00")
+    db.has(*(row(f"{n}", cd_time=times[n % 3], cd_batch=(None, "1", "2")[n % 2]) for n in range(10, 22)))
+    async with db.source() as source:
+        whole = [r["cd_id"] for r in (await source.call(Call("changed", LONG, size=99))).records]
+        page = await source.call(Call("changed", LONG, size=size))
+        told = [r["cd_id"] for r in page.records]
+        while len(page.records) == size:
+            page = await source.call(Call("changed", LONG, size=size, cursor=page.next))
+            assert len(page.records) <= size
+            assert page.records[0]["cd_id"] == told[-1], "a page begins with the last row of the one before"
+            told += [r["cd_id"] for r in page.records[1:]]
+    assert told == whole
+    assert len(whole) == 12
+
+
+async def test_a_page_behind_others_reads_none_of_their_rows(db: Db) -> None:
+    db.run("CREATE INDEX t_jd_moved ON t_jd (cd_time, cd_id)")
+    db.has(*(row(f"{n:04}", cd_time=f"2024-01-01 00:{n // 60:02}:{n % 60:02}") for n in range(3000)))
+    db.run("ANALYZE t_jd")
+    async with db.source() as source:
+        page = await source.call(Call("changed", LONG, size=2000))
+        assert isinstance(source, SqlSource)
+        statement = source._statements["changed"]
+        text, values = statement.asked(Call("changed", LONG, size=50, cursor=page.next))[0]
+    is_sqlite = db.engine.dialect.name == "sqlite"
+    with db.engine.connect() as connection:
+        explain = "EXPLAIN QUERY PLAN " if is_sqlite else "EXPLAIN (ANALYZE) "
+        plan = "\n".join(str(found[-1]) for found in connection.exec_driver_sql(explain + text, values))
+    assert ("SEARCH t_jd USING INDEX t_jd_moved (cd_time>?)" if is_sqlite else "Index Cond") in plan, plan
+    assert "Rows Removed" not in plan, plan
 
 
 async def test_a_mapping_that_says_where_pages_begin_is_believed(db: Db) -> None:
