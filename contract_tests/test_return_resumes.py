@@ -95,9 +95,11 @@ async def fails_and_goes_on(store: Store, fault: AbstractContextManager[object],
         loop.cancel()
         await asyncio.gather(loop, return_exceptions=True)
         threads.shutdown()  # then nobody holds a connection any more
-    change, landing = store.tables.change, store.tables.landing
-    changed = store.database.read(lambda c: c.execute(select(change.c.key)).scalars().all())
-    assert sorted(changed) == sorted(f"{MAPPING.agency}/{number}" for number in told(source))
+    table, landing = store.tables.changed, store.tables.landing
+    changed = store.database.read(lambda c: c.execute(select(table.c["keys"])).scalars().all())
+    assert sorted(key for keys in changed for key in keys) == sorted(
+        f"{MAPPING.agency}/{number}" for number in told(source)
+    )
     digests = store.database.read(lambda c: c.execute(select(landing.c.digest)).scalars().all())
     assert len(digests) == len(set(digests))
 

@@ -87,10 +87,10 @@ def test_what_was_there_is_made_anew_however_few_keys_go_at_once(store, monkeypa
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 17, 5000, 7499, 7501])
 def test_any_number_of_rows_goes_in_whole(store, count):
-    change = store.tables.change
-    keys = [f"k{n}" for n in range(count)]
-    columns = {"entity": Constant("Party"), "key": keys, "kind": Constant("created"), "source": Constant("market")}
+    changed = store.tables.changed
+    keys = [[f"k{n}"] for n in range(count)]
+    columns = {"entity": Constant("Party"), "keys": keys, "kind": Constant("created"), "source": Constant("market")}
     columns["at"] = [hour(n % 100) for n in range(count)]
-    store.database.write(lambda c: insert_columns(c, change, columns, count))
-    query = select(change.c.key, change.c.at).order_by(change.c.sequence)
+    store.database.write(lambda c: insert_columns(c, changed, columns, count))
+    query = select(changed.c["keys"], changed.c.at).order_by(changed.c.sequence)
     assert store.database.read(lambda c: c.execute(query).all()) == list(zip(keys, columns["at"], strict=True))

@@ -20,7 +20,7 @@ from schema.subscription import ChangeKind, RunStatus
 
 pytestmark = pytest.mark.anyio
 SCHEMA = build_schema(REGISTRY)._schema
-CHANGE = Change(7, "Party", "p1-x", "changed", "binhai_market", NOON)
+CHANGE = Change("Party", "p1-x", "changed", "binhai_market", NOON)
 RUN = RunState(3, "binhai_market", "cases", "failed", NOON, NOON, "断开", 2, 10, 4, 3, 2, 1)
 
 

@@ -1,9 +1,11 @@
 """What is told of changes: everything that was committed, once, in the order of its source, whoever wrote it; and no more."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import delete
 
 from contract_tests.stores import (
     AGENCY,
@@ -23,7 +25,7 @@ from contract_tests.stores import (
     with_decisions,
     with_parties,
 )
-from gateway.store.feed import LEAST_KEPT_FOR, MOST_KEPT, PRUNED_EVERY, Position, record_changes
+from gateway.store.feed import LEAST_KEPT_FOR, MOST_KEPT, MOST_KEYS, PRUNED_EVERY, Position, record_changes
 from gateway.store.landing import land
 from gateway.store.run_states import RunState
 from gateway.store.runs import INTERRUPTED
@@ -165,19 +167,42 @@ def test_transactions_that_are_committed_in_another_order_are_all_told_once(post
         assert sorted(kinds(store, late_comer)[0]) == [("quick", "created"), ("slow", "created")]
 
 
+@pytest.mark.parametrize("most", [1, 7, MOST_KEYS, MOST_KEYS + 1, 1000])
+def test_many_changes_are_told_once_in_their_order_however_they_are_read(store: Store, most: int) -> None:
+    counts = (1, MOST_KEYS - 1, MOST_KEYS, 2 * MOST_KEYS + 3, 1)
+    position = store.end_of_changes()
+    for number, count in enumerate(counts):
+        write(store, count, hour(number))
+    found, position = told(store, position, most)
+    assert [key for _, key, _, _ in found] == [f"p{n:03}" for count in counts for n in range(count)]
+    assert told(store, position, most)[0] == []
+
+
+def test_what_is_half_read_when_it_is_dropped_does_not_hide_what_follows(store: Store) -> None:
+    position = store.end_of_changes()
+    write(store, 3, hour(0))
+    half = store.changes(position, 2)
+    changed = store.tables.changed
+    store.database.write(lambda connection: connection.execute(delete(changed)))
+    write(store, 3, hour(1))
+    seen = replace(half.position, upto="")  # as of now: another reading begins
+    assert [change.key for change in store.changes(seen, 9).changes] == ["p000", "p001", "p002"]
+
+
 # Forgetting
 
 
-def test_old_changes_are_dropped_and_young_ones_kept(store: Store) -> None:
-    def write(count: int, moment: object) -> None:
-        changes = {("Party", f"p{n}"): "changed" for n in range(count)}
-        store.database.write(
-            lambda connection: record_changes(connection, store.tables, "market", changes, moment)  # type: ignore[arg-type]
-        )
+def write(store: Store, count: int, moment: object) -> None:
+    changes = {("Party", f"p{n:03}"): "changed" for n in range(count)}
+    store.database.write(
+        lambda connection: record_changes(connection, store.tables, "market", changes, moment)  # type: ignore[arg-type]
+    )
 
-    write(PRUNED_EVERY - 2, hour(0))
-    write(1, hour(23))
-    write(1, hour(25))
+
+def test_old_changes_are_dropped_and_young_ones_kept(store: Store) -> None:
+    write(store, MOST_KEYS * (PRUNED_EVERY - 2), hour(0))
+    write(store, 1, hour(23))
+    write(store, 1, hour(25))
     assert [change.at for change in store.changes(START, 5000).changes] == [hour(23), hour(25)]
     assert MOST_KEPT > PRUNED_EVERY
     assert timedelta(minutes=15) < LEAST_KEPT_FOR

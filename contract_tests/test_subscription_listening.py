@@ -114,12 +114,12 @@ async def test_a_store_that_fails_is_told_to_who_begins_and_read_again_when_it_i
         store.database.write(lambda connection: connection.execute(text(f"ALTER TABLE {before} RENAME TO {after}")))
 
     async with feed.listen(feed.changes, everything) as listener:
-        await asyncio.to_thread(rename, "change", "gone")
+        await asyncio.to_thread(rename, "changed", "gone")
         await asyncio.sleep(0.1)
-        await asyncio.to_thread(rename, "gone", "change")
+        await asyncio.to_thread(rename, "gone", "changed")
         await asyncio.to_thread(land, store, "a")
         assert await told(listener, 1) == ["a"]
-    await asyncio.to_thread(rename, "change", "gone")
+    await asyncio.to_thread(rename, "changed", "gone")
     with pytest.raises(FeedBroken):
         async with feed.listen(feed.changes, everything):
             pass
@@ -132,6 +132,6 @@ async def test_a_store_that_fails_for_so_long_that_changes_may_be_dropped_ends_e
     monkeypatch.setattr(listening, "FORGOTTEN", 0.0)
     feed = Feed(store, 0.01, 100)
     async with feed.listen(feed.changes, everything) as listener:
-        store.database.write(lambda connection: connection.execute(text("ALTER TABLE change RENAME TO gone")))
+        store.database.write(lambda connection: connection.execute(text("ALTER TABLE changed RENAME TO gone")))
         with pytest.raises(FeedBroken):
             await until_it_ends(listener)

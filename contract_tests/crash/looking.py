@@ -1,5 +1,6 @@
 """What is left when workers are gone, compared with the world: records, links, changes, what was refused, runs and ledger."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -62,10 +63,12 @@ def look_at_end(world: World, minute: int, place: Place, outcome: Outcome, is_me
         linked = {row[0] for row in place.read(select(link.c.key).where(link.c.entity == way.entity))}
         outcome.lost += [f"{key}: its link" for key in ours if key not in linked]
         outcome.twice += [f"{key}: a link though it is gone" for key in linked - set(ours)]
-    change = tables.change
-    counted = select(change.c.key, func.count()).where(change.c.entity == way.entity).group_by(change.c.key)
+    changed = tables.changed
+    counted = Counter(
+        key for (keys,) in place.read(select(changed.c["keys"]).where(changed.c.entity == way.entity)) for key in keys
+    )
     versions = world.versions(minute)
-    outcome.twice += [f"{k}: changed {n} times" for k, n in place.read(counted) if n > versions.get(k, 0)]
+    outcome.twice += [f"{k}: changed {n} times" for k, n in counted.items() if n > versions.get(k, 0)]
     _look_at_refused(world, minute, place, outcome, is_mended)
     _look_at_runs(place, outcome)
     if left := place.read(select(tables.shadow_key.c.key)) + place.read(select(tables.shadow.c.page)):

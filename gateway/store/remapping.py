@@ -78,12 +78,13 @@ def forget(
 
 
 def settle(connection: Connection, tables: Tables, source: str, since: int, moment: datetime) -> int:
-    """Tell those who listen only of what is different now; returns how many entities are. `since`: the last change before."""
-    change = tables.change
-    own = change.c.sequence > since
+    """Tell those who listen only of what is different now; returns how many entities are. `since`: the last row of changes
+    before."""
+    changed = tables.changed
+    own = changed.c.sequence > since
     if connection.dialect.name == "postgresql":
         own &= text("written_by = CAST(CAST(pg_current_xact_id() AS text) AS bigint)")
-    connection.execute(delete(change).where(own, change.c.source == source))
+    connection.execute(delete(changed).where(own, changed.c.source == source))
     entities = [row[0] for row in rows_of(connection, "SELECT DISTINCT entity FROM told_before", ())]
     count = 0
     for entity in sorted({*entities, *tables.entities}):
@@ -104,8 +105,8 @@ def settle(connection: Connection, tables: Tables, source: str, since: int, mome
 
 
 def last_change(connection: Connection) -> int:
-    """The number of the last change so far."""
-    return int(connection.execute(text("SELECT COALESCE(MAX(sequence), 0) FROM change")).scalar_one())
+    """The number of the last row of changes so far."""
+    return int(connection.execute(text("SELECT COALESCE(MAX(sequence), 0) FROM changed")).scalar_one())
 
 
 def _in_pieces(connection: Connection, query: str, values: tuple[Any, ...]) -> Iterator[list[str]]:

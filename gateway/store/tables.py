@@ -30,7 +30,7 @@ from schema.registry import OWNER, Entity, Registry
 ANONYMOUS = text("substr(target, 1, 1) = '~'")
 """That a link leads to something that nobody identified."""
 WRITTEN = text("written_by IS NOT NULL")
-"""Of a change: that its transaction is known, which SQLite does not need to know."""
+"""Of changes: that their transaction is known, which SQLite does not need to know."""
 BY_KEY: Mapping[str, Any] = {"sqlite_with_rowid": False}
 """Of a table whose rows are hardly more than their key: SQLite keeps the rows in the index of the key and nowhere else."""
 
@@ -61,7 +61,7 @@ class Tables:
     comparison: Table
     shadow: Table
     shadow_key: Table
-    change: Table
+    changed: Table
     made_by: Table
     teller: Table
     delivery: Table
@@ -96,7 +96,7 @@ def make_tables(registry: Registry) -> Tables:
         comparison=made.comparison_table(metadata),
         shadow=made.shadow_table(metadata),
         shadow_key=made.shadow_key_table(metadata),
-        change=_change(metadata),
+        changed=_changed(metadata),
         made_by=_made_by(metadata),
         teller=_teller(metadata),
         delivery=receipt_tables.delivery_table(metadata),
@@ -332,20 +332,21 @@ def _teller(metadata: MetaData) -> Table:
     return Table("teller", metadata, Column("told_in", KEY, primary_key=True), Column("source", KEY, primary_key=True))
 
 
-def _change(metadata: MetaData) -> Table:
-    """What became of entities, in the order it was written. `written_by`: the transaction, where numbers are not enough to
-    tell what is new. Numbers are never given twice."""
+def _changed(metadata: MetaData) -> Table:
+    """What became of entities, in the order it was written: a row for those that follow one another in a transaction, and of which
+    the same is to be said. `written_by`: the transaction, where numbers are not enough to tell what is new. Numbers are never
+    given twice."""
     return Table(
-        "change",
+        "changed",
         metadata,
         Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
         Column("entity", KEY, nullable=False),
-        Column("key", KEY, nullable=False),
         Column("kind", Text, nullable=False),
+        Column("keys", PLAIN, nullable=False),
         Column("source", KEY, nullable=False),
         Column("at", Instant, nullable=False),
         Column("written_by", BigInteger),
-        CheckConstraint("kind IN ('created', 'changed', 'deleted')", name="change_kind"),
-        Index("change_by", "written_by", postgresql_where=WRITTEN, sqlite_where=WRITTEN),
+        CheckConstraint("kind IN ('created', 'changed', 'deleted')", name="changed_kind"),
+        Index("changed_by", "written_by", postgresql_where=WRITTEN, sqlite_where=WRITTEN),
         sqlite_autoincrement=True,
     )
