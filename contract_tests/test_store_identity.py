@@ -1,5 +1,6 @@
 """What the gateway allots it allots once; and no number of a person can be had back from a key."""
 
+import gc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import datetime
@@ -12,6 +13,7 @@ from sqlalchemy import insert
 
 from adapters.mapping.record import Mapped
 from contract_tests.stores import AGENCY, REGISTRY, case, database, opened, page, postgres, store, url
+from gateway.store import identity
 from gateway.store.identity import CodesExhausted, case_code, check_digit, make_hash_id
 from gateway.store.store import Landed
 from schema.formats import check_value
@@ -128,6 +130,19 @@ def test_when_there_is_no_code_left_pages_still_go_in_and_who_asks_is_told(url):
         assert store.land(page(case("2"))) == Landed(applied=1)
         with pytest.raises(CodesExhausted, match="999999"):
             store.identify("EnforcementCase", keys(2))
+
+
+def test_a_page_without_codes_leaves_nothing_in_memory_that_has_to_be_looked_for(url, monkeypatch):
+    monkeypatch.setattr(identity, "MOST_CASES", 1)
+    with opened(url, clock=clock()) as store:
+        store.land(page(case("1")))
+        gc.collect()
+        gc.disable()
+        try:
+            assert store.land(page(case("2"))) == Landed(applied=1)
+            assert not [one for one in gc.get_objects() if isinstance(one, CodesExhausted)]
+        finally:
+            gc.enable()
 
 
 def test_only_what_the_specification_says_is_allotted(store):

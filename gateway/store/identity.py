@@ -150,14 +150,14 @@ def allot(
             wanting[agency] = wanting.get(agency, 0) + 1
     given = {agency: _codes(connection, tables, registry, agency, year, n) for agency, n in wanting.items()}
     rows: dict[str, str] = {}
-    exhausted: CodesExhausted | None = None
+    exhausted = ""  # the words alone: an exception that is kept keeps everything here, itself included, in a circle
     for key in missing:
         value = told.get(key)
         if value is None and key in agencies:
             try:
                 value = next(given[agencies[key]])
             except CodesExhausted as error:
-                exhausted = exhausted or error
+                exhausted = exhausted or str(error)
             except StopIteration:  # this agency's are used up, which was said for an earlier key
                 continue
         if value is not None:
@@ -173,7 +173,7 @@ def allot(
     }
     insert_columns(connection, tables.identity, columns, len(rows))
     if exhausted:
-        raise exhausted
+        raise CodesExhausted(exhausted)
     return found
 
 
