@@ -29,6 +29,7 @@ from contract_tests.stores import (
     store,
     url,
 )
+from gateway.store import remapping
 from gateway.store.store import Store
 from gateway.sync.remap import CannotReread, Remapped, remap
 from gateway.sync.run import Manner, run_changes
@@ -94,7 +95,11 @@ async def sync(source: Source, mapping: SourceMapping, operation: str, store: St
     await run_changes(source, mapping, operation, store, str, lambda _: None)
 
 
-async def test_what_is_mapped_anew_is_what_a_new_sync_would_give_and_nobody_is_asked(database, changed):
+@pytest.mark.parametrize("at_once", [1, 5, remapping.AT_ONCE])
+async def test_what_is_mapped_anew_is_what_a_new_sync_would_give_and_nobody_is_asked(
+    database, changed, at_once, monkeypatch
+):
+    monkeypatch.setattr(remapping, "AT_ONCE", at_once)
     network, before = Network(), load_mapping(REGISTRY, MAPPINGS_FOLDER / "binhai_market")
     with empty_database(database) as old, empty_database(database) as new, opened(old) as store, opened(new) as fresh:
         await sync(market(before, network), before, "cases_changed", store)
@@ -107,7 +112,9 @@ async def test_what_is_mapped_anew_is_what_a_new_sync_would_give_and_nobody_is_a
         assert remap(market(changed, network), changed, store, str).different == 0
 
 
-async def test_only_what_is_different_is_told_to_those_who_listen(store, changed):
+@pytest.mark.parametrize("at_once", [1, 5, remapping.AT_ONCE])
+async def test_only_what_is_different_is_told_to_those_who_listen(store, changed, at_once, monkeypatch):
+    monkeypatch.setattr(remapping, "AT_ONCE", at_once)
     network, before = Network(), load_mapping(REGISTRY, MAPPINGS_FOLDER / "binhai_market")
     await sync(market(before, network), before, "cases_changed", store)
     position = store.end_of_changes()

@@ -182,6 +182,17 @@ def rows_of(connection: Connection, statement: str, values: Sequence[Any]) -> li
         return list(cursor.fetchall())
 
 
+def in_pieces(
+    connection: Connection, query: str, values: Sequence[Any], at_once: int
+) -> Iterator[list[tuple[Any, ...]]]:
+    """What a query gives whose rows begin with their key and come in its order, some at a time, however many there are. Its last two
+    parameters are the key that all are behind, and how many there may be."""
+    last = ""
+    while rows := rows_of(connection, query, (*values, last, at_once)):
+        yield rows
+        last = rows[-1][0]
+
+
 def listed_in(connection: Connection, texts: Collection[str]) -> tuple[str, str]:
     """SQL that says that what stands before it is one of these texts, and its one parameter, for `rows_of`."""
     if connection.dialect.name == "postgresql":

@@ -15,7 +15,6 @@ from sqlalchemy import (
     RowMapping,
     bindparam,
     delete,
-    func,
     insert,
     select,
     update,
@@ -23,7 +22,7 @@ from sqlalchemy import (
 
 from adapters.mapping.record import Issue
 from adapters.mapping.truth import NOTHING_SAID, Truth, conflicts
-from gateway.store.bulk import Form, Row, among, insert_rows, rows_of, rows_under, run
+from gateway.store.bulk import Form, Row, among, in_pieces, insert_rows, rows_of, rows_under, run
 from gateway.store.database import chunks, lock
 from gateway.store.issues import record_conflicts
 from gateway.store.keys import Keys, storable
@@ -134,10 +133,10 @@ def renew(
         digest = old if truth is None else truth.digest(entity)
         if entity not in entities and old == digest:
             continue
-        query = select(told.c.key).group_by(told.c.key)
-        keys = connection.execute(query if entity in entities else query.having(func.count() > 1)).scalars().all()
-        if keys:
-            refresh(connection, tables, registry, truth or NOTHING_SAID, entity, keys, moment)
+        by_several = "" if entity in entities else "HAVING COUNT(*) > 1"
+        query = f'SELECT key FROM "{told.name}" WHERE key > %s GROUP BY key {by_several} ORDER BY key LIMIT %s'
+        for rows in in_pieces(connection, query, (), MOST_AT_ONCE):
+            refresh(connection, tables, registry, truth or NOTHING_SAID, entity, [key for (key,) in rows], moment)
         connection.execute(delete(made).where(made.c.entity == entity))
         connection.execute(insert(made).values(entity=entity, truth=digest))
 
