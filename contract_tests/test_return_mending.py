@@ -18,6 +18,7 @@ from gateway.store.quarantine import open_tasks
 from gateway.store.runs import StreamHalted
 from gateway.store.shadow import keep_page
 from gateway.store.store import Store
+from gateway.sync import replay as replaying
 from gateway.sync.cursor import CannotAdvance
 from gateway.sync.drift import Drifted
 from gateway.sync.pages import TooManyBad
@@ -81,7 +82,9 @@ def knowing(code: str) -> Any:
 # Quarantine and replay
 
 
-async def test_after_a_fix_what_is_replayed_is_as_if_it_had_never_failed(store, database):
+@pytest.mark.parametrize("at_once", [1, 2, replaying.AT_ONCE])
+async def test_after_a_fix_what_is_replayed_is_as_if_it_had_never_failed(store, database, at_once, monkeypatch):
+    monkeypatch.setattr(replaying, "AT_ONCE", at_once)
     records = [case(n, n, MJ="7" if n % 3 == 0 else "0") for n in range(9)]
     await sync(Changing("GXSJ", records), store, with_changes(MARKET, "cases_changed", most_bad=1.0))
     assert count(store, store.tables.quarantine) == 3

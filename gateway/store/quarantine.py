@@ -1,6 +1,6 @@
 """Records in quarantine on their way out, and the tasks that codes nobody knows open for who looks after a mapping."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from gateway.store.database import chunks
 from gateway.store.tables import Tables
 
 KEY = ("source", "operation", "entity", "record_digest", "mapping_version")
-AT_ONCE = 500
+ARRIVED = ("at", "operation", "entity", "raw_digest")
 Row = Any
 
 
@@ -26,20 +26,21 @@ class MappingTask:
     opened_at: datetime
 
 
-def waiting(connection: Connection, tables: Tables, source: str, operation: str | None) -> Iterator[Sequence[Row]]:
-    """Open records of a source, those of one payload together; of the oldest first."""
+def arrived(connection: Connection, tables: Tables, source: str, operation: str | None) -> list[Row]:
+    """What records of a source that are open came with: `at`, `operation`, `entity` and `raw_digest`; the oldest first."""
     table = tables.quarantine
     wanted = [table.c.source == source, table.c.resolved_at.is_(None)]
     wanted += [] if operation is None else [table.c.operation == operation]
-    order = (table.c.at, table.c.operation, table.c.entity, table.c.raw_digest, table.c.record_digest)
-    page: list[Row] = []
-    for row in connection.execute(select(table).where(*wanted).order_by(*order)).all():
-        if page and (len(page) == AT_ONCE or _arrival(row) != _arrival(page[0])):
-            yield page
-            page = []
-        page.append(row)
-    if page:
-        yield page
+    order = [table.c[name] for name in ARRIVED]
+    return list(connection.execute(select(*order).where(*wanted).distinct().order_by(*order)).all())
+
+
+def waiting(connection: Connection, tables: Tables, source: str, came_with: Row) -> list[Row]:
+    """The open records of a source that came so: no more than one payload has."""
+    table = tables.quarantine
+    same = [table.c[name] == value for name, value in zip(ARRIVED, came_with, strict=True)]
+    query = select(table).where(table.c.source == source, table.c.resolved_at.is_(None), *same)
+    return list(connection.execute(query.order_by(table.c.record_digest, table.c.mapping_version)).all())
 
 
 def matching(connection: Connection, tables: Tables, digest: str) -> list[Row]:
@@ -98,7 +99,3 @@ def close_task(connection: Connection, tables: Tables, task: MappingTask, moment
     table = tables.mapping_task
     mine = (table.c.source == task.source, table.c.codes == task.codes)
     connection.execute(update(table).where(*mine).values(closed_at=moment))
-
-
-def _arrival(row: Row) -> tuple[Any, ...]:
-    return (row.operation, row.entity, row.raw_digest, row.at)

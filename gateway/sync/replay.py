@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -11,6 +12,7 @@ from adapters.mapping.model import SourceMapping
 from adapters.mapping.record import gone_among
 from gateway.store import quarantine
 from gateway.store.arriving import Landing
+from gateway.store.database import chunks
 from gateway.store.landing import Fate
 from gateway.store.points import reach
 from gateway.store.runs import LEASE, Landed, Progress
@@ -19,6 +21,7 @@ from gateway.sync.codes import close_finished
 from schema.formats import CHINA_TIME
 from schema.identity import HashId
 
+AT_ONCE = 500
 REPLAYED, SUPERSEDED, REFUSED_AGAIN = "replayed", "superseded", "refused again"
 
 
@@ -46,17 +49,23 @@ def replay(
     transaction; who is interrupted begins again with what is left.
     """
     begun = store.begin_run(mapping.name, f"{operation or '*'}#replay", "replay", holder, LEASE)
-    pages = store.database.read(lambda c: list(quarantine.waiting(c, store.tables, mapping.name, operation)))
+    arrived = store.database.read(lambda c: quarantine.arrived(c, store.tables, mapping.name, operation))
     compiler = Compiler(hash_id)
     counts = {"applied": 0, "unchanged": 0, "duplicate": 0, "quarantined": 0}
+    number = fetched = 0
     try:
-        for number, rows in enumerate(pages, 1):
-            landed = _replay_page(store, mapping, compiler, rows, Progress(begun.run_id, number, None))
-            for name in counts:
-                counts[name] += getattr(landed, name)
-            store.database.points("replay.page")
-            store.renew_run(begun.run_id)
-        store.finish_run(begun.run_id, None, sum(map(len, pages)))
+        for came_with in arrived:
+            rows = store.database.read(
+                partial(quarantine.waiting, tables=store.tables, source=mapping.name, came_with=came_with)
+            )
+            for some in chunks(rows, AT_ONCE):
+                number, fetched = number + 1, fetched + len(some)
+                landed = _replay_page(store, mapping, compiler, some, Progress(begun.run_id, number, None))
+                for name in counts:
+                    counts[name] += getattr(landed, name)
+                store.database.points("replay.page")
+                store.renew_run(begun.run_id)
+        store.finish_run(begun.run_id, None, fetched)
     except Exception as error:
         store.fail_run(begun.run_id, type(error).__name__)
         raise
