@@ -42,11 +42,11 @@ ROUNDS = int(OPTIONS.get("ROUNDS", "2" if QUICK else "9"))
 SECONDS = float(OPTIONS.get("SECONDS", "0.3" if QUICK else "3"))
 ONLY_TAILS = bool(OPTIONS.get("TAILS"))
 RUNNING = TAILED if ONLY_TAILS else NAMES if QUICK else (*NAMES, ANEW)
-AT_LEAST = 12 if QUICK else 48
+AT_LEAST = 8 if QUICK else 48
 """Requests in a slot, however slow the server."""
 REST = 0.3 if QUICK else 3.0
 """Seconds for what a server does behind its answers to come to an end, after a slot."""
-FIRST_REST, STORED_BY = 180.0, 20.0
+FIRST_REST, STORED_BY = 180.0, 15.0
 """The same before the first slot; QUICK=1 begins so many seconds after its start, even if ours still stores."""
 CALLS_TOLERANCE = 0.02
 BYTES_TOLERANCE = 0.01
