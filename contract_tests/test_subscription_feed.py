@@ -52,6 +52,13 @@ def kinds(store: Store, since: Position) -> tuple[list[tuple[str, str]], Positio
     return [(key, kind) for _, key, kind, _ in found], position
 
 
+def write(store: Store, count: int, moment: object) -> None:
+    changes = {("Party", f"p{n:03}"): "changed" for n in range(count)}
+    store.database.write(
+        lambda connection: record_changes(connection, store.tables, "market", changes, moment)  # type: ignore[arg-type]
+    )
+
+
 # What is a change
 
 
@@ -190,13 +197,6 @@ def test_what_is_half_read_when_it_is_dropped_does_not_hide_what_follows(store: 
 
 
 # Forgetting
-
-
-def write(store: Store, count: int, moment: object) -> None:
-    changes = {("Party", f"p{n:03}"): "changed" for n in range(count)}
-    store.database.write(
-        lambda connection: record_changes(connection, store.tables, "market", changes, moment)  # type: ignore[arg-type]
-    )
 
 
 def test_old_changes_are_dropped_and_young_ones_kept(store: Store) -> None:
