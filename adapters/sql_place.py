@@ -46,12 +46,12 @@ def from_place(table: sa.TableClause, place: Place, dialect: str, is_bounded: bo
     first one on, for every page again. `is_bounded`: rows without a value in that column are not asked for at all.
     """
     (name, text), rest = place[0], place[1:]
-    column, last = table.c[name], NOTHING_LAST.get(dialect, True)
+    column, value, last = table.c[name], _at(0), NOTHING_LAST.get(dialect, True)
+    following = _from(table, rest, last, 1)
     if text is None:
-        here = sa.and_(column.is_(None), _from(table, rest, last, 1))
+        here = sa.and_(column.is_(None), following)
         return [here] if last else [here, column.is_not(None)]
-    value = _at(0)
-    here = sa.and_(column >= value, sa.or_(column > value, _from(table, rest, last, 1)))
+    here = sa.and_(column >= value, sa.or_(column > value, following))
     return [here, column.is_(None)] if last and not is_bounded else [here]
 
 

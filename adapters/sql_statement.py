@@ -147,9 +147,8 @@ class Statement:
         place = read_place(call.cursor, self.order)
         is_bounded = call.since is not None or call.until is not None
         parts = from_place(self.table, place, self.dialect.name, is_bounded)
-        places = {f"at{position}": text for position, (_, text) in enumerate(place) if text is not None}
         shape = (*values, *(text is None for _, text in place))
-        values |= places
+        values |= {f"at{position}": text for position, (_, text) in enumerate(place) if text is not None}
         return [self._written((*shape, number), rows.where(part), values) for number, part in enumerate(parts)]
 
     def following(self, last: Mapping[str, Any]) -> str:
