@@ -200,7 +200,7 @@ def test_a_store_that_kept_links_twice_keeps_them_once(store):
     links = select(link).order_by(*link.c)
     before = store.database.read(lambda c: c.execute(links).all())
     store.database.write(lambda c: [c.execute(text(statement)) for statement in TWO_TABLES])
-    store.database.write(_with_old_form)
+    store.database.write(lambda connection: with_form_of_before(connection, _links_twice))
     store.create()
     assert store.database.read(lambda c: c.execute(links).all()) == before
     assert store.related("EnforcementCase", "parties", ["p1", "p2", "p3"], 9) == related
@@ -213,11 +213,35 @@ def of_parties(number: str, *parties: str) -> Mapped:
     return told
 
 
-def _with_old_form(connection):
+def test_a_store_with_a_row_for_each_change_tells_on_with_one_for_those_that_are_alike(store):
+    def row_by_row(form):
+        form["tables"]["change"] = form["tables"].pop("changed")
+
+    statements = (
+        "DROP TABLE changed",
+        "CREATE TABLE change (sequence bigint PRIMARY KEY, entity text, key text, kind text)",
+        "INSERT INTO change VALUES (7, 'Party', 'p1', 'created')",
+        "UPDATE alembic_version SET version_num = '0003'",
+    )
+    store.database.write(lambda c: [c.execute(text(statement)) for statement in statements])
+    store.database.write(lambda connection: with_form_of_before(connection, row_by_row))
+    store.create()
+    assert "change" not in inspect(store.database.engine).get_table_names()
+    position = store.end_of_changes()
+    store.land(page(case("1")))
+    assert [change.kind for change in store.changes(position, 9).changes] == ["created"]
+
+
+def with_form_of_before(connection, undo):
+    """Write down another form than the store has now: what `undo` makes of that."""
     form = json.loads(connection.execute(text("SELECT form FROM store_form")).scalar_one())
+    undo(form)
+    given = {"form": json.dumps(form)}
+    connection.execute(text("UPDATE store_form SET digest = 'before', form = :form"), given)
+
+
+def _links_twice(form):
     link = form["tables"]["link"]
     link["key"] = ["entity", "key", "source", "relation", "target"]
     del link["columns"]["holds"]
     form["tables"]["current_link"] = {"columns": {}, "key": [], "needed": []}
-    given = {"form": json.dumps(form)}
-    connection.execute(text("UPDATE store_form SET digest = 'before', form = :form"), given)
