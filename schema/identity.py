@@ -1,7 +1,7 @@
 """Who is who: the key that tells one entity from another, from whatever identifying elements are known."""
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from schema.formats import CHECKS, characters_in
@@ -70,6 +70,23 @@ def values_in_key(entity: Entity, key: str) -> dict[str, Any]:
         if name in values and not key.startswith(HASH_MARK):
             values[public] = key
     return values
+
+
+def element_in_keys(entity: Entity, name: str, keys: Iterable[str]) -> dict[str, str]:
+    """Key -> the value of one element that it tells by itself, without the keys that tell none: `values_in_key` of many."""
+    first, unusual = entity.identity[0], entity.unusual_fronts
+    tells_front, is_usual = len(first) > 1 and name == first[0], name in entity.usual_key
+    found: dict[str, str] = {}
+    for key in keys:
+        if key.startswith(unusual):
+            value = values_in_key(entity, key).get(name)
+        elif tells_front:
+            value = key.partition("/")[0]
+        else:
+            value = values_in_key(entity, key).get(name) if is_usual else None
+        if value is not None:
+            found[key] = value
+    return found
 
 
 def check_key(entity: Entity, key: str) -> None:

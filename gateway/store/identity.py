@@ -21,11 +21,13 @@ from gateway.store.tables import Tables
 from gateway.store.tellers import others_tell
 from schema.formats import CHINA_TIME
 from schema.identifiers import check_id_no, id_check_digit
-from schema.identity import HASH_MARK, HashId, values_in_key
+from schema.identity import HASH_MARK, HashId, element_in_keys
 from schema.registry import Entity, Registry
 
 MOST_AGENCIES, MOST_CASES = 9_999, 999_999
 NO_FIELD, NO_DIVISION = "000", "000000"
+SERIAL = slice(17, 23)
+"""Where the serial number stands in a code."""
 
 
 class CodesExhausted(Exception):
@@ -134,37 +136,31 @@ def allot(
         return {}
     lock(connection, "identity")
     found = find_values(connection, tables, entity.name, wanted)
-    missing = [key for key in wanted if key not in found]
-    told = _in_keys(entity, missing)
+    missing = [key for key in wanted if key not in found] if found else wanted
+    told = element_in_keys(entity, str(entity.allotted), missing)
     if just is not None and not others_tell(connection, tables, entity.name, just.source):
         told.update((key, str(value)) for key in missing if (value := just.values.get(key)) is not None)
     else:
         told.update(_told(connection, tables.entities[entity.name], str(entity.allotted), missing))
     taken = find_keys(connection, tables, entity.name, told.values()) if told else {}
-    year = moment.astimezone(CHINA_TIME).year
-    wanting: dict[str, int] = {}
-    agencies: dict[str, str] = {}
-    for key in missing:
-        if key not in told and (agency := values_in_key(entity, key).get("agency_code")) is not None:
-            agencies[key] = agency
-            wanting[agency] = wanting.get(agency, 0) + 1
-    given = {agency: _codes(connection, tables, registry, agency, year, n) for agency, n in wanting.items()}
     rows: dict[str, str] = {}
+    for key in sorted(told):
+        if told[key] not in taken:
+            taken[told[key]] = key
+            rows[key] = told[key]
+    found |= told
     exhausted = ""  # the words alone: an exception that is kept keeps everything here, itself included, in a circle
-    for key in missing:
-        value = told.get(key)
-        if value is None and key in agencies:
-            try:
-                value = next(given[agencies[key]])
-            except CodesExhausted as error:
-                exhausted = exhausted or str(error)
-            except StopIteration:  # this agency's are used up, which was said for an earlier key
-                continue
-        if value is not None:
-            found[key] = value
-            if value not in taken:
-                taken[value] = key
-                rows[key] = value
+    year = moment.astimezone(CHINA_TIME).year
+    for agency, its in _by_agency(entity, [key for key in missing if key not in told] if told else missing).items():
+        try:
+            codes = _codes(connection, tables, registry, agency, year, its, taken)
+        except CodesExhausted as error:
+            exhausted = exhausted or str(error)
+            continue
+        found |= codes
+        rows |= codes
+        if len(codes) < len(its):
+            exhausted = exhausted or f"机关 {agency} 在 {year} 年已编发 {MOST_CASES} 个案件编码"
     columns: dict[str, Sequence[Any] | Constant] = {
         "entity": Constant(entity.name),
         "natural_key": list(rows),
@@ -185,13 +181,12 @@ def _find(
     return dict(rows_of(connection, query, (entity, listed)))
 
 
-def _in_keys(entity: Entity, keys: Sequence[str]) -> dict[str, str]:
-    """The values that stand in the key."""
-    name = str(entity.allotted)
-    fronts = tuple(front for front, combination in entity.other_keys if name in combination)
-    telling = keys if name in entity.usual_key else [key for key in keys if key.startswith(fronts)]
-    own = {key: values_in_key(entity, key).get(name) for key in telling}
-    return {key: str(value) for key, value in own.items() if value is not None}
+def _by_agency(entity: Entity, keys: Sequence[str]) -> dict[str, list[str]]:
+    """The keys that tell an agency, by it."""
+    found: dict[str, list[str]] = {}
+    for key, agency in element_in_keys(entity, "agency_code", keys).items():
+        found.setdefault(agency, []).append(key)
+    return found
 
 
 def _told(connection: Connection, table: Table, name: str, keys: Sequence[str]) -> dict[str, str]:
@@ -202,21 +197,34 @@ def _told(connection: Connection, table: Table, name: str, keys: Sequence[str]) 
 
 
 def _codes(
-    connection: Connection, tables: Tables, registry: Registry, agency: str, year: int, most: int
-) -> Iterator[str]:
-    """The next codes of an agency in a year, `most` of them set aside at once. Raises CodesExhausted behind the last."""
+    connection: Connection,
+    tables: Tables,
+    registry: Registry,
+    agency: str,
+    year: int,
+    keys: Sequence[str],
+    taken: Collection[str],
+) -> dict[str, str]:
+    """The next codes of an agency in a year for these keys, those passed over that are `taken`; for fewer of them than were
+    asked for behind the last. Raises CodesExhausted when the agency can have none."""
     ordinal = _ordinal(connection, tables.agency_ordinal, agency)
     field = _field_code(connection, tables, registry, agency)
     table = tables.agency_serial
     mine = (table.c.agency_code == agency, table.c.year == year)
     last = connection.execute(select(table.c.last).where(*mine)).scalar()
-    end = min((last or 0) + most, MOST_CASES)
-    if last is None:
-        connection.execute(insert(table).values(agency_code=agency, year=year, last=end))
-    else:
-        connection.execute(update(table).where(*mine).values(last=end))
-    yield from case_codes(agency, ordinal, field, year, range((last or 0) + 1, end + 1))
-    raise CodesExhausted(f"机关 {agency} 在 {year} 年已编发 {MOST_CASES} 个案件编码")
+    serials = range((last or 0) + 1, MOST_CASES + 1)
+    codes = case_codes(agency, ordinal, field, year, serials)
+    given = dict(zip(keys, (code for code in codes if code not in taken) if taken else codes, strict=False))
+    if given:
+        end = int(given[keys[len(given) - 1]][SERIAL])
+        is_first = last is None
+        told = (
+            insert(table).values(agency_code=agency, year=year, last=end)
+            if is_first
+            else update(table).where(*mine).values(last=end)
+        )
+        connection.execute(told)
+    return given
 
 
 def _ordinal(connection: Connection, table: Table, agency: str) -> int:

@@ -152,6 +152,7 @@ def _link(metadata: MetaData) -> Table:
     """Every reference of every entity that is not deleted, the embedded ones among them, as each source tells it.
 
     `holds`: that the relation leads there now, by the word that counts; of several sources one is chosen for each relation.
+    What tells rows apart comes first in the keys, since few columns have to be compared then.
     """
     return Table(
         "link",
@@ -162,8 +163,8 @@ def _link(metadata: MetaData) -> Table:
         Column("relation", KEY, nullable=False),
         Column("target", KEY, nullable=False),
         Column("holds", Boolean, nullable=False),
-        PrimaryKeyConstraint("entity", "relation", "target", "key", "source"),
-        Index("link_of", "entity", "key", "relation"),
+        PrimaryKeyConstraint("target", "relation", "entity", "key", "source"),
+        Index("link_of", "key", "entity", "relation"),
         Index("link_anonymous", "source", "target", postgresql_where=ANONYMOUS, sqlite_where=ANONYMOUS),
         **BY_KEY,
     )
