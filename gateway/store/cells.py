@@ -1,6 +1,6 @@
 """Cells of rows that are written in bulk, column by column, and what both databases' ways of writing them have in common."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
@@ -23,6 +23,26 @@ class Constant:
 
     def __init__(self, value: Any) -> None:
         self.value = value
+
+
+class Looked(Sequence[Any]):
+    """What some mappings have under one name, None where they have nothing: looked up when it is written, a part at a time, since
+    the mappings of a whole page do not stay at hand in the processor from one column to the next."""
+
+    __slots__ = ("mappings", "name")
+
+    def __init__(self, mappings: Sequence[Mapping[str, Any]], name: str) -> None:
+        self.mappings = mappings
+        self.name = name
+
+    def __len__(self) -> int:
+        return len(self.mappings)
+
+    def __getitem__(self, place: Any) -> Any:
+        name = self.name
+        if isinstance(place, slice):
+            return [mapping.get(name) for mapping in self.mappings[place]]
+        return self.mappings[place].get(name)
 
 
 Columns = dict[str, Cells | Constant]

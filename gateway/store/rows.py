@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Table
 
 from gateway.store.bulk import Form, joined, written
-from gateway.store.cells import Cells, Columns, Constant
+from gateway.store.cells import Cells, Columns, Constant, Looked
 from gateway.store.tables import element_column
 from gateway.store.tellings import EARLIEST, LOWEST, Arrival, Telling, embedded_keys
 from gateway.store.turns import Pause, no_pause
@@ -47,7 +47,7 @@ def row_columns(registry: Registry, entity: str, tellings: Sequence[Telling], ar
     elements = [name for name in registry.entities[entity].elements if name in said]
     has_inside = any(telling.mapped.embedded for telling in tellings)
     return {
-        **{element_column(name): [v.get(name) for v in values] for name in elements},
+        **{element_column(name): Looked(values, name) for name in elements},
         "key": [telling.mapped.key for telling in tellings],
         "source": Constant(arrival.source),
         OWNER: [telling.mapped.owner for telling in tellings],
@@ -70,7 +70,7 @@ def told_when(tellings: Sequence[Telling], arrival: Arrival) -> Columns:
         "source_updated_at": _sparse([None if v.updated_at is EARLIEST else v.updated_at for v in versions]),
         "change_no": _sparse([None if v.change_no == LOWEST else v.change_no for v in versions]),
         **{
-            name: [p.get(name) for p in provenance] if name in said else Constant(None)
+            name: Looked(provenance, name) if name in said else Constant(None)
             for name in ("batch_no", "source_record_id")
         },
         "as_of": Constant(arrival.received_at),
