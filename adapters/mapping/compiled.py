@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from adapters.mapping.compiled_code import NotCompilable, compile_code
-from adapters.mapping.compiled_values import Irregular
+from adapters.mapping.compiled_values import MOST_REMEMBERED, Irregular
 from adapters.mapping.model import SourceMapping
 from adapters.mapping.record import Mapped, map_record
 from adapters.mapping.wants import Want, Wants
@@ -50,10 +50,12 @@ class Compiled:
 
 
 class Compiler:
-    """Compiles mappings, once for each want; one for the process, for any of its threads."""
+    """Compiles mappings, once for each want; one for the process, for any of its threads. `most_referred`: what is remembered of
+    where each relation leads."""
 
-    def __init__(self, hash_id: HashId) -> None:
+    def __init__(self, hash_id: HashId, most_referred: int = MOST_REMEMBERED) -> None:
         self.hash_id = hash_id
+        self.most_referred = most_referred
         self.kept: dict[tuple[str, str, str, WantKey], Compiled] = {}
         self.memos: dict[tuple[str, str], dict[Any, Any]] = {}
 
@@ -75,7 +77,7 @@ class Compiler:
     def _compile(self, source: SourceMapping, entity: str, wants: Wants | None) -> Compiled:
         memos = self.memos_of(source)
         try:
-            quick, text = compile_code(source, entity, wants, self.hash_id, memos)
+            quick, text = compile_code(source, entity, wants, self.hash_id, memos, self.most_referred)
         except NotCompilable as reason:
             quick, text = _never, f"# {reason}"
         return Compiled(source, entity, wants, self.hash_id, quick, text)

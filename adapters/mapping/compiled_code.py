@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from adapters.mapping.compiled_read import PlaceWriter
-from adapters.mapping.compiled_values import Memo, irregular, keys_of, remembered, told_by_keys
+from adapters.mapping.compiled_values import MOST_REMEMBERED, Memo, irregular, keys_of, remembered, told_by_keys
 from adapters.mapping.model import EntityMapping, Field, Reference, SourceMapping
 from adapters.mapping.record import Mapped, always_tells
 from adapters.mapping.wants import NOTHING, Want, Wants
@@ -23,10 +23,19 @@ class NotCompilable(Exception):
 
 
 class MappingWriter:
-    """Writes the functions of one entity and of everything embedded in it. `memos` are shared by all code of a mapping."""
+    """Writes the functions of one entity and of everything embedded in it. `memos` are shared by all code of a mapping;
+    `most_referred` is what they remember of where each relation leads."""
 
-    def __init__(self, source: SourceMapping, wants: Wants | None, hash_id: HashId, memos: dict[Any, Any]) -> None:
+    def __init__(
+        self,
+        source: SourceMapping,
+        wants: Wants | None,
+        hash_id: HashId,
+        memos: dict[Any, Any],
+        most_referred: int = MOST_REMEMBERED,
+    ) -> None:
         self.source, self.wants, self.hash_id, self.memos = source, wants, hash_id, memos
+        self.most_referred = most_referred
         self.namespace: dict[str, Any] = {
             "Mapped": Mapped,
             "hash_id": hash_id,
@@ -224,7 +233,9 @@ class EntityWriter:
             keys = self.code.keep("constant", () if key is None else (key,))
         else:
             read = keys_of(reference, owner, self.code.hash_id)
-            keys = self.place.keys(f, self.code.memo(("keys", self.name, name), lambda: remembered(f, read)))
+            keys = self.place.keys(
+                f, self.code.memo(("keys", self.name, name), lambda: remembered(f, read, self.code.most_referred))
+            )
         self._fill(name, keys)
         return keys
 
@@ -237,7 +248,9 @@ class EntityWriter:
             target = self.mapping.references[relation].to
         else:
             target = to[self.mapping.embedded[relation].to].entity
-        told = self.code.memo(("told", self.name, relation), lambda: Memo(told_by_keys(spec, target)))
+        told = self.code.memo(
+            ("told", self.name, relation), lambda: Memo(told_by_keys(spec, target), self.code.most_referred)
+        )
         value = self.place.line(f"{self.code.keep('told', told)}[{keys}]", of=self.place.new() + " = {}")
         if spec.by in self.values:
             self.place.line(f"if {value} is None: {value} = {self.values[spec.by]}")
@@ -312,11 +325,16 @@ class EntityWriter:
 
 
 def compile_code(
-    source: SourceMapping, entity: str, wants: Wants | None, hash_id: HashId, memos: dict[Any, Any]
+    source: SourceMapping,
+    entity: str,
+    wants: Wants | None,
+    hash_id: HashId,
+    memos: dict[Any, Any],
+    most_referred: int = MOST_REMEMBERED,
 ) -> tuple[Callable[[Any, date | None], Mapped], str]:
     """The function for records of `entity`, and its text. It raises Irregular, or what Python raises for odd things, where
     a record has to be read with care. Raises NotCompilable."""
-    writer = MappingWriter(source, wants, hash_id, memos)
+    writer = MappingWriter(source, wants, hash_id, memos, most_referred)
     try:
         function = writer.write(entity)
     except ValueError as error:  # a constant of the mapping that is no value

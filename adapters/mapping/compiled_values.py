@@ -43,15 +43,16 @@ def irregular(given: Any = None) -> Any:
 class Memo(dict[Any, Any]):
     """What `find` gives for each thing it was asked for, remembered for a bounded number of them; may be used by threads."""
 
-    __slots__ = ("find",)
+    __slots__ = ("find", "most")
 
-    def __init__(self, find: Callable[[Any], Any]) -> None:
+    def __init__(self, find: Callable[[Any], Any], most: int = MOST_REMEMBERED) -> None:
         super().__init__()
         self.find = find
+        self.most = most
 
     def __missing__(self, given: Hashable) -> Any:
         found = self.find(given)
-        if len(self) >= MOST_REMEMBERED:
+        if len(self) >= self.most:
             self.clear()
         if type(given) is not str or len(given) <= LONGEST_REMEMBERED:
             self[given] = found
@@ -138,13 +139,13 @@ def told_by_keys(relation: Relation, to: Entity) -> Read:
     return read
 
 
-def remembered(f: Field, read: Read) -> Read | Memo:
+def remembered(f: Field, read: Read, most: int = MOST_REMEMBERED) -> Read | Memo:
     """The same, remembered; what is sensitive is not kept in memory, nor what is mostly new: times of day and amounts."""
     form = f.form
     is_new = form is not None and (
         form.as_ in ("money", "datetime") or (form.as_ == "date" and "%S" in (form.format or ""))
     )
-    return read if f.element.is_sensitive or is_new else Memo(read)
+    return read if f.element.is_sensitive or is_new else Memo(read, most)
 
 
 def _careful(f: Field) -> Convert:

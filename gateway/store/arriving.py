@@ -15,6 +15,7 @@ from adapters.source import Record
 from gateway.store.bulk import Form
 from gateway.store.columns import pack
 from gateway.store.effects import Effects, effects_of
+from gateway.store.identity import Asked, asked_for
 from gateway.store.issues import storable
 from gateway.store.links import write_links
 from gateway.store.rows import write_rows
@@ -75,7 +76,7 @@ class Refused:
 class Ready:
     """A page made ready: its payload as it is kept, the records that are not taken, and what the others tell, by position.
     `forms`: entity -> the forms of the rows that its tellings have, where these are written already. `foreseen`: the
-    effects of a page of which nothing is known."""
+    effects of a page of which nothing is known, and `asked` the codes that are to be given out then."""
 
     arrival: Arrival
     packed: bytes
@@ -83,6 +84,7 @@ class Ready:
     told: dict[int, list[Telling]]
     forms: dict[str, Forms]
     foreseen: Effects | None = None
+    asked: Mapping[str, Asked] = field(default_factory=dict)
 
     def effects(self, page: Page) -> Effects:
         """What the page does, once it is known what the store knows: as foreseen, where these very tellings are what lands,
@@ -119,7 +121,18 @@ def make_ready(
             links = write_links(tables.link, registry, dialect, entity, landing.source, mine, give_way)
             forms[entity] = Forms(rows, links, shown)
     foreseen = effects_of(Page([*chain.from_iterable(told.values())]), landing.received_at) if writes_rows else None
-    return replace(landing, ready=Ready(arrival, pack(landing.raw), refused, told, forms, foreseen))
+    asked = codes_asked(registry, landing.source, foreseen) if foreseen else {}
+    return replace(landing, ready=Ready(arrival, pack(landing.raw), refused, told, forms, foreseen, asked))
+
+
+def codes_asked(registry: Registry, source: str, effects: Effects) -> dict[str, Asked]:
+    """Entity -> whose codes are to be given out, of entities that have some: those of what is new."""
+    found = {}
+    for entity in registry.entities.values():
+        if (allotted := entity.allotted) and (new := effects.new.get(entity.name)):
+            values = {one.mapped.key: one.mapped.values.get(allotted) for one in new}
+            found[entity.name] = asked_for(entity, values, values, source)
+    return found
 
 
 def lightened(landing: Landing) -> Landing:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Table, insert, select, update
 from gateway.store.bulk import insert_columns, listed_in, rows_of, rows_under
 from gateway.store.cells import Constant
 from gateway.store.database import lock
-from gateway.store.keys import storable
+from gateway.store.keys import Keys, storable
 from gateway.store.tables import Tables
 from gateway.store.tellers import others_tell
 from schema.formats import CHINA_TIME
@@ -110,48 +110,58 @@ def find_keys(connection: Connection, tables: Tables, entity: str, values: Colle
 
 
 @dataclass(frozen=True, slots=True)
-class Just:
-    """What a source tells in this very transaction: the values of some keys."""
+class Asked:
+    """Whose values are asked for, as far as that can be told without the store: `told` are the values that stand in the keys or that
+    a `source` tells in this very transaction, `by_agency` the keys without one, by the agency of which they are."""
 
-    source: str
-    values: Mapping[str, Any]
+    keys: Keys
+    told: Mapping[str, str]
+    by_agency: Mapping[str, Sequence[str]]
+    source: str | None = None
+
+
+def asked_for(entity: Entity, keys: Iterable[str], values: Mapping[str, Any], source: str | None = None) -> Asked:
+    """What it takes to allot these keys their values; anonymous ones get none. `values`: those that are told, None for none."""
+    wanted = storable(key for key in keys if not key.startswith("~"))
+    told = element_in_keys(entity, str(entity.allotted), wanted)
+    told.update((key, str(value)) for key in wanted if (value := values.get(key)) is not None)
+    by_agency: dict[str, list[str]] = {}
+    others = [key for key in wanted if key not in told] if told else wanted
+    for key, agency in element_in_keys(entity, "agency_code", others).items():
+        by_agency.setdefault(agency, []).append(key)
+    return Asked(wanted, told, by_agency, source)
 
 
 def allot(
-    connection: Connection,
-    tables: Tables,
-    registry: Registry,
-    entity: Entity,
-    keys: Iterable[str],
-    moment: datetime,
-    just: Just | None = None,
+    connection: Connection, tables: Tables, registry: Registry, entity: Entity, asked: Asked, moment: datetime
 ) -> dict[str, str]:
     """Key -> allotted value for every key that can have one, allotting what is missing. Takes part in a write transaction.
 
-    A value that a source told, or that is the key itself, is kept; anonymous keys get none. `just`: what one source told of all
-    these keys, which is all there is unless others tell of such entities. Raises CodesExhausted.
+    A value that a source told, or that is the key itself, is kept; what the source of `asked` tells is all there is, unless others
+    tell of such entities. Raises CodesExhausted.
     """
-    wanted = storable(key for key in keys if not key.startswith("~"))
-    if not wanted:
+    if not asked.keys:
         return {}
     lock(connection, "identity")
-    found = find_values(connection, tables, entity.name, wanted)
-    missing = [key for key in wanted if key not in found] if found else wanted
-    told = element_in_keys(entity, str(entity.allotted), missing)
-    if just is not None and not others_tell(connection, tables, entity.name, just.source):
-        told.update((key, str(value)) for key in missing if (value := just.values.get(key)) is not None)
-    else:
-        told.update(_told(connection, tables.entities[entity.name], str(entity.allotted), missing))
+    found = find_values(connection, tables, entity.name, asked.keys)
+    missing = [key for key in asked.keys if key not in found] if found else asked.keys
+    if asked.source is None or others_tell(connection, tables, entity.name, asked.source):
+        asked = asked_for(
+            entity, missing, _told(connection, tables.entities[entity.name], str(entity.allotted), missing)
+        )
+    elif found:
+        asked = asked_for(entity, missing, asked.told)
+    told = asked.told
     taken = find_keys(connection, tables, entity.name, told.values()) if told else {}
     rows: dict[str, str] = {}
     for key in sorted(told):
         if told[key] not in taken:
             taken[told[key]] = key
             rows[key] = told[key]
-    found |= told
+    found.update(told)
     exhausted = ""  # the words alone: an exception that is kept keeps everything here, itself included, in a circle
     year = moment.astimezone(CHINA_TIME).year
-    for agency, its in _by_agency(entity, [key for key in missing if key not in told] if told else missing).items():
+    for agency, its in asked.by_agency.items():
         try:
             codes = _codes(connection, tables, registry, agency, year, its, taken)
         except CodesExhausted as error:
@@ -179,14 +189,6 @@ def _find(
     text, listed = listed_in(connection, values)
     query = f'SELECT {by}, {gives} FROM "{table.name}" WHERE entity = %s AND {by} {text}'
     return dict(rows_of(connection, query, (entity, listed)))
-
-
-def _by_agency(entity: Entity, keys: Sequence[str]) -> dict[str, list[str]]:
-    """The keys that tell an agency, by it."""
-    found: dict[str, list[str]] = {}
-    for key, agency in element_in_keys(entity, "agency_code", keys).items():
-        found.setdefault(agency, []).append(key)
-    return found
 
 
 def _told(connection: Connection, table: Table, name: str, keys: Sequence[str]) -> dict[str, str]:

@@ -13,13 +13,13 @@ from sqlalchemy import Connection, LargeBinary, insert, select, type_coerce, upd
 
 from adapters.mapping.record import Mapped, record_digest
 from adapters.mapping.truth import Truth
-from gateway.store.arriving import Landing, Ready, Refused, lightened, make_ready
+from gateway.store.arriving import Landing, Ready, Refused, codes_asked, lightened, make_ready
 from gateway.store.bulk import Form, Row, joined, written
 from gateway.store.current import First, refresh
 from gateway.store.database import key_chunks, lock
 from gateway.store.effects import ChangeKind, Effects
 from gateway.store.feed import record_changes
-from gateway.store.identity import CodesExhausted, Just, allot
+from gateway.store.identity import CodesExhausted, allot
 from gateway.store.issues import record_issues
 from gateway.store.keys import Keys, storable
 from gateway.store.points import reach
@@ -75,7 +75,7 @@ def land(
     landed = _count(landing, tops, effects.latest, len(refused))
     if progress:
         record_progress(connection, tables, progress, len(landing.mapped) + len(landing.deleted), landed, moment)
-    codes = _allot(connection, tables, registry, landing.source, effects, moment)
+    codes = _allot(connection, tables, registry, landing.source, ready, effects, moment)
     for entity, keys in sorted(_changed(effects, dropped).items()):
         rows = _shown(connection, tables, registry, entity, ready, effects, codes.get(entity))
         first = First(landing.source, effects.first.get(entity, frozenset()), rows)
@@ -268,18 +268,17 @@ def _allot(
     tables: Tables,
     registry: Registry,
     source: str,
+    ready: Ready,
     effects: Effects,
     moment: datetime,
 ) -> dict[str, dict[str, str]]:
     """Give new entities their codes; returns them. When there is none left the page still goes in; whoever asks for the code is
     told."""
     codes = {}
-    for entity in registry.entities.values():
-        if entity.allotted:
-            new = effects.new.get(entity.name, ())
-            just = Just(source, {one.mapped.key: one.mapped.values.get(entity.allotted) for one in new})
-            with suppress(CodesExhausted):
-                codes[entity.name] = allot(connection, tables, registry, entity, just.values, moment, just)
+    wanted = ready.asked if effects is ready.foreseen else codes_asked(registry, source, effects)
+    for name, asked in wanted.items():
+        with suppress(CodesExhausted):
+            codes[name] = allot(connection, tables, registry, registry.entities[name], asked, moment)
     return codes
 
 

@@ -180,7 +180,8 @@ class Store:
             raise ValueError(f"{entity} 没有由网关编发的数据元")
 
         def allot(connection: Connection) -> dict[str, str]:
-            given = identity.allot(connection, self.tables, self.registry, what, missing, self.clock())
+            asked = identity.asked_for(what, missing, {})
+            given = identity.allot(connection, self.tables, self.registry, what, asked, self.clock())
             refresh(connection, self.tables, self.registry, self.truth, entity, missing, self.clock())
             return given
 

@@ -21,6 +21,9 @@ from schema.identity import HashId
 LEAST_JUDGED = 10
 """Records that a page needs for its share of bad ones to say something."""
 
+MOST_REFERRED = 32_768
+"""What is remembered of where each relation leads: in a return the same parties come again after thousands of others."""
+
 
 class TooManyBad(Halting):
     """一页中坏记录过多，数据流停下，游标不动"""
@@ -42,7 +45,7 @@ class Pages:
     compiled: Compiled = field(init=False)
 
     def __post_init__(self) -> None:
-        self.compiled = Compiler(self.hash_id).compiled(self.mapping, self.role.entity, None)
+        self.compiled = Compiler(self.hash_id, MOST_REFERRED).compiled(self.mapping, self.role.entity, None)
 
     def heard(self, page: Page, landing: Landing) -> Heard:
         """What the way through the source goes by, of a page that is mapped."""
