@@ -2,10 +2,10 @@
 
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(NamedTuple):
     """A moment of the monotonic clock by which everything must be over."""
 
     at: float

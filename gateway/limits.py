@@ -3,8 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from adapters.json_keys import DoubledKey
@@ -71,8 +70,7 @@ class Overloaded(BadRequest):
         return {"errors": [error]}
 
 
-@dataclass(frozen=True, slots=True)
-class GraphQLRequest:
+class GraphQLRequest(NamedTuple):
     """The parameters of a GraphQL request: a text, the identifier of one (`documentId`, or Apollo's hash as `sha256:…`), or both."""
 
     query: str | None

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -110,7 +111,14 @@ def tell(begun: str, written: str, numbers: tuple[int | float | str, ...]) -> No
 
 def _text(begun: str, written: str, numbers: tuple[int | float | str, ...], trace: str, at: float) -> str:
     traced = f', "trace_id": "{trace}"' if trace else ""
-    return f'{begun}{written % numbers}{traced}, "timestamp": "{datetime.fromtimestamp(at).isoformat()}"}}\n'
+    second = int(at)
+    return f'{begun}{written % numbers}{traced}, "timestamp": "{_clock(second)}.{int((at - second) * 1e6):06d}"}}\n'
+
+
+@lru_cache(maxsize=4)
+def _clock(second: int) -> str:
+    """A second as clocks here show it: there are many lines in one."""
+    return datetime.fromtimestamp(second).isoformat()
 
 
 def _line(_logger: object, _method: str, fields: MutableMapping[str, Any]) -> str:

@@ -47,6 +47,11 @@ class Result:
             return msgspec.json.decode(self.answer)
         return msgspec.to_builtins(self.answer)
 
+    @property
+    def plain(self) -> msgspec.Raw | None:
+        """The answer where it is JSON already and all there is to say."""
+        return None if self.errors or self.extensions or self.answer.__class__ is not msgspec.Raw else self.answer
+
     def body(self) -> dict[str, Any]:
         """The response as GraphQL over HTTP wants it, for `to_bytes`: its data may be made of Structs."""
         body: dict[str, Any] = {}

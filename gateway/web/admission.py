@@ -11,9 +11,8 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import contextmanager
 
 from gateway import metrics
 from gateway.limits import Overloaded
@@ -134,15 +133,15 @@ class Admission:
         while self.waiting and self.running < self.limit:
             asyncio.get_running_loop().call_soon(self.waiting.pop(next(iter(self.waiting))))
 
-    @contextmanager
-    def heavily(self) -> Iterator[bool]:
-        """A place among the heavy ones, for as long as this is open; whether there is one."""
+    def take_heavy(self) -> bool:
+        """Take a place among the heavy ones, to be given back by `give_heavy`; False when there is none."""
         is_free = self.heavy < max(1.0, self.room * HEAVY_SHARE)
         self.heavy += is_free
-        try:
-            yield is_free
-        finally:
-            self.heavy -= is_free
+        return is_free
+
+    def give_heavy(self) -> None:
+        """Give back a place that was taken."""
+        self.heavy -= 1
 
     def watch(self) -> None:
         """Begin to look at how late we are; needs the running loop."""

@@ -3,7 +3,6 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
-from contextlib import nullcontext
 from typing import Any
 
 from graphql import GraphQLError
@@ -23,9 +22,6 @@ MARGIN, MOST_MARGIN = 0.1, 0.1
 """The part of its time, and the most seconds, that are kept back to write the answer."""
 OTHER, SEVERAL, SCHEMA = "other", "several", "introspection"
 """What metrics call an operation that never ran, one of several roots, one that reads the schema."""
-
-FREE = nullcontext(True)
-"""For what is not heavy there is room."""
 
 
 class Answering:
@@ -65,30 +61,32 @@ class Answering:
         elif is_read:
             _check_query_only(engine, text, name)
         is_heavy = known is not None and known.cost >= self.settings.heavy_cost
-        with self.admission.heavily() if is_heavy else FREE as is_free:
-            if not is_free:
-                raise overloaded("heavy")
+        if is_heavy and not self.admission.take_heavy():
+            raise overloaded("heavy")
+        try:
             kept_back = min(MOST_MARGIN, deadline.left * MARGIN)
             until = Deadline(deadline.at - kept_back)
             context = RequestContext(until, explain=told.is_explained, trace=told.is_traced, deliverer=told.deliverer)
-            try:
-                ready = engine.ask(text, asked.variables, name, context, told.in_parts)
-                if isinstance(ready, Result):
-                    return ready
-                if (result := await engine.shortly(ready)) is not None:
-                    return result
-                if (lane := ready.prepared.lane) is not None:
-                    self.learning.offer(lane.due)
-                async with asyncio.timeout(deadline.left):
-                    if ready.comes_in_parts:
-                        return engine.in_parts(ready)
-                    result = await engine.at_length(ready)
-                if (projection := ready.prepared.projection) is not None:
-                    self.learning.offer(projection.due)
+            ready = engine.ask(text, asked.variables, name, context, told.in_parts)
+            if isinstance(ready, Result):
+                return ready
+            if (result := await engine.shortly(ready)) is not None:
                 return result
-            except TimeoutError:
-                late = GraphQLError("请求时限已到", extensions={"code": "DEADLINE_EXCEEDED"})
-                return Result(None, [late], {}, executed=True)
+            if (lane := ready.prepared.lane) is not None:
+                self.learning.offer(lane.due)
+            async with asyncio.timeout(deadline.left):
+                if ready.comes_in_parts:
+                    return engine.in_parts(ready)
+                result = await engine.at_length(ready)
+            if (projection := ready.prepared.projection) is not None:
+                self.learning.offer(projection.due)
+            return result
+        except TimeoutError:
+            late = GraphQLError("请求时限已到", extensions={"code": "DEADLINE_EXCEEDED"})
+            return Result(None, [late], {}, executed=True)
+        finally:
+            if is_heavy:
+                self.admission.give_heavy()
 
     def label(self, text: str, asked: GraphQLRequest) -> str:
         """What metrics and traces call the operation: a registered one by its name, any other by its root field.

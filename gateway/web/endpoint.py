@@ -191,7 +191,8 @@ class Endpoint:
         seen.outcome = "refused" if not result.executed else "errors" if result.errors else "ok"
         if result.executed:
             self.documents.remember(asked)
-        content = to_bytes(result.body())
+        plain = result.plain
+        content = to_bytes(result.body()) if plain is None else b'{"data":%b}' % plain
         if len(content) > self.settings.largest_answer:
             content = to_bytes(_too_large(self.settings.largest_answer))
             return await answer(told, content, 200, is_clean=False)
