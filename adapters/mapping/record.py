@@ -23,6 +23,8 @@ HashId = Callable[[str], str]
 Severity = Literal["error", "warning"]
 """error: the value was not taken. warning: it was, and stands, but something is wrong or doubtful about it."""
 LONGEST_RAW = 200
+AT_ONCE = 200
+"""Records whose digest is taken by one call of a library in C."""
 CANONICAL = msgspec.json.Encoder(order="deterministic")
 
 
@@ -175,9 +177,13 @@ def record_digest(record: Record) -> str:
 
 
 def records_digest(records: Sequence[Record]) -> str:
-    """A quick digest of all records of a page; equal records have equal digests. It is not kept."""
+    """A quick digest of all records of a page; equal records have equal digests. It is not kept. A part at a time, so that other
+    threads come to their turn."""
+    digest = xxhash.xxh3_128()
     try:
-        return xxhash.xxh3_128_hexdigest(CANONICAL.encode(records))
+        for start in range(0, len(records), AT_ONCE):
+            digest.update(CANONICAL.encode(records[start : start + AT_ONCE]))
+        return digest.hexdigest()
     except UnicodeEncodeError:  # half of a surrogate pair
         return record_digest({"records": records})
 

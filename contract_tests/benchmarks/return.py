@@ -63,6 +63,7 @@ def _measure(
 
     def take(target: str, who: str, feed: str, command: Callable[[str], list[str]]) -> None:
         with _empty(server, target) as url:
+            os.sync()  # what the run before left for the disk is not this one's to wait for
             told = _run(command(url))
         assert told["rows"] == rows, told
         seconds.setdefault((target, who, feed), []).append(told["seconds"])
