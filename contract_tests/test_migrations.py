@@ -207,6 +207,38 @@ def test_a_store_that_kept_links_twice_keeps_them_once(store):
     assert "current_link" not in inspect(store.database.engine).get_table_names()
 
 
+def test_a_store_that_kept_links_by_entity_keeps_them_by_what_tells_them_apart(store):
+    def by_entity(form):
+        form["tables"]["link"]["key"] = ["entity", "relation", "target", "key", "source"]
+
+    store.land(page(of_parties("1", "p1", "p2")))
+    store.land(page(of_parties("1", "p2"), source="other"))
+    link = store.tables.link
+    links = select(link).order_by(*link.c)
+    before = store.database.read(lambda c: c.execute(links).all())
+    store.database.write(lambda c: [c.execute(text(statement)) for statement in BY_ENTITY])
+    store.database.write(lambda connection: with_form_of_before(connection, by_entity))
+    store.create()
+    assert store.database.read(lambda c: c.execute(links).all()) == before
+    assert len(before) > 2
+    now = inspect(store.database.engine)
+    assert now.get_pk_constraint("link")["constrained_columns"] == [column.name for column in link.primary_key]
+    indexes = {index["name"]: index["column_names"] for index in now.get_indexes("link")}
+    assert indexes["link_of"] == ["key", "entity", "relation"]
+
+
+BY_ENTITY = (
+    "CREATE TABLE old_link (entity text, key text, source text, relation text, target text, holds boolean NOT NULL,"
+    " PRIMARY KEY (entity, relation, target, key, source))",
+    "INSERT INTO old_link SELECT entity, key, source, relation, target, holds FROM link",
+    "DROP TABLE link",
+    "ALTER TABLE old_link RENAME TO link",
+    "CREATE INDEX link_of ON link (entity, key, relation)",
+    "UPDATE alembic_version SET version_num = '0004'",
+)
+"""Links as they were kept before migration 0005."""
+
+
 def of_parties(number: str, *parties: str) -> Mapped:
     told = case(number)
     told.refs["parties"] = parties

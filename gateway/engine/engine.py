@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -29,6 +29,9 @@ from gateway.log import logger
 from schema.identity import global_id
 
 MOST_ISSUES = 100
+MOST_READIED, LONGEST_TEXT, MOST_WORDS, LONGEST_WORD = 1000, 2048, 8, 100
+"""Operations kept with the arguments of their roots; how long their texts are, how many variables they have, and how long these."""
+Readied = tuple[Prepared, list[RootArguments]]
 
 
 @dataclass(slots=True)
@@ -98,6 +101,7 @@ class Engine:
 
     def __init__(self, schema: strawberry.Schema, services: Services, preparation: Preparation) -> None:
         self.schema, self.services, self.preparation = schema, services, preparation
+        self.readied: dict[Hashable, Readied] = {}
 
     def read(self, text: str, operation_name: str | None) -> Result | None:
         """Parse and validate an operation that was never asked before; the result when it is refused."""
@@ -151,13 +155,28 @@ class Engine:
         """The operation ready to be answered, or why it will not be."""
         began = Began(time.time_ns(), time.perf_counter_ns()) if context.trace else UNTIMED
         try:
-            role = context.viewer.role
             with tracing.span("plan", {}):
-                prepared = self.preparation.prepare(text, variables or {}, operation_name, in_parts, role)
-            arguments = [self._arguments(root, prepared) for root in prepared.plan.roots]
+                prepared, arguments = self._ready(text, variables or {}, operation_name, in_parts, context.viewer.role)
         except Refused as refused:
             return Result(None, tidy(refused.errors), {}, executed=False)
         return Asked(text, variables, operation_name, prepared, arguments, context, began, {})
+
+    def _ready(
+        self, text: str, variables: Mapping[str, Any], operation_name: str | None, in_parts: bool, role: str
+    ) -> Readied:
+        """The operation prepared, and the arguments of its roots: once for what is asked again with the same few words. Raises
+        Refused."""
+        question = None if in_parts else _question(text, variables, operation_name, role)
+        known = self.readied.get(question) if question is not None else None
+        if known is not None and self.preparation.is_used(text, operation_name):
+            return known
+        prepared = self.preparation.prepare(text, variables, operation_name, in_parts, role)
+        found = prepared, [self._arguments(root, prepared) for root in prepared.plan.roots]
+        if question is not None and prepared.lane is not None:
+            if len(self.readied) >= MOST_READIED:
+                self.readied.clear()
+            self.readied[question] = found
+        return found
 
     def _execution(self, asked: Asked) -> Execution:
         index = Index(self.services.registry)
@@ -267,3 +286,13 @@ class Engine:
             plan = explain(execution.plan, self.services.registry, self.services.mappings)
             extensions["plan"] = plan.splitlines()
         return extensions
+
+
+def _question(text: str, variables: Mapping[str, Any], operation_name: str | None, role: str) -> Hashable | None:
+    """What an operation with a few short texts as its variables is known by; None for any other."""
+    if len(variables) > MOST_WORDS or len(text) > LONGEST_TEXT:
+        return None
+    for value in variables.values():
+        if value.__class__ is not str or len(value) > LONGEST_WORD:
+            return None
+    return text, operation_name, role, tuple(variables.items())

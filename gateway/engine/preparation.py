@@ -196,6 +196,14 @@ class Preparation:
         key = (text, operation_name)
         return self.known.get(key) if key in self.texts else None
 
+    def is_used(self, text: str, operation_name: str | None) -> bool:
+        """Whether an operation is remembered, which it is for longer now."""
+        key = (text, operation_name)
+        if key not in self.texts:
+            return False
+        self.texts.move_to_end(key)
+        return True
+
     def check(self, text: str) -> None:
         """That each operation of the text could be asked for, whatever its variables. Raises Refused."""
         document = self._parse(text)

@@ -105,7 +105,7 @@ class Listener:
         else:
             if not said:  # it has left
                 at_once.close(taken)
-            elif not self.quiet.takes(taken, said):
+            elif is_one_request(said, self.admission.critical, is_last=True) or not self.quiet.takes(taken, said):
                 self._heard(taken, said, 0.0, 0.0)
 
     def _heard(self, taken: int, said: bytes, took: float, waited: float) -> None:

@@ -28,6 +28,7 @@ from gateway.log import TRACE, logger
 from gateway.settings import Settings
 from gateway.web.admission import RETRY_AFTER, WAITED, Admission
 from gateway.web.answering import OTHER, Answering
+from gateway.web.bodies import Bodies
 from gateway.web.delivery_access import DeliveryAccess
 from gateway.web.documents import Documents
 from gateway.web.events import EventStream
@@ -82,6 +83,7 @@ class Endpoint:
         self.settings, self.page, self.admission = settings, page, admission
         self.documents, self.answering, self.live, self.access = documents, answering, live, access
         self.takes_usual = not settings.allowed_hosts
+        self.bodies = Bodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. When the client leaves, the server cancels us, and everything that goes on for it."""
@@ -129,7 +131,7 @@ class Endpoint:
             raise ClientDisconnect
         body = message["body"]
         deadline = Deadline.after(self.settings.request_timeout - seen.waited)
-        return await self._answer(told, parse_request(body), deadline, seen)
+        return await self._answer(told, self.bodies.of(body) or parse_request(body), deadline, seen, body)
 
     async def _respond(self, request: Request, seen: Observed) -> Response:
         check_host(request.headers.get("host", ""), self.settings.allowed_hosts)
@@ -180,7 +182,10 @@ class Endpoint:
             seen.outcome = "refused"
         return EventStream(results, self.live, self.settings.heartbeat)
 
-    async def _answer(self, told: Wanted, asked: GraphQLRequest, deadline: Deadline, seen: Observed) -> Response:
+    async def _answer(
+        self, told: Wanted, asked: GraphQLRequest, deadline: Deadline, seen: Observed, body: bytes = b""
+    ) -> Response:
+        """The response; `body`: what was read, where that may be known the next time."""
         if self.admission.is_crowded:
             raise overloaded("busy")
         text = self.documents.text_of(asked)
@@ -191,8 +196,12 @@ class Endpoint:
         seen.outcome = "refused" if not result.executed else "errors" if result.errors else "ok"
         if result.executed:
             self.documents.remember(asked)
-        plain = result.plain
-        content = to_bytes(result.body()) if plain is None else b'{"data":%b}' % plain
+        if (plain := result.plain) is None:
+            content = to_bytes(result.body())
+        else:
+            content = b'{"data":%b}' % plain
+            if body:
+                self.bodies.keep(body, asked)
         if len(content) > self.settings.largest_answer:
             content = to_bytes(_too_large(self.settings.largest_answer))
             return await answer(told, content, 200, is_clean=False)

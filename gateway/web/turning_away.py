@@ -6,6 +6,7 @@ may only be too strict: whoever stands in front of us has to read the same ends 
 
 import json
 import re
+from functools import lru_cache
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
@@ -18,6 +19,8 @@ AGAIN = 0.004
 """Seconds from one turn to the next while nobody more is let in: to wake up for each of them would cost more than to refuse it."""
 LARGEST = 64 * 1024
 """Bytes of a request that is looked at here."""
+MOST_KNOWN, LARGEST_KNOWN = 500, 1024
+"""Heads that are remembered, and the bytes of the largest of them."""
 TARGETS = (b"POST /graphql ", b"POST /graphql?", b"GET /graphql ", b"GET /graphql?")
 LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]{1,6})\r\n")
 PLAIN = re.compile(
@@ -40,18 +43,27 @@ def is_one_request(said: bytes, critical: bytes = b"", is_last: bool = False) ->
     if len(said) > LARGEST or not said.startswith(TARGETS):
         return False
     end = said.find(b"\r\n\r\n") + 4
-    head = said[:end].lower()
+    read = _length if end <= LARGEST_KNOWN else _length.__wrapped__
+    length = read(said[:end], critical, is_last)
+    return length is not None and len(said) == end + length
+
+
+@lru_cache(maxsize=MOST_KNOWN)
+def _length(head: bytes, critical: bytes, is_last: bool) -> int | None:
+    """How long the body behind a head is, None where that is for the parser to say. Clients write nearly the same heads again
+    and again."""
+    is_get, head = head.startswith(b"GET"), head.lower()
     if is_last:
         head = CLOSING.sub(b"\r\n", head)
     if not PLAIN.fullmatch(head) or head.count(b"\r\nhost:") != 1:
-        return False
+        return None
     if critical and critical.partition(b":")[0] in head:
-        return False
+        return None
     lengths = head.count(b"\r\ncontent-length")
     if not lengths:
-        return said.startswith(b"GET") and len(said) == end
+        return 0 if is_get else None
     told = LENGTH.search(head)
-    return lengths == 1 and told is not None and len(said) == end + int(told[1])
+    return int(told[1]) if lengths == 1 and told is not None else None
 
 
 def late_head(seconds: float) -> BadRequest:
