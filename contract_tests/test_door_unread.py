@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from gateway.web import at_once
+from gateway.web import at_once, turning_away
 from gateway.web.turning_away import is_one_request
 
 BODY = b'{"query":"{ __typename }"}'
@@ -60,6 +60,20 @@ def test_only_one_whole_plain_request_is_known_for_what_it_is(said: bytes, is_on
 def test_a_last_request_may_say_that_it_is_one() -> None:
     assert is_one_request(post("connection: close"), is_last=True)
     assert not is_one_request(post("connection: close, upgrade"), is_last=True)
+
+
+def test_what_was_said_of_a_head_is_said_again_and_the_head_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turning_away, "MOST_JUDGED", 3)
+    turning_away._JUDGED.clear()
+    secret = post("authorization: Bearer secret")
+    for _ in range(2):
+        assert is_one_request(secret)
+        assert not is_one_request(secret + b"P")
+    assert len(turning_away._JUDGED) == 1
+    assert b"secret" not in repr(turning_away._JUDGED).encode()
+    for number in range(5):
+        assert is_one_request(post(f"x-a: {number}"))
+        assert len(turning_away._JUDGED) <= 3
 
 
 def test_calls_that_return_at_once_do_and_say_so() -> None:

@@ -103,16 +103,20 @@ class Listener:
         except OSError:
             at_once.close(taken)
         else:
+            is_request = is_one_request(said, self.admission.critical, is_last=True)
             if not said:  # it has left
                 at_once.close(taken)
-            elif is_one_request(said, self.admission.critical, is_last=True) or not self.quiet.takes(taken, said):
-                self._heard(taken, said, 0.0, 0.0)
+            elif is_request or not self.quiet.takes(taken, said):
+                self._answer(taken, said, 0.0, 0.0, is_request, is_leaving=True)
 
     def _heard(self, taken: int, said: bytes, took: float, waited: float) -> None:
-        """Turn it away, or make a connection of it, which is what happens whenever in doubt, and for who was here before there was
-        no room and would like to stay."""
+        """What was waited for has been said; who was here before there was no room, and would like to stay, may."""
         is_request = is_one_request(said, self.admission.critical, is_last=True)
         is_leaving = not took or not is_one_request(said, self.admission.critical)
+        self._answer(taken, said, took, waited, is_request, is_leaving)
+
+    def _answer(self, taken: int, said: bytes, took: float, waited: float, is_request: bool, is_leaving: bool) -> None:
+        """Turn it away, or make a connection of it, which is what happens whenever in doubt."""
         if is_request and is_leaving and self.admission.has_no_room_for(self.coming):
             metrics.BUSY.inc()
             with contextlib.suppress(OSError):

@@ -6,7 +6,7 @@ may only be too strict: whoever stands in front of us has to read the same ends 
 
 import json
 import re
-from functools import lru_cache
+from hashlib import sha256
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
@@ -19,8 +19,9 @@ AGAIN = 0.004
 """Seconds from one turn to the next while nobody more is let in: to wake up for each of them would cost more than to refuse it."""
 LARGEST = 64 * 1024
 """Bytes of a request that is looked at here."""
-MOST_KNOWN, LARGEST_KNOWN = 500, 1024
-"""Heads that are remembered, and the bytes of the largest of them."""
+MOST_JUDGED = 500
+_JUDGED: dict[tuple[bytes, bytes, bool], int | None] = {}
+"""What was said of heads, since clients write the same again and again: by their digests, for there may be credentials in them."""
 TARGETS = (b"POST /graphql ", b"POST /graphql?", b"GET /graphql ", b"GET /graphql?")
 LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]{1,6})\r\n")
 PLAIN = re.compile(
@@ -43,15 +44,18 @@ def is_one_request(said: bytes, critical: bytes = b"", is_last: bool = False) ->
     if len(said) > LARGEST or not said.startswith(TARGETS):
         return False
     end = said.find(b"\r\n\r\n") + 4
-    read = _length if end <= LARGEST_KNOWN else _length.__wrapped__
-    length = read(said[:end], critical, is_last)
+    head = said[:end]
+    judged = (sha256(head).digest(), critical, is_last)
+    if judged not in _JUDGED:
+        if len(_JUDGED) >= MOST_JUDGED:
+            _JUDGED.clear()
+        _JUDGED[judged] = _length(head, critical, is_last)
+    length = _JUDGED[judged]
     return length is not None and len(said) == end + length
 
 
-@lru_cache(maxsize=MOST_KNOWN)
 def _length(head: bytes, critical: bytes, is_last: bool) -> int | None:
-    """How long the body behind a head is, None where that is for the parser to say. Clients write nearly the same heads again
-    and again."""
+    """How long the body behind a head is, None where that is for the parser to say."""
     is_get, head = head.startswith(b"GET"), head.lower()
     if is_last:
         head = CLOSING.sub(b"\r\n", head)
