@@ -199,8 +199,7 @@ def test_a_store_that_kept_links_twice_keeps_them_once(store):
     link = store.tables.link
     links = select(link).order_by(*link.c)
     before = store.database.read(lambda c: c.execute(links).all())
-    store.database.write(lambda c: [c.execute(text(statement)) for statement in TWO_TABLES])
-    store.database.write(lambda connection: with_form_of_before(connection, _links_twice))
+    go_back(store, TWO_TABLES, _links_twice)
     store.create()
     assert store.database.read(lambda c: c.execute(links).all()) == before
     assert store.related("EnforcementCase", "parties", ["p1", "p2", "p3"], 9) == related
@@ -216,8 +215,7 @@ def test_a_store_that_kept_links_by_entity_keeps_them_by_what_tells_them_apart(s
     link = store.tables.link
     links = select(link).order_by(*link.c)
     before = store.database.read(lambda c: c.execute(links).all())
-    store.database.write(lambda c: [c.execute(text(statement)) for statement in BY_ENTITY])
-    store.database.write(lambda connection: with_form_of_before(connection, by_entity))
+    go_back(store, BY_ENTITY, by_entity)
     store.create()
     assert store.database.read(lambda c: c.execute(links).all()) == before
     assert len(before) > 2
@@ -255,13 +253,18 @@ def test_a_store_with_a_row_for_each_change_tells_on_with_one_for_those_that_are
         "INSERT INTO change VALUES (7, 'Party', 'p1', 'created')",
         "UPDATE alembic_version SET version_num = '0003'",
     )
-    store.database.write(lambda c: [c.execute(text(statement)) for statement in statements])
-    store.database.write(lambda connection: with_form_of_before(connection, row_by_row))
+    go_back(store, statements, row_by_row)
     store.create()
     assert "change" not in inspect(store.database.engine).get_table_names()
     position = store.end_of_changes()
     store.land(page(case("1")))
     assert [change.kind for change in store.changes(position, 9).changes] == ["created"]
+
+
+def go_back(store, statements, undo):
+    """Make the store what it was before a migration, its form included."""
+    store.database.write(lambda c: [c.execute(text(statement)) for statement in statements])
+    store.database.write(lambda connection: with_form_of_before(connection, undo))
 
 
 def with_form_of_before(connection, undo):

@@ -94,6 +94,15 @@ def test_a_code_that_the_source_told_is_kept_and_given_to_nobody_else(store):
     assert store.find_identified("EnforcementCase", ["3" * 24, "4" * 24]) == {"3" * 24: told.key, "4" * 24: by_code}
 
 
+def test_a_code_told_in_the_same_page_is_passed_over(url):
+    with opened(url, clock=clock()) as store:
+        told = case_code(AGENCY, 1, "000", 2026, 2)
+        store.land(page(case("1", case_code=told), case("2"), case("3")))
+        given = store.identify("EnforcementCase", keys(1, 2, 3))
+        assert [code[17:23] for code in map(given.get, keys(1, 2, 3))] == ["000002", "000001", "000003"]
+        assert given[keys(1)[0]] == told
+
+
 def test_what_is_anonymous_or_refused_gets_none(store):
     refused, anonymous = case("1"), case("2")
     refused.quarantined, anonymous.key = True, "~market:1"

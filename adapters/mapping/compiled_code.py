@@ -330,7 +330,7 @@ def compile_code(
     wants: Wants | None,
     hash_id: HashId,
     memos: dict[Any, Any],
-    most_referred: int = MOST_REMEMBERED,
+    most_referred: int,
 ) -> tuple[Callable[[Any, date | None], Mapped], str]:
     """The function for records of `entity`, and its text. It raises Irregular, or what Python raises for odd things, where
     a record has to be read with care. Raises NotCompilable."""
