@@ -103,6 +103,14 @@ def test_a_code_told_in_the_same_page_is_passed_over(url):
         assert given[keys(1)[0]] == told
 
 
+def test_a_code_told_before_its_turn_comes_is_passed_over(url):
+    with opened(url, clock=clock()) as store:
+        store.land(page(case("9", case_code=case_code(AGENCY, 1, "000", 2026, 2))))
+        store.land(page(case("1"), case("2"), case("3"), received=101))
+        given = store.identify("EnforcementCase", keys(1, 2, 3))
+        assert [code[17:23] for code in map(given.get, keys(1, 2, 3))] == ["000001", "000003", "000004"]
+
+
 def test_what_is_anonymous_or_refused_gets_none(store):
     refused, anonymous = case("1"), case("2")
     refused.quarantined, anonymous.key = True, "~market:1"

@@ -28,6 +28,8 @@ MOST_AGENCIES, MOST_CASES = 9_999, 999_999
 NO_FIELD, NO_DIVISION = "000", "000000"
 SERIAL = slice(17, 23)
 """Where the serial number stands in a code."""
+BEHIND = "~"
+"""A character that stands behind every digit."""
 
 
 class CodesExhausted(Exception):
@@ -83,15 +85,20 @@ def case_code(agency_code: str, ordinal: int, field: str, year: int, serial: int
 
 def case_codes(agency_code: str, ordinal: int, field: str, year: int, serials: Iterable[int]) -> Iterator[str]:
     """The codes of an agency in a year under these serial numbers."""
-    division = agency_code[2:8]
-    if not re.fullmatch(r"[0-9]{6}", division):
-        division = NO_DIVISION
-    front = f"{division}{ordinal:04d}{field}{year:04d}"
+    front = _front(agency_code, ordinal, field, year)
     so_far = _product(10, front)
     following = _three(so_far)
     for serial in serials:
         end = f"{serial:06d}"
         yield f"{front}{end}{(11 - _three(following[end[:3]])[end[3:]]) % 10}"
+
+
+def _front(agency_code: str, ordinal: int, field: str, year: int) -> str:
+    """What all codes of an agency in a year begin with."""
+    division = agency_code[2:8]
+    if not re.fullmatch(r"[0-9]{6}", division):
+        division = NO_DIVISION
+    return f"{division}{ordinal:04d}{field}{year:04d}"
 
 
 def check_digit(digits: str) -> str:
@@ -163,7 +170,7 @@ def allot(
     year = moment.astimezone(CHINA_TIME).year
     for agency, its in asked.by_agency.items():
         try:
-            codes = _codes(connection, tables, registry, agency, year, its, taken)
+            codes = _codes(connection, tables, registry, entity.name, agency, year, its, taken)
         except CodesExhausted as error:
             exhausted = exhausted or str(error)
             continue
@@ -202,13 +209,14 @@ def _codes(
     connection: Connection,
     tables: Tables,
     registry: Registry,
+    entity: str,
     agency: str,
     year: int,
     keys: Sequence[str],
     taken: Collection[str],
 ) -> dict[str, str]:
-    """The next codes of an agency in a year for these keys, those passed over that are `taken`; for fewer of them than were
-    asked for behind the last. Raises CodesExhausted when the agency can have none."""
+    """The next codes of an agency in a year for these keys, those passed over that are `taken` or that a source told before; for
+    fewer of them than were asked for behind the last. Raises CodesExhausted when the agency can have none."""
     ordinal = _ordinal(connection, tables.agency_ordinal, agency)
     field = _field_code(connection, tables, registry, agency)
     table = tables.agency_serial
@@ -216,16 +224,15 @@ def _codes(
     last = connection.execute(select(table.c.last).where(*mine)).scalar()
     serials = range((last or 0) + 1, MOST_CASES + 1)
     codes = case_codes(agency, ordinal, field, year, serials)
-    given = dict(zip(keys, (code for code in codes if code not in taken) if taken else codes, strict=False))
+    front = _front(agency, ordinal, field, year)
+    ahead = 'SELECT value FROM "identity" WHERE entity = %s AND value > %s AND value < %s'
+    told = rows_of(connection, ahead, (entity, f"{front}{last or 0:06d}{BEHIND}", f"{front}{BEHIND}"))
+    passed = {*taken, *(value for (value,) in told)} if taken or told else ()
+    given = dict(zip(keys, (code for code in codes if code not in passed) if passed else codes, strict=False))
     if given:
         end = int(given[keys[len(given) - 1]][SERIAL])
-        is_first = last is None
-        told = (
-            insert(table).values(agency_code=agency, year=year, last=end)
-            if is_first
-            else update(table).where(*mine).values(last=end)
-        )
-        connection.execute(told)
+        noted = insert(table).values(agency_code=agency, year=year) if last is None else update(table).where(*mine)
+        connection.execute(noted.values(last=end))
     return given
 
 
