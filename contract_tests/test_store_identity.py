@@ -17,6 +17,8 @@ from gateway.store import identity
 from gateway.store.identity import CodesExhausted, case_code, check_digit, make_hash_id
 from gateway.store.store import Landed
 from schema.formats import check_value
+from schema.identity import HASH_MARK, element_in_keys, values_in_key
+from schema.registry import OWNER
 
 __all__ = ["database", "postgres", "store", "url"]
 
@@ -165,6 +167,16 @@ def test_a_page_without_codes_leaves_nothing_in_memory_that_has_to_be_looked_for
 def test_only_what_the_specification_says_is_allotted(store):
     with pytest.raises(ValueError, match="Party"):
         store.identify("Party", ["p"])
+
+
+@pytest.mark.parametrize("entity", REGISTRY.entities.values(), ids=list(REGISTRY.entities))
+def test_what_many_keys_tell_is_what_each_of_them_tells(entity):
+    fronts = ["", *(front for front, _ in entity.other_keys)]
+    ends = ("", "a", "a/b", "a/b/c", "/", "a=b", f"{HASH_MARK}x", "~a", "~a/b", AGENCY, f"{AGENCY}/1")
+    keys_of_all_kinds = [front + end for front in fronts for end in ends]
+    for name in (*entity.elements, OWNER):
+        alone = {key: values_in_key(entity, key).get(name) for key in keys_of_all_kinds}
+        assert element_in_keys(entity, name, keys_of_all_kinds) == {k: v for k, v in alone.items() if v is not None}
 
 
 # Hashes of identity documents
