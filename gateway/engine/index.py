@@ -79,7 +79,7 @@ class Row:
     teller: Rank | None = None
     told: frozenset[str] = NONE_TOLD
     ranks: dict[str, Rank] = field(default_factory=dict)
-    contributions: Contributions = field(default=NO_CONTRIBUTIONS)
+    contributions: Contributions = field(default_factory=lambda: NO_CONTRIBUTIONS)
     failures: dict[str, Failure] = field(default_factory=dict)
     was_asked: bool = False
 

@@ -254,7 +254,7 @@ class ByNumber:
     notes: list[str] = field(default_factory=list)
     passes: int = 1
     seen: set[str] = field(default_factory=set)
-    hashes: array[int] = field(default_factory=lambda: array("q"))
+    hashes: "array[int]" = field(default_factory=lambda: array("q"))
     ends: list[int] = field(default_factory=list)
     starts: list[Any] = field(default_factory=list)
     last: Any = None
@@ -324,7 +324,7 @@ def _larger(size: int, otherwise: str) -> int:
     return min(size * 4, LARGEST)
 
 
-def _first_repeated(hashes: array[int], ends: Sequence[int]) -> int | None:
+def _first_repeated(hashes: "array[int]", ends: Sequence[int]) -> int | None:
     """The page on which the first record stood that came again on a later one. Of many, a part at a time, to hold few at once."""
     earliest: int | None = None
     parts = 1 + len(hashes) // 250_000
