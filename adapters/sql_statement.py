@@ -35,7 +35,7 @@ Asked = tuple[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What an operation asks of its table; `columns` in the order in which a row has them.
+    """What an operation asks of its table; `columns` in the order in which a row has them, which is that of their names.
 
     `essential` are the columns without which the question itself is none: key, cursor, order, versions, deletion.
     """
@@ -177,7 +177,7 @@ def array_of(keys: Iterable[str]) -> str:
 def statement_for(mapping: SourceMapping, operation: OperationMapping, dialect: sa.Dialect) -> Statement:
     """The query of an operation. Raises Problems when its key or cursor is no column."""
     name = operation.written.request.table or ""
-    columns = tuple(dict.fromkeys(_columns(mapping, operation)))
+    columns = tuple(sorted(set(_columns(mapping, operation))))
     schema, _, own_name = name.rpartition(".")
     table = sa.table(
         quoted_name(own_name, True),

@@ -1,8 +1,9 @@
 """Values of database drivers as text: exactly what the database holds, in one form for all databases."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from schema.formats import CHINA_TIME
 TEXTS = frozenset({str, type(None)})
 AT_ONCE = 200
 """Rows that are handled by one call of a library in C, during which no other thread has its turn."""
-CANONICAL = msgspec.json.Encoder(order="deterministic")
+JSON = msgspec.json.Encoder()
 
 
 def as_text(value: Any) -> Any:
@@ -46,23 +47,28 @@ def as_text(value: Any) -> Any:
         case UUID():
             return str(value)
         case Mapping():
-            return {str(name): as_text(item) for name, item in value.items()}
+            return {name: as_text(item) for name, item in sorted((str(name), item) for name, item in value.items())}
         case list() | tuple():
             return [as_text(item) for item in value]
     raise SourceContractBroken(f"数据库的类型 {type(value).__name__} 没有文字形式")
 
 
-def records_of(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
-    """Rows as records of texts; rows that hold nothing but texts, as PostgreSQL's do here, are only given names."""
-    return [
-        dict(zip(columns, row if TEXTS.issuperset(map(type, row)) else map(as_text, row), strict=True)) for row in rows
-    ]
+def records_of(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
+    """Rows as records of texts; those that hold nothing but texts, as PostgreSQL's do here, are only given names."""
+    records: list[dict[str, Any]] = []
+    for start in range(0, len(rows), AT_ONCE):
+        some = rows[start : start + AT_ONCE]
+        if TEXTS.issuperset(map(type, chain.from_iterable(some))):
+            records += [dict(zip(columns, row, strict=True)) for row in some]
+        else:
+            records += [dict(zip(columns, map(as_text, row), strict=True)) for row in some]
+    return records
 
 
 def canonical_json(rows: list[dict[str, Any]]) -> bytes:
-    """Rows as bytes for landing; equal rows give equal bytes. They are written a part at a time, so that other threads come to
-    their turn."""
-    parts = [CANONICAL.encode(rows[start : start + AT_ONCE])[1:-1] for start in range(0, len(rows), AT_ONCE)]
+    """Rows, whose columns come in the order of their names, as bytes for landing; equal rows give equal bytes. They are written a
+    part at a time, so that other threads come to their turn."""
+    parts = [JSON.encode(rows[start : start + AT_ONCE])[1:-1] for start in range(0, len(rows), AT_ONCE)]
     return b"[" + b",".join(parts) + b"]"
 
 
