@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from adapters.mapping.record import Issue
 from adapters.mapping.truth import NOTHING_SAID, Truth, conflicts
-from gateway.store.bulk import Form, Row, among, in_pieces, insert_rows, rows_of, rows_under, run
+from gateway.store.bulk import SQLITE_INSERT, Form, Row, among, in_pieces, insert_rows, rows_of, rows_under, run
 from gateway.store.database import chunks, lock
 from gateway.store.issues import record_conflicts
 from gateway.store.keys import Keys, storable
@@ -154,7 +154,8 @@ def _copy(connection: Connection, tables: Tables, registry: Registry, entity: st
         values[name] = f"COALESCE(({given}), told.{name})"
     rows, listed = rows_under(connection, tables.entities[entity].name, "deleted_at IS NULL", keys)
     columns, chosen = ", ".join(names), ", ".join(values.values())
-    run(connection, f'INSERT INTO "{table.name}" ({columns}) SELECT {chosen} FROM {rows}', (listed,))
+    insert_into = "INSERT INTO" if connection.dialect.name == "postgresql" else SQLITE_INSERT
+    run(connection, f'{insert_into} "{table.name}" ({columns}) SELECT {chosen} FROM {rows}', (listed,))
 
 
 def _merge(
