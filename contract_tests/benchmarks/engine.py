@@ -42,6 +42,10 @@ ROUNDS = int(OPTIONS.get("ROUNDS", "2" if QUICK else "9"))
 SECONDS = float(OPTIONS.get("SECONDS", "0.3" if QUICK else "3"))
 ONLY_TAILS = bool(OPTIONS.get("TAILS"))
 RUNNING = TAILED if ONLY_TAILS else NAMES if QUICK else (*NAMES, ANEW)
+WARMING = 0 if QUICK else SECONDS / 6
+"""Seconds of load before each slot, which count for nobody: while others had their slots a server was idle for a minute, its memory
+out of the caches and some of it taken back by the system. The larger a process the more it slowed down: without this jit and
+ours did 11,800 and 5,700 in a run in which they alternate with all others, 18,000 and 7,100 when they did not."""
 AT_LEAST = 8 if QUICK else 48
 """Requests in a slot, however slow the server."""
 REST = 0.3 if QUICK else 3.0
@@ -155,6 +159,9 @@ def _measure(
                 if QUICK and number and slot > 2 * SECONDS:
                     continue
                 with _alone(server, running):
+                    if WARMING:
+                        run_wrk(server, bodies[query.name], WARMING)
+                        wait_until_quiet(server.pid, _rest(server))
                     had.append(put_load_on(server, nginx, bodies[query.name], slot, AT_LEAST // 2, _rest(server)))
                     tails.measure(query.name, server, nginx, bodies[query.name], _tails_due(query, name, number))
                 slots[query.name, name] = had[-1].seconds
