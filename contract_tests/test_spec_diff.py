@@ -1,7 +1,9 @@
 """`gateway spec diff` tells what changed, what of it breaks, and whose mappings and queries it breaks."""
 
+import io
 import json
 import subprocess
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 
 from contract_tests.specification import Copy
 from gateway.cli import main
-from gateway.specification.revision import specification_at
+from gateway.specification.revision import specification_at, unpack
 from schema.load import load_registry
 from schema.registry import SPEC_FOLDER
 
@@ -206,6 +208,23 @@ def test_a_revision_of_git_is_the_specification_as_it_was(tmp_path: Path):
             False,
         )
     assert not folder.exists()
+
+
+def test_of_an_archive_only_plain_files_inside_the_folder_are_unpacked(tmp_path: Path):
+    packed, folder = io.BytesIO(), tmp_path / "inside"
+    folder.mkdir()
+    with tarfile.open(fileobj=packed, mode="w") as files:
+        for name in ("a/good.yaml", "../outside.yaml", str(tmp_path / "absolute.yaml")):
+            member = tarfile.TarInfo(name)
+            member.size = 2
+            files.addfile(member, io.BytesIO(b"ok"))
+        link = tarfile.TarInfo("a/link.yaml")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        files.addfile(link)
+    packed.seek(0)
+    with tarfile.open(fileobj=packed) as files:
+        unpack(files, folder)
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.yaml")] == ["inside/a/good.yaml"]
 
 
 def test_a_specification_that_todays_rules_are_too_strict_for_is_compared_and_says_so(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import psycopg
 import pytest
 import sqlalchemy as sa
@@ -31,7 +32,7 @@ from adapters.mapping.written import SqlConnect
 from adapters.open import open_source
 from adapters.source import Call, Page, Source
 from adapters.sql_engine import database_url, open_engine
-from adapters.sql_text import as_text
+from adapters.sql_text import as_text, canonical_json, records_of
 from contract_tests.servers import postgres_server
 from schema.load import load_registry
 
@@ -196,6 +197,19 @@ def test_values_of_other_drivers(value: Any, text: str) -> None:
 def test_a_value_without_text_breaks_the_contract(value: Any) -> None:
     with pytest.raises(SourceContractBroken):
         as_text(value)
+
+
+def test_equal_rows_are_equal_bytes_whatever_the_order_inside_them_and_what_stands_beside() -> None:
+    columns = ("a", "b")
+    first = records_of(columns, [({"y": 1, "x": [True, {"n": None, "m": 2}]}, "文")] * 3)
+    second = records_of(columns, [({"x": [True, {"m": 2, "n": None}], "y": 1}, "文")] * 3)
+    assert first[0] == {"a": {"x": ["1", {"m": "2", "n": None}], "y": "1"}, "b": "文"}
+    assert canonical_json(first) == canonical_json(second) == msgspec.json.encode(second, order="deterministic")
+    texts: list[tuple[Any, ...]] = [("1", None), ("2", "二")] * 150
+    mixed = [*texts, (3, None)]
+    assert records_of(columns, mixed)[:300] == records_of(columns, texts)
+    assert records_of(columns, mixed)[300] == {"a": "3", "b": None}
+    assert msgspec.json.decode(canonical_json(records_of(columns, mixed))) == records_of(columns, mixed)
 
 
 # Time

@@ -37,11 +37,11 @@ def specification_at(text: str, repository: Path = SPEC_FOLDER) -> Iterator[Path
     if not archive:
         raise NoRevision(f"修订版 “{text.removeprefix(PREFIX)}” 中没有 {inside}")
     with tempfile.TemporaryDirectory() as folder, tarfile.open(fileobj=io.BytesIO(archive)) as files:
-        _unpack(files, Path(folder))
+        unpack(files, Path(folder))
         yield Path(folder) / inside
 
 
-def _unpack(files: tarfile.TarFile, folder: Path) -> None:
+def unpack(files: tarfile.TarFile, folder: Path) -> None:
     """Plain files only, and none outside: as `extractall(filter="data")`, which Python has since 3.11.4."""
     for member in files:
         target = (folder / member.name).resolve()
