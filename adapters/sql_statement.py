@@ -80,9 +80,10 @@ class Statement:
         return replace(self, columns=tuple(name for name in self.columns if name not in gone), texts={})
 
     def probes(self) -> Iterator[str]:
-        """Statements that would write nothing even if they could: for one who may only read, each is an error."""
+        """Statements that would write nothing even if they could: for one who may only read, each is an error. They name a column
+        without which nothing is asked either: that it is gone must not be taken for a refusal."""
         of, never = self.table, sa.text("1 = 0")
-        name = self.columns[0]
+        name = min(self.essential)
         rows = sa.select(of.c[name]).where(never)
         for probe in (
             sa.update(of).values({of.c[name]: of.c[name]}).where(never),

@@ -19,7 +19,7 @@ JSON = msgspec.json.Encoder()
 
 
 def as_text(value: Any) -> Any:
-    """A value of a row as its text; None stays None, and JSON columns and arrays become trees of texts.
+    """A value of a row as its text; None stays None, and JSON columns and arrays become trees of texts, their names in order.
 
     Numbers have no exponent, instants are `2024-06-01 08:00:00` (with microseconds if there are any; those with a zone in
     China time), booleans `1` and `0`. Raises SourceContractBroken for bytes that are no UTF-8 text.
@@ -47,7 +47,8 @@ def as_text(value: Any) -> Any:
         case UUID():
             return str(value)
         case Mapping():
-            return {name: as_text(item) for name, item in sorted((str(name), item) for name, item in value.items())}
+            texts = {str(name): as_text(item) for name, item in value.items()}
+            return {name: texts[name] for name in sorted(texts)}
         case list() | tuple():
             return [as_text(item) for item in value]
     raise SourceContractBroken(f"数据库的类型 {type(value).__name__} 没有文字形式")

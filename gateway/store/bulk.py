@@ -44,8 +44,8 @@ MOST_PARAMETERS = 10_000
 """Of one statement on SQLite, where it takes as many: before 3.32 it took 999. With 30,000 nothing was faster, and the statements
 that are kept took 10 MB more."""
 SQLITE_INSERT = "INSERT OR FAIL INTO"
-"""Many rows at once, of which the first bad one ends the transaction. SQLite need not be able to undo this statement alone: for
-that it would copy every page that it changes into a file of its own, which was a quarter of all that a return wrote."""
+"""Many rows at once: the first bad one is the end of the transaction, so SQLite need not be able to undo this statement alone, for which
+it would copy every page that it changes into a file of its own, which was a quarter of all that a return wrote."""
 FEW = 8
 """Rows of the smallest statement for several; fewer go one by one."""
 
