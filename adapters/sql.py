@@ -197,7 +197,7 @@ class SqlSource:
 
     def _prove(self, raw: Any) -> None:
         """The account can write to none of the tables. Raises SourceDenied."""
-        for statement in {statement.name: statement for statement in self._statements.values()}.values():
+        for statement in self._statements.values():
             if can_write(raw, statement.probes()):
                 raise SourceDenied(f"账号能写表 {statement.name}：请来源只授予读权限，或在映射中写 may_write")
         self._is_proven = True

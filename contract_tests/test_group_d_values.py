@@ -183,6 +183,16 @@ async def test_d5_an_account_that_can_write_is_refused_before_anything_is_read(
     assert db.one("SELECT count(*) FROM t") == 2
 
 
+@pytest.mark.parametrize("gone", ["moved", "seq", "title"])
+async def test_d5_a_column_that_is_gone_is_not_taken_for_a_refusal_to_write(
+    db: Database, tmp_path: Path, gone: str
+) -> None:
+    db.run(f"ALTER TABLE t DROP COLUMN {gone}", "GRANT UPDATE ON t TO reader")
+    async with opened(db.reader, tmp_path) as source:
+        with pytest.raises(SourceDenied, match="能写表 t"):
+            await ask(source)
+
+
 async def test_d5_a_mapping_may_waive_it_and_still_nothing_is_written(db: Database, tmp_path: Path) -> None:
     async with opened(db.url, tmp_path, WAIVED) as source:
         assert await ask(source) == [ROW]
