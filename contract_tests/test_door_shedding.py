@@ -201,7 +201,7 @@ def test_a_lateness_for_which_nobody_is_refused_makes_those_who_are_in_take_turn
     admission.limit = LEAST
     for _ in range(100):
         admission.in_flight = int(LEAST)
-        admission.waiting = dict.fromkeys(range(int(LEAST - admission.limit)), list)
+        admission.waiting = dict.fromkeys(range(int(LEAST - admission.limit)), (0.0, list))
         admission.adapt(0.007)
     assert (admission.limit, admission.room, admission.is_late) == (NARROWEST, LEAST, True)
 

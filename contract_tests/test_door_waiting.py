@@ -1,10 +1,13 @@
 """Who is in and has to wait for a turn, and who was turned away and asks again on the same connection."""
 
 import asyncio
+import hashlib
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 
@@ -18,7 +21,8 @@ from contract_tests.serving import PATIENCE, Served, head, listening_with, prove
 from gateway import serving
 from gateway.app import Application, create_app
 from gateway.web import at_once
-from gateway.web.admission import LEAST, NARROWEST, Admission
+from gateway.web.admission import FIRST, LEAST, NARROWEST, Admission
+from gateway.web.busyness import Busyness
 
 __all__ = ["gateway", "nobody_is_called_and_life_goes_on", "sources"]
 
@@ -70,7 +74,7 @@ def narrow(sources: Federation, limit: float = 1.0, most: str = "1000", **change
         settings = {"BINHAI_MARKET_URL": address, "GATEWAY_MOST_IN_FLIGHT": most, **changed}
         app = create_app(*proven({**sources.settings.secrets, **settings}))
         app.admission.limit = limit
-        setattr(app.admission, "adapt", lambda _lateness: None)  # noqa: B010 - so that the limit stays
+        setattr(app.admission, "adapt", lambda *_seen: None)  # noqa: B010 - so that the limit stays
         with listening_with(app) as gateway, ExitStack() as connections:
             yield Narrow(app, gateway, source, connections)
 
@@ -237,6 +241,70 @@ def test_few_are_answered_at_once_while_late_and_some_more_may_be_in() -> None:
         if admission.is_busy:
             admission.wait(number, lambda: None)
     assert (admission.is_full, admission.running) == (True, int(NARROWEST))
+
+
+def test_few_are_answered_at_once_while_busy_and_as_many_may_be_in_as_do_not_wait_long() -> None:
+    admission = Admission(most=1000, latest=0.01)
+    for _ in range(100):
+        admission.in_flight = int(admission.room)
+        admission.waiting = dict.fromkeys(range(int(admission.room - admission.limit)), (0.0, list))
+        admission.adapt(0.001, busy=0.99, waited=0.07)
+    assert (admission.limit, admission.room) == (NARROWEST, FIRST)
+    admission.adapt(0.001, busy=0.99, waited=0.02)
+    assert admission.room > FIRST
+    for _ in range(100):
+        admission.adapt(0.001, busy=0.99, waited=0.2)
+    assert (admission.limit, admission.room) == (NARROWEST, LEAST)
+    admission.adapt(0.001, busy=0.93)
+    assert admission.limit == NARROWEST  # neither more nor fewer
+    admission.limit = 60.0
+    admission.waiting, admission.in_flight = {}, 40
+    for _ in range(100):
+        admission.in_flight = int(admission.limit)
+        admission.adapt(0.001, busy=3.0)
+    assert admission.limit == 3 * NARROWEST  # so many cores are at work
+
+
+@pytest.mark.anyio
+async def test_who_waits_for_others_than_us_soon_has_a_turn() -> None:
+    admission, begun = Admission(most=1000, latest=0.01), list[int]()
+    admission.limit = NARROWEST
+    for number in range(60):
+        admission.enter()
+        if admission.is_busy:
+            admission.wait(number, lambda number=number: begun.append(number))
+    for _ in range(8):
+        admission.adapt(0.001, busy=0.1, waited=0.01)
+        await asyncio.sleep(0)
+    assert begun == list(range(4, 60))
+
+
+def test_what_the_threads_of_the_store_spend_counts_and_what_others_do_does_not() -> None:
+    busyness, clocks, stop = Busyness(), list[int](), threading.Event()
+
+    def spend(is_ours: bool) -> None:
+        if is_ours:
+            clocks.append(time.pthread_getcpuclockid(threading.get_ident()))
+        while not stop.is_set():
+            hashlib.pbkdf2_hmac("sha256", b"", b"", 2000)  # without the interpreter
+
+    def share() -> float:
+        for _ in range(10):
+            told = busyness.look(time.monotonic())
+            time.sleep(0.05)
+        return told
+
+    with ThreadPoolExecutor(2) as pool:
+        assert share() < 0.3
+        pool.submit(spend, is_ours=False)
+        assert share() < 0.3
+        pool.submit(spend, is_ours=True)
+        busyness.clocks = lambda: clocks
+        until = time.monotonic() + PATIENCE
+        while share() < 0.2:
+            assert time.monotonic() < until
+        stop.set()
+    assert busyness.look(time.monotonic()) >= 0.0  # of a thread that is no more
 
 
 @pytest.mark.anyio

@@ -191,6 +191,7 @@ class Application:
         keys = read_keys(settings.delivery_keys, delivered_sources(definitions.mappings))
         access = DeliveryAccess(keys, settings.allowed_hosts, self.rates, settings.most_deliveries)
         admission.threads = lambda: self.running[0].storage.threads if self.running else None
+        admission.busyness.clocks = lambda: self.running[0].storage.clocks if self.running else ()
         examples = read_examples(EXAMPLES)
         documents = Documents(settings.persisted_kept, settings.trusted_documents, settings.only_trusted)
         answering = Answering(self._engine, settings, documents, admission)

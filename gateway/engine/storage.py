@@ -2,6 +2,8 @@
 
 import asyncio
 import contextvars
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -43,7 +45,10 @@ class Storage:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.threads = ThreadPoolExecutor(THREADS.get(store.database.engine.dialect.name, MOST_THREADS), "store")
+        most = THREADS.get(store.database.engine.dialect.name, MOST_THREADS)
+        self.clocks: list[int] = []
+        """Of the time that each of the threads has spent, for `time.clock_gettime`; none where the system has no such clocks."""
+        self.threads = ThreadPoolExecutor(most, "store", initializer=self._keep_clock)
         self.identities: dict[tuple[str, str], str] = {}
 
     async def last_told(
@@ -112,6 +117,10 @@ class Storage:
     def close(self) -> None:
         """End the threads."""
         self.threads.shutdown()
+
+    def _keep_clock(self) -> None:
+        if hasattr(time, "pthread_getcpuclockid"):
+            self.clocks.append(time.pthread_getcpuclockid(threading.get_ident()))
 
     async def _ask(self, question: Callable[..., Answer], *arguments: object) -> Answer:
         run = contextvars.copy_context().run

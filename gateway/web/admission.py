@@ -1,10 +1,11 @@
 """How much is let in: as many requests at once as the process can answer in time, and no more before any work is done.
 
 The limit is how many are answered at once. It follows what this process itself is late with, never what sources are late
-with: a gateway that waits for slow sources has room, one that cannot keep up with its own work has none. Late are callbacks
-of the event loop and work handed to threads; as long as both come soon the limit grows while it is used, when they come
-late it shrinks. A few more than the limit may be in and wait until others are over: many at once, each with a little done,
-cost more than a few after each other, and hold up whoever is to be refused.
+with: a gateway that waits for slow sources answers many at once, one that has no time left (`busyness`), or whose callbacks and
+threads come late, a few after each other. Many at once, each with a little done, cost more: what each of them needs has left
+the processor's caches when its turn comes, the collector looks through what is in use, and whoever is to be refused waits.
+
+The room is how many may be in, of whom those above the limit wait for their turn. It follows how long that takes.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from concurrent.futures import Executor
 
 from gateway import metrics
 from gateway.limits import Overloaded
+from gateway.web.busyness import Busyness
 from gateway.web.looks import Looks
 
 LOOKS = 4
@@ -28,8 +30,12 @@ LEAST = 32.0
 NARROWEST = 4.0
 """So many of them are answered at once even when all is late."""
 FIRST = 64.0
-GROWTH = 1.05
+GROWTH, FAST = 1.05, 1.5
 SHRINKING = 0.85
+LONGEST_WAIT = 0.1
+"""Seconds that whoever is in should wait for a turn while nothing but our own work is what they wait for."""
+NO_TIME, SOME_TIME, MUCH_TIME = 0.95, 0.9, 0.5
+"""How busy we are when fewer should be answered at once, when more may be, and when many more."""
 RETRY_AFTER = 1
 RESERVE = 1.25
 """So many times as many may be in when they are marked as critical."""
@@ -53,10 +59,11 @@ class Admission:
         self.most, self.latest = float(most), latest
         self.critical = critical.encode()
         """The header, as `name: value`, of requests that go before the rest."""
-        self.limit = min(FIRST, self.most)
+        self.limit = self.room = min(FIRST, self.most)
+        """How many are answered at once, and how many may be in."""
         self.in_flight = self.heavy = 0
-        self.waiting: dict[object, Callable[[], object]] = {}
-        """Who is in and has not begun, with how to begin; those who came first come first."""
+        self.waiting: dict[object, tuple[float, Callable[[], object]]] = {}
+        """Who is in and has not begun, with since when and how to begin; those who came first come first."""
         self.lag = self.thread_lag = 0.0
         self.latenesses: deque[float] = deque(maxlen=LOOKS)
         self.is_draining = False
@@ -64,15 +71,11 @@ class Admission:
         """At those who are turned away."""
         self.threads: Callable[[], Executor | None] = lambda: None
         """Those whose lateness counts as ours."""
+        self.busyness = Busyness()
         self._watching: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._looks = 0
         self._sent: float | None = None
-
-    @property
-    def room(self) -> float:
-        """How many may be in."""
-        return max(self.limit, min(LEAST, self.most))
 
     @property
     def is_full(self) -> bool:
@@ -123,7 +126,7 @@ class Admission:
 
     def wait(self, who: object, begin: Callable[[], object]) -> None:
         """Let somebody who is in wait; `begin` is called when their turn has come, soon and not here."""
-        self.waiting[who] = begin
+        self.waiting[who] = time.monotonic(), begin
 
     def give_up(self, who: object) -> None:
         """They do not wait any more."""
@@ -131,7 +134,7 @@ class Admission:
 
     def _let_begin(self) -> None:
         while self.waiting and self.running < self.limit:
-            asyncio.get_running_loop().call_soon(self.waiting.pop(next(iter(self.waiting))))
+            asyncio.get_running_loop().call_soon(self.waiting.pop(next(iter(self.waiting)))[1])
 
     def take_heavy(self) -> bool:
         """Take a place among the heavy ones, to be given back by `give_heavy`; False when there is none."""
@@ -165,7 +168,8 @@ class Admission:
                 asyncio.get_running_loop().run_in_executor(self.threads(), self._came)
         else:
             self.thread_lag = 0.0
-        self.adapt(max(self.lag, self.thread_lag))
+        waited = now - next(iter(self.waiting.values()))[0] if self.waiting else 0.0
+        self.adapt(max(self.lag, self.thread_lag), self.busyness.look(now), waited)
         metrics.LOOP_LAG.observe(self.lag)
         self.watch()
 
@@ -175,15 +179,22 @@ class Admission:
             self.thread_lag = time.monotonic() - self._sent
             self._sent = None
 
-    def adapt(self, lateness: float) -> None:
-        """Move the limit by how late we are. Shrinks only while the limit is what holds, so that its effect is awaited."""
+    def adapt(self, lateness: float, busy: float = 0.0, waited: float = 0.0) -> None:
+        """Move the limit by how late and how busy we are, and the room by how long was waited for a turn. The limit shrinks only
+        while it is what holds, so that its effect is awaited."""
         self.latenesses.append(lateness)
-        if self.is_late:
+        if self.is_late or busy > NO_TIME:
             if self.running <= self.limit * RESERVE:
-                self.limit = min(self.most, max(NARROWEST, min(self.limit, float(self.running)) * SHRINKING))
-        elif self.running >= self.limit * 0.8 and min(self.latenesses) < self.tolerated / 2:
-            self.limit = min(self.most, self.limit * GROWTH + 1)
+                least = NARROWEST * max(1.0, busy)  # as busy as several cores: so many times as many
+                self.limit = min(self.limit, self.most, max(least, min(self.limit, float(self.running)) * SHRINKING))
+        elif self.running >= self.limit * 0.8 and busy < SOME_TIME and min(self.latenesses) < self.tolerated / 2:
+            self.limit = min(self.most, self.limit * (FAST if busy < MUCH_TIME and self.waiting else GROWTH) + 1)
             self._let_begin()
+        if self.is_late or waited > LONGEST_WAIT:
+            self.room = min(self.room, max(LEAST, self.room * SHRINKING))
+        elif self.is_full and waited < LONGEST_WAIT / 2:
+            self.room = self.room * GROWTH + 1
+        self.room = min(self.most, max(self.room, self.limit))
 
 
 async def refuse(scope: object, receive: object, send: object) -> None:  # noqa: ARG001 - an ASGI application

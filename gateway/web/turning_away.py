@@ -13,9 +13,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from gateway.limits import BadRequest
 from gateway.web.admission import REFUSAL, REFUSAL_HEAD
 
-AT_ONCE = 64
+AT_ONCE = 128
 """Connections looked at in one turn of the loop; those that are in have to get their turn as well."""
-AGAIN = 0.004
+AGAIN = 0.008
 """Seconds from one turn to the next while nobody more is let in: to wake up for each of them would cost more than to refuse it."""
 LARGEST = 64 * 1024
 """Bytes of a request that is looked at here."""
