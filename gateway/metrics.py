@@ -72,6 +72,8 @@ LOOP_LAG = Histogram(
 IN_FLIGHT = Gauge("gateway_requests_in_flight", "GraphQL requests that were let in and are not over")
 WAITING = Gauge("gateway_requests_waiting", "Those among them that wait for their turn")
 LIMIT = Gauge("gateway_requests_limit", "How many of them are answered at once, as this process can keep up")
+ROOM = Gauge("gateway_requests_room", "How many may be in, those who wait included")
+BUSY_SHARE = Gauge("gateway_busy_share", "Of a core, what answering takes: the event loop and the store's threads")
 REUSED = Gauge(
     "gateway_reused_answers", "Answers given again because every source said the same bytes, since the start"
 )

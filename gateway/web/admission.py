@@ -64,7 +64,7 @@ class Admission:
         self.in_flight = self.heavy = 0
         self.waiting: dict[object, tuple[float, Callable[[], object]]] = {}
         """Who is in and has not begun, with since when and how to begin; those who came first come first."""
-        self.lag = self.thread_lag = 0.0
+        self.lag = self.thread_lag = self.busy = 0.0
         self.latenesses: deque[float] = deque(maxlen=LOOKS)
         self.is_draining = False
         self.looks = Looks()
@@ -169,7 +169,8 @@ class Admission:
         else:
             self.thread_lag = 0.0
         waited = now - next(iter(self.waiting.values()))[0] if self.waiting else 0.0
-        self.adapt(max(self.lag, self.thread_lag), self.busyness.look(now), waited)
+        self.busy = self.busyness.look(now)
+        self.adapt(max(self.lag, self.thread_lag), self.busy, waited)
         metrics.LOOP_LAG.observe(self.lag)
         self.watch()
 

@@ -53,6 +53,8 @@ class Operations:
         metrics.IN_FLIGHT.set(self.admission.in_flight)
         metrics.WAITING.set(len(self.admission.waiting))
         metrics.LIMIT.set(self.admission.limit)
+        metrics.ROOM.set(self.admission.room)
+        metrics.BUSY_SHARE.set(self.admission.busy)
         metrics.THREAD_LAG.set(self.admission.thread_lag)
         metrics.DRAINING.set(self.admission.is_draining)
         return Response(
